@@ -1,0 +1,377 @@
+"""Every message on Redis and Socket.IO, and the body of a backtest request.
+
+Names on the wire are camelCase, names in Python snake_case. Unknown extra fields are ignored; a required field that is
+missing or malformed is refused with its path. Times are ISO-8601 UTC with `Z`; `progress` is 0–100; `totalReturn`,
+`maxDrawdown` and `winRate` are percent; a value that is infinite or undefined is `null`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from shared.errors import FieldError, InvalidRequest, MalformedMessage
+
+
+class Channel(StrEnum):
+    """Redis channels. The first four are fixed: other programs already speak them."""
+
+    TASK = "backtest:task"
+    PROGRESS = "backtest:progress"
+    COMPLETE = "backtest:complete"
+    ERROR = "backtest:error"
+    CONTROL = "backtest:control"
+    EVENT = "backtest:event"
+
+
+NEWS_CHANNELS = (Channel.PROGRESS, Channel.COMPLETE, Channel.ERROR, Channel.EVENT)
+TERMINAL_CHANNELS = (Channel.COMPLETE, Channel.ERROR)
+
+INTERVAL_MS: dict[str, int] = {
+    "1m": 60_000,
+    "3m": 180_000,
+    "5m": 300_000,
+    "15m": 900_000,
+    "30m": 1_800_000,
+    "1h": 3_600_000,
+    "2h": 7_200_000,
+    "4h": 14_400_000,
+    "6h": 21_600_000,
+    "8h": 28_800_000,
+    "12h": 43_200_000,
+    "1d": 86_400_000,
+    "1w": 604_800_000,
+}
+SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,39}$"
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
+USER_PATTERN = r"^[^\x00-\x1f\x7f]{1,256}$"
+
+
+def _read_instant(value: object) -> datetime:
+    """A date (its midnight in UTC) or an instant with a zone. A number is refused: its unit is a guess."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError("has no time zone; add Z for UTC")
+        return value.astimezone(UTC)
+    if not isinstance(value, str):
+        raise ValueError('must be text: a date such as "2024-01-31" or an instant such as "2024-01-31T12:00:00Z"')
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+            day = date.fromisoformat(value)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError('is not a date such as "2024-01-31" or an instant such as "2024-01-31T12:00:00Z"') from None
+    if instant.tzinfo is None:
+        raise ValueError("has no time zone; add Z for UTC")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is outside the years 1 to 9999") from None
+
+
+def _write_instant(value: datetime) -> str:
+    if (value.hour, value.minute, value.second, value.microsecond) == (0, 0, 0, 0):
+        return value.date().isoformat()
+    return iso(value)
+
+
+def iso(value: datetime) -> str:
+    """ISO-8601 UTC with `Z`, milliseconds only where there are any."""
+    text = value.astimezone(UTC).isoformat(timespec="milliseconds" if value.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+def iso_from_ms(ms: int) -> str:
+    return iso(datetime.fromtimestamp(ms / 1000, UTC))
+
+
+def to_ms(value: datetime) -> int:
+    """Milliseconds since 1970-01-01T00:00Z, exactly."""
+    delta = value - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+
+
+def _no_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain NUL characters")
+    return value
+
+
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_read_instant, json_schema_input_type=str),
+    PlainSerializer(_write_instant, return_type=str),
+]
+Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, description="Letters, digits and . _ / : -, at most 40.")]
+BacktestId = Annotated[str, Field(pattern=ID_PATTERN)]
+UserId = Annotated[str, Field(pattern=USER_PATTERN)]
+Text = Annotated[str, AfterValidator(_no_nul)]
+Interval = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w"]
+
+
+class Wire(BaseModel):
+    """Base of everything that crosses a wire."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, allow_inf_nan=False, strict=True
+    )
+
+    def as_wire(self) -> dict[str, Any]:
+        """JSON-ready, camelCase, without the optional fields that are not set."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def as_json(self) -> str:
+        return self.model_dump_json(by_alias=True, exclude_none=True)
+
+
+class Commission(Wire):
+    """Per side, of the traded value."""
+
+    rate: float = Field(0.0, ge=0, le=0.2, description="Share of the traded value: 0.001 is 0.1 %.")
+
+
+class Level(Wire):
+    """Where a stop or a target stands, measured from the entry price."""
+
+    percent: float = Field(gt=0, lt=100, description="Percent of the entry price: 2 is 2 %.")
+
+
+class BacktestParams(Wire):
+    """What to run: `params` of a task, and the body of `POST /api/algo/backtest`."""
+
+    symbol: Symbol
+    interval: Interval
+    start_date: Instant = Field(description="First bar's time or later, inclusive.")
+    end_date: Instant = Field(description="Exclusive.")
+    strategies: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(min_length=1, max_length=16)
+    strategy_params: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, max_length=16)
+    combine: Literal["any", "all", "majority"] = "any"
+    initial_capital: float = Field(10_000.0, gt=0, le=1e15)
+    position_size_percent: float = Field(
+        1.0, gt=0, le=1, description="Share of equity per trade: 0.02 is 2 % of equity. Whole equity by default."
+    )
+    max_open_trades: int = Field(1, ge=1, le=1_000)
+    allow_short: bool = Field(False)
+    stop_loss: Level | None = None
+    take_profit: Level | None = None
+    commission: Commission = Field(default_factory=lambda: Commission(rate=0.0))
+    slippage_bps: float = Field(0.0, ge=0, le=1_000, description="Added against you on every market fill.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of whatever is random in a run.")
+
+    @model_validator(mode="after")
+    def _range_is_not_empty(self) -> Self:
+        if self.start_date >= self.end_date:
+            raise ValueError(
+                f"startDate {_write_instant(self.start_date)} must be before endDate {_write_instant(self.end_date)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _parameters_belong_to_a_strategy(self) -> Self:
+        if len(set(self.strategies)) != len(self.strategies):
+            raise ValueError("strategies must not repeat")
+        stray = sorted(set(self.strategy_params) - set(self.strategies))
+        if stray:
+            raise ValueError(f"strategyParams names {', '.join(stray)}, which strategies does not")
+        return self
+
+    @property
+    def start_ms(self) -> int:
+        return to_ms(self.start_date)
+
+    @property
+    def end_ms(self) -> int:
+        return to_ms(self.end_date)
+
+
+class BacktestRequest(BacktestParams):
+    """The body of `POST /api/algo/backtest` and of `backtest:start`: the params, and how soon."""
+
+    priority: int = Field(0, ge=-9, le=9, description="Higher runs earlier.")
+
+    def params(self) -> BacktestParams:
+        return BacktestParams.model_construct(
+            _fields_set=self.model_fields_set - {"priority"},
+            **{name: getattr(self, name) for name in BacktestParams.model_fields},
+        )
+
+
+class Task(Wire):
+    """`backtest:task`. `recorded` says that the record exists already; a foreign publisher leaves it out."""
+
+    backtest_id: BacktestId
+    user_id: UserId
+    params: BacktestParams
+    priority: int = Field(0, ge=-9, le=9)
+    recorded: bool = False
+    traceparent: str | None = None
+
+
+class News(Wire):
+    """What every message of a run carries. `epoch` and `seq` order the messages of one backtest."""
+
+    backtest_id: BacktestId
+    user_id: UserId
+    epoch: int | None = Field(None, ge=0)
+    seq: int | None = Field(None, ge=0)
+    traceparent: str | None = None
+
+
+class Progress(News):
+    """`backtest:progress`."""
+
+    progress: float = Field(ge=0, le=100)
+    message: Text
+    current_date: str
+    processed_bars: int | None = None
+    total_bars: int | None = None
+    trades_executed: int | None = None
+    current_pnl: float | None = None
+    eta_seconds: float | None = None
+
+
+class Summary(Wire):
+    """The figures people look at first. Percent where percent is usual; `null` where undefined."""
+
+    model_config = ConfigDict(extra="allow")
+
+    total_return: float | None = None
+    sharpe_ratio: float | None = None
+    max_drawdown: float | None = None
+
+
+class Complete(News):
+    """`backtest:complete`: the result can be read by whoever sees this."""
+
+    status: Literal["success"] = "success"
+    result_id: str
+    summary: Summary
+    dataset_hash: str | None = None
+    result_hash: str | None = None
+    total_bars: int | None = None
+
+
+class Failure(News):
+    """`backtest:error`."""
+
+    status: Literal["error"] = "error"
+    error: Text
+    timestamp: str
+    code: str | None = None
+    errors: list[dict[str, str]] | None = None
+
+
+class Event(News):
+    """`backtest:event`: everything richer than the four fixed channels. `type` names the Socket.IO event."""
+
+    type: Literal["started", "state", "signal", "trade", "log", "thinking", "decision", "paused", "resumed"]
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+NEWS_MODELS: dict[Channel, type[News]] = {
+    Channel.PROGRESS: Progress,
+    Channel.COMPLETE: Complete,
+    Channel.ERROR: Failure,
+    Channel.EVENT: Event,
+}
+
+
+class Cursor(Wire):
+    """How far a client has heard one backtest."""
+
+    epoch: int = Field(ge=0)
+    seq: int = Field(ge=0)
+
+
+class SubscribeRequest(Wire):
+    """`backtest:subscribe`. Without `after`, all that is kept is replayed."""
+
+    backtest_id: BacktestId
+    after: Cursor | None = None
+
+
+class UnsubscribeRequest(Wire):
+    """`backtest:unsubscribe`."""
+
+    backtest_id: BacktestId
+
+
+class ValidateRequest(Wire):
+    """The body of `POST /api/algo/strategies/validate`."""
+
+    strategy: str = Field(min_length=1, max_length=64)
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _refuse_constant(token: str) -> None:
+    raise ValueError(f"{token} is not JSON")
+
+
+def parse_json(text: str | bytes) -> object:
+    """Strict JSON: no NaN, no Infinity. Raises `MalformedMessage` with the position of the fault."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise MalformedMessage("nested too deeply", [FieldError("$", "nested too deeply", "malformed")]) from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise MalformedMessage(f"not valid JSON: {error}", [FieldError("$", str(error), "malformed")]) from None
+
+
+def decode(model: type[Model], text: str | bytes) -> Model:
+    """Reads one message. Raises `MalformedMessage` or `InvalidRequest` with each field's path."""
+    return validate(model, parse_json(text))
+
+
+def validate(model: type[Model], value: object) -> Model:
+    """Checks a value that is already parsed. Raises `InvalidRequest` with each field's path as the caller wrote it."""
+    if not isinstance(value, Mapping):
+        kind = type(value).__name__
+        raise MalformedMessage(f"must be a JSON object, not {kind}", [FieldError("$", f"not an object: {kind}")])
+    try:
+        return model.model_validate(cast("Mapping[str, Any]", value))
+    except ValidationError as error:
+        found = [
+            FieldError(_path(item["loc"], item["msg"]), _plain(item["msg"], item.get("input")), item["type"])
+            for item in error.errors(include_url=False)
+        ]
+        raise InvalidRequest("; ".join(f"{one.field}: {one.message}" for one in found[:5]), found) from None
+
+
+_CROSS_FIELD = re.compile(r"^(?:Value error, )?(startDate|strategies|strategyParams)\b")
+
+
+def _path(location: Sequence[int | str], message: str) -> str:
+    if location:
+        return ".".join(str(part) for part in location)
+    named = _CROSS_FIELD.match(message)
+    return named.group(1) if named else "$"
+
+
+def _plain(message: str, value: object) -> str:
+    """The message in plain words, with the offending value where it is short enough to help."""
+    message = message.removeprefix("Value error, ")
+    if isinstance(value, str | int | float | bool) and not isinstance(value, datetime):
+        shown = json.dumps(value if not isinstance(value, str) else value[:80])
+        return f"{message} (got {shown})"
+    return message

@@ -1,0 +1,136 @@
+"""Every error backfleet raises on purpose, in one tree.
+
+A `Refusal` is the caller's to mend: it names the field, the value and the remedy, and edges answer it with 4xx.
+`Unavailable` and its kin are ours: edges answer 503 and the caller may try again. Driver errors never leave the
+module that talks to the driver; they are translated into this tree there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with one field. `field` is a dotted path as the caller wrote it (`strategyParams.sma.fast`)."""
+
+    field: str
+    message: str
+    code: str = "invalid"
+
+    def as_wire(self) -> dict[str, str]:
+        return {"field": self.field, "message": self.message, "code": self.code}
+
+
+class BackfleetError(Exception):
+    """Root of the tree. `code` is a stable machine-readable name; the message is for people."""
+
+    code = "internal"
+
+    def __init__(self, message: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.errors = tuple(errors)
+
+
+class Refusal(BackfleetError):
+    """What was asked cannot be done as asked; nothing was changed."""
+
+    code = "refused"
+
+
+class InvalidRequest(Refusal):
+    """A field is missing, malformed or out of range. Always carries `errors`."""
+
+    code = "invalid_request"
+
+    @classmethod
+    def of(cls, field: str, message: str, code: str = "invalid") -> InvalidRequest:
+        return cls(f"{field}: {message}", [FieldError(field, message, code)])
+
+
+class MalformedMessage(InvalidRequest):
+    """A message whose text cannot be read at all (not JSON, not an object)."""
+
+    code = "malformed_message"
+
+
+class UnknownMarketData(InvalidRequest):
+    """No bars for the symbol, interval or range that was named."""
+
+    code = "unknown_market_data"
+
+
+class NotFound(Refusal):
+    """No such thing, or not the caller's: the two are told apart by nobody."""
+
+    code = "not_found"
+
+
+class Conflict(Refusal):
+    """It exists already, or its state does not allow this."""
+
+    code = "conflict"
+
+
+class TooLarge(Refusal):
+    code = "too_large"
+
+
+class TooMany(Refusal):
+    """A bounded queue or a caller's share is full; later it will do."""
+
+    code = "too_many"
+
+
+class Unauthenticated(Refusal):
+    code = "unauthenticated"
+
+
+class ConfigurationError(Refusal):
+    """A setting is missing, unsafe or contradictory: the process refuses to start."""
+
+    code = "configuration"
+
+
+class ImportRefused(Refusal):
+    """A market data file that cannot be read without guessing. Names file, line, value and remedy."""
+
+    code = "import_refused"
+
+
+class Unavailable(BackfleetError):
+    """A server we need did not answer in time. The outcome of what was asked is unknown unless said otherwise."""
+
+    code = "unavailable"
+
+
+class StoreUnavailable(Unavailable):
+    code = "store_unavailable"
+
+
+class BusUnavailable(Unavailable):
+    code = "bus_unavailable"
+
+
+class StoreUnfit(BackfleetError):
+    """The MongoDB server's conditional update is not atomic, so it could hand one backtest to two workers."""
+
+    code = "store_unfit"
+
+
+class LeaseLost(BackfleetError):
+    """The claim is no longer ours: whatever the run was about to write must be discarded."""
+
+    code = "lease_lost"
+
+
+class EngineFailed(BackfleetError):
+    """The engine process died, hung or raised. `fault` says whether it counts against the poison budget."""
+
+    code = "engine_failed"
+
+    def __init__(self, message: str, *, fault: bool = True) -> None:
+        super().__init__(message)
+        self.fault = fault

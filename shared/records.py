@@ -1,0 +1,153 @@
+"""The MongoDB documents and the table of status transitions.
+
+Every `...At` field of a document is an int64 of milliseconds since 1970-01-01T00:00Z, the form market data has too.
+One number orders the queue: `queueRank` is positive exactly while a backtest is pending, and smaller runs earlier.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from enum import StrEnum
+from typing import Any, NotRequired, TypedDict
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.STOPPED})
+
+# What may follow what. Nothing follows a terminal status. `running → pending` is a requeue.
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.PENDING: frozenset({Status.RUNNING, Status.FAILED, Status.STOPPED}),
+    Status.RUNNING: frozenset({Status.PENDING, Status.PAUSED, Status.COMPLETED, Status.FAILED, Status.STOPPED}),
+    Status.PAUSED: frozenset({Status.PENDING, Status.RUNNING, Status.STOPPED, Status.FAILED}),
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.STOPPED: frozenset(),
+}
+
+PRIORITY_MAX = 9
+_RANK_STEP = 10**13  # milliseconds stay below this until the year 2286
+
+
+def queue_rank(priority: int, created_at: int) -> int:
+    """Where a pending backtest stands: higher priority first, then older first. Always positive."""
+    return (PRIORITY_MAX - priority) * _RANK_STEP + created_at
+
+
+class NewsDocument(TypedDict):
+    """News that must be published once the record says what it says: channel and JSON text."""
+
+    channel: str
+    epoch: int
+    seq: int
+    payload: str
+
+
+class BacktestRecord(TypedDict):
+    """One document of `backtests`."""
+
+    _id: str
+    userId: str
+    status: str
+    params: dict[str, Any]
+    priority: int
+    queueRank: int
+    createdAt: int
+    updatedAt: int
+    startedAt: int
+    completedAt: int
+    progress: float
+    epoch: int
+    claimId: str
+    workerId: str
+    leaseExpiresAt: int
+    failures: int
+    controlRequested: str
+    checkpoint: str
+    resultId: str
+    datasetHash: str
+    outbox: list[NewsDocument]
+    outboxAt: int
+    requestKey: str
+    error: NotRequired[dict[str, Any]]
+
+
+class RequestKeyDocument(TypedDict):
+    """One document of `request_keys`: which backtest an idempotency key stands for. `_id` is a hash of user and key."""
+
+    _id: str
+    backtestId: str
+    bodyHash: str
+    createdAt: int
+
+
+class ResultDocument(TypedDict):
+    """One document of `results`. Frames are encoded tables; a large one stands in GridFS under its name."""
+
+    _id: str
+    backtestId: str
+    userId: str
+    claimId: str
+    createdAt: int
+    summary: dict[str, Any]
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+    datasetHash: str
+    resultHash: str
+    engineVersion: str
+    seed: int
+    totalBars: int
+    equity: list[list[float]]
+    frames: dict[str, Any]
+
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_id(prefix: str) -> str:
+    """A time-ordered id: 10 characters of milliseconds, 16 of randomness (80 bits), in Crockford's base 32."""
+    value = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
+    letters: list[str] = []
+    for _ in range(26):
+        letters.append(_ALPHABET[value & 31])
+        value >>= 5
+    return f"{prefix}_{''.join(reversed(letters))}"
+
+
+def new_record(
+    *, backtest_id: str, user_id: str, params: dict[str, Any], priority: int, now_ms: int, request_key: str = ""
+) -> BacktestRecord:
+    """A pending record with every field present, so that no query has to tell a missing field from an empty one."""
+    return {
+        "_id": backtest_id,
+        "userId": user_id,
+        "status": Status.PENDING.value,
+        "params": params,
+        "priority": priority,
+        "queueRank": queue_rank(priority, now_ms),
+        "createdAt": now_ms,
+        "updatedAt": now_ms,
+        "startedAt": 0,
+        "completedAt": 0,
+        "progress": 0.0,
+        "epoch": 0,
+        "claimId": "",
+        "workerId": "",
+        "leaseExpiresAt": 0,
+        "failures": 0,
+        "controlRequested": "",
+        "checkpoint": "",
+        "resultId": "",
+        "datasetHash": "",
+        "outbox": [],
+        "outboxAt": 0,
+        "requestKey": request_key,
+    }

@@ -1,0 +1,158 @@
+"""Results: summaries and frames (equity, trades), written before the record says that it is completed.
+
+A frame is a table of equally long columns: a JSON header, then the columns' little-endian bytes, compressed with zstd.
+Small frames stand inside the result's document, which saves three round trips; large ones stand in GridFS.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+import zstandard
+from bson import Binary
+from gridfs.asynchronous import AsyncGridFSBucket
+from gridfs.errors import NoFile
+from numpy.typing import NDArray
+from pymongo import ASCENDING, WriteConcern
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from shared.errors import FieldError, NotFound
+from shared.mongo_errors import translate_mongo_errors
+from shared.records import ResultDocument
+
+Columns = dict[str, NDArray[Any]]
+INLINE_MAX_BYTES = 256 * 1024
+EQUITY_POINTS_MAX = 2_000
+_HEADER_BYTES = 4
+FRAME_MAX_BYTES = 4 * 1024**3
+
+
+def encode_frame(columns: Mapping[str, NDArray[Any]]) -> bytes:
+    """Columns of shape (rows,) to bytes. Raises `ValueError` when their lengths differ."""
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) > 1:
+        raise ValueError(f"columns of one frame must be equally long, these have {sorted(lengths)} rows")
+    little = {name: np.ascontiguousarray(column, column.dtype.newbyteorder("<")) for name, column in columns.items()}
+    header = json.dumps(
+        {
+            "rows": lengths.pop() if lengths else 0,
+            "columns": [[name, column.dtype.str] for name, column in little.items()],
+        }
+    ).encode()
+    raw = b"".join(
+        [len(header).to_bytes(_HEADER_BYTES, "little"), header, *(column.tobytes() for column in little.values())]
+    )
+    return zstandard.ZstdCompressor(level=1).compress(raw)
+
+
+def decode_frame(data: bytes) -> Columns:
+    """The columns of `encode_frame`, each of shape (rows,), read-only."""
+    raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=FRAME_MAX_BYTES)
+    header_end = _HEADER_BYTES + int.from_bytes(raw[:_HEADER_BYTES], "little")
+    header = json.loads(raw[_HEADER_BYTES:header_end])
+    columns: Columns = {}
+    offset = header_end
+    for name, dtype_name in header["columns"]:
+        dtype = np.dtype(dtype_name)
+        columns[name] = np.frombuffer(raw, dtype, count=header["rows"], offset=offset)
+        offset += dtype.itemsize * header["rows"]
+    return columns
+
+
+def plot_points(time_ms: NDArray[np.int64], values: NDArray[np.float64], points_max: int) -> list[list[float]]:
+    """At most `points_max` points `[ms, value]` that keep the first, the last, and each stretch's lowest and highest.
+
+    Raises `ValueError` below 4 points, where those do not fit.
+    """
+    if points_max < 4:
+        raise ValueError(f"points_max is {points_max}, it must be at least 4")
+    rows = len(values)
+    if rows <= points_max:
+        chosen = np.arange(rows)
+    else:
+        edges = np.linspace(0, rows, (points_max - 2) // 2 + 1).astype(np.int64)
+        extremes = [
+            low + extreme
+            for low, high in pairwise(edges)
+            for extreme in (int(np.argmin(values[low:high])), int(np.argmax(values[low:high])))
+        ]
+        chosen = np.unique(np.array([0, *extremes, rows - 1]))
+    return [list(point) for point in zip(time_ms[chosen].tolist(), values[chosen].tolist(), strict=True)]
+
+
+class Results:
+    """The `results` collection and its frames."""
+
+    def __init__(self, database: AsyncDatabase[dict[str, Any]]) -> None:
+        durable = database.with_options(write_concern=WriteConcern(w="majority", wtimeout=10_000))
+        self._results = durable["results"]
+        self._frames = AsyncGridFSBucket(durable, bucket_name="frames")
+
+    async def create_indexes(self) -> None:
+        await self._results.create_index([("backtestId", ASCENDING)], name="backtest")
+
+    async def write(self, document: ResultDocument, frames: Mapping[str, Mapping[str, NDArray[Any]]]) -> None:
+        """Stores a result with its frames. Nothing refers to it until the record does."""
+        stored = cast("dict[str, Any]", document)
+        with translate_mongo_errors():
+            for name, columns in frames.items():
+                stored["frames"][name] = await self._store_frame(f"{document['_id']}.{name}", encode_frame(columns))
+            try:
+                await self._results.insert_one(stored)
+            except DuplicateKeyError:
+                return  # An earlier try of this same write was carried out although its reply was lost.
+
+    async def _store_frame(self, name: str, data: bytes) -> dict[str, Any]:
+        if len(data) <= INLINE_MAX_BYTES:
+            return {"data": Binary(data)}
+        await self._frames.upload_from_stream_with_id(name, name, data)
+        return {"gridfs": name}
+
+    async def read(self, result_id: str, user_id: str) -> ResultDocument:
+        """Raises `NotFound` also for somebody else's."""
+        with translate_mongo_errors():
+            found = await self._results.find_one({"_id": result_id, "userId": user_id})
+        if found is None:
+            raise NotFound(f"no result {result_id}", [FieldError("resultId", f"no result {result_id}", "not_found")])
+        return cast("ResultDocument", found)
+
+    async def read_frame(self, result: ResultDocument, name: str) -> Columns:
+        """One frame's columns. Raises `NotFound` when the result has no such frame."""
+        place = result["frames"].get(name)
+        if place is None:
+            raise NotFound(f"result {result['_id']} has no frame {name}")
+        if "data" in place:
+            return decode_frame(bytes(place["data"]))
+        with translate_mongo_errors():
+            try:
+                stream = await self._frames.open_download_stream(place["gridfs"])
+                return decode_frame(await stream.read())
+            except NoFile:
+                raise NotFound(f"frame {name} of result {result['_id']} is gone") from None
+
+    async def delete_of(self, backtest_id: str) -> None:
+        """Removes every result of a backtest."""
+        with translate_mongo_errors():
+            for found in await self._results.find({"backtestId": backtest_id}, {"frames": 1}).to_list():
+                await self._delete(found)
+
+    async def discard(self, result_id: str) -> None:
+        """Removes a result that no record came to refer to."""
+        with translate_mongo_errors():
+            found = await self._results.find_one({"_id": result_id}, {"frames": 1})
+            if found is not None:
+                await self._delete(found)
+
+    async def _delete(self, found: Mapping[str, Any]) -> None:
+        for place in found["frames"].values():
+            if "gridfs" in place:
+                try:
+                    await self._frames.delete(place["gridfs"])
+                except NoFile:
+                    continue  # An earlier try of the same deletion got this far.
+        await self._results.delete_one({"_id": found["_id"]})

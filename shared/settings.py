@@ -1,0 +1,144 @@
+"""The only reader of the environment.
+
+Every setting is an environment variable `BACKFLEET_<NAME>`; units stand last in the name. In production mode nothing
+secret has a default: a missing or weak secret is a refusal to start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import ConfigurationError, FieldError
+
+MINIMUM_SECRET_BYTES = 32
+PREFIX = "BACKFLEET_"
+_WEAK_SECRETS = ("secret", "password", "changeme", "change-me", "backfleet", "development", "example")
+
+
+class Settings(BaseSettings):
+    """All settings of gateway, worker and embedded stack."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    mode: Literal["development", "production"] = Field(
+        "development", description="`production` refuses weak secrets and hides nothing behind defaults."
+    )
+    mongodb_uri: SecretStr = Field(
+        SecretStr("mongodb://127.0.0.1:27017"), description="MongoDB connection string; may carry a password."
+    )
+    mongodb_database: str = Field("backfleet", pattern=r"^[A-Za-z0-9_-]{1,38}$", description="Database name.")
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey URL; may carry a password."
+    )
+    store_timeout_s: float = Field(5.0, gt=0, le=120, description="Longest wait for one MongoDB operation.")
+    bus_timeout_s: float = Field(5.0, gt=0, le=120, description="Longest wait for one Redis operation.")
+
+    host: str = Field("127.0.0.1", description="Address the gateway listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port the gateway listens on; 0 takes a free one.")
+    jwt_secret: SecretStr | None = Field(None, description="HS256 secret, at least 32 bytes.")
+    jwt_jwks_url: str | None = Field(None, description="URL of a JWKS document; used instead of the secret.")
+    jwt_audience: str | None = Field(None, description="Audience a token must name, if set.")
+    jwt_issuer: str | None = Field(None, description="Issuer a token must name, if set.")
+    cors_origins: tuple[str, ...] = Field((), description="Origins that browsers may call from (JSON list).")
+    request_max_bytes: int = Field(1_000_000, ge=1_000, description="Largest HTTP body and socket message.")
+    pending_max: int = Field(10_000, ge=1, description="Unfinished backtests one user may have at once.")
+
+    worker_slots: int = Field(
+        default_factory=lambda: max(1, os.cpu_count() or 1), ge=1, le=256, description="Engine processes per worker."
+    )
+    lease_ttl_s: float = Field(30.0, gt=0.2, le=3600, description="How long a claim holds without renewal.")
+    lease_renew_s: float = Field(5.0, gt=0.05, le=600, description="How often a lease is renewed.")
+    sweep_interval_s: float = Field(2.0, gt=0.05, le=60, description="How often an idle worker looks without a bell.")
+    failures_max: int = Field(3, ge=1, le=100, description="Crashes after which a backtest fails for good.")
+    stall_limit_s: float = Field(60.0, gt=0.1, le=3600, description="Silence after which an engine process is killed.")
+    drain_timeout_s: float = Field(20.0, ge=0, le=3600, description="How long SIGTERM waits for runs to end.")
+    chunk_bars: int = Field(100_000, ge=1, description="Most bars an engine advances in one step.")
+    recycle_after_runs: int = Field(1_000, ge=1, description="Backtests after which an engine process is replaced.")
+    recycle_above_mib: int = Field(2_048, ge=64, description="Memory above which an engine process is replaced.")
+    progress_interval_s: float = Field(0.25, ge=0, le=60, description="Least time between two progress messages.")
+
+    health_file: Path | None = Field(None, description="File a healthy worker touches; `python -m worker --check`.")
+
+    cache_dir: Path = Field(
+        Path.home() / ".cache" / "backfleet", description="Disk cache of market data chunks and compiled kernels."
+    )
+    cache_max_bytes: int = Field(10_000_000_000, ge=1_000_000, description="Most bytes the chunk cache keeps.")
+    event_log_max: int = Field(2_000, ge=10, description="Events kept per backtest for replay.")
+    event_log_ttl_s: int = Field(86_400, ge=60, description="How long a backtest's events are kept after the last.")
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged.")
+    log_format: Literal["text", "json"] = Field("text", description="`json` writes one object per line.")
+
+    stack_dir: Path = Field(Path(".backfleet"), description="Where the embedded stack keeps its data and logs.")
+    redis_server: Path | None = Field(None, description="A redis-server or valkey-server binary for the stack.")
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _empty_secret_is_none(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value is not None and value.get_secret_value() else None
+
+    @model_validator(mode="after")
+    def _lease_outlives_renewal(self) -> Self:
+        if self.lease_renew_s * 3 > self.lease_ttl_s:
+            raise ValueError(
+                f"lease_renew_s is {self.lease_renew_s:g} and lease_ttl_s {self.lease_ttl_s:g}: "
+                "a lease must outlive three renewals; lower BACKFLEET_LEASE_RENEW_S"
+            )
+        return self
+
+    @cached_property
+    def production(self) -> bool:
+        return self.mode == "production"
+
+    def require_gateway_secrets(self) -> None:
+        """Refuses a gateway that could not tell who is asking. Raises `ConfigurationError` naming the variable."""
+        if self.jwt_jwks_url:
+            if self.production and not self.jwt_jwks_url.startswith("https://"):
+                raise ConfigurationError("BACKFLEET_JWT_JWKS_URL must start with https:// in production mode")
+            return
+        name = f"{PREFIX}JWT_SECRET"
+        if self.jwt_secret is None:
+            raise ConfigurationError(
+                f"{name} is not set. Set it to at least {MINIMUM_SECRET_BYTES} random bytes "
+                "(for example `openssl rand -base64 48`), or set BACKFLEET_JWT_JWKS_URL."
+            )
+        secret = self.jwt_secret.get_secret_value()
+        if len(secret.encode()) < MINIMUM_SECRET_BYTES:
+            raise ConfigurationError(
+                f"{name} is {len(secret.encode())} bytes long; it needs at least {MINIMUM_SECRET_BYTES}. "
+                "Make one with `openssl rand -base64 48`."
+            )
+        lowered = secret.lower()
+        weak = len(set(secret)) < 10 or any(lowered.count(word) * len(word) * 2 > len(secret) for word in _WEAK_SECRETS)
+        if self.production and weak:
+            raise ConfigurationError(f"{name} is guessable. Make one with `openssl rand -base64 48`.")
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Reads the environment once. Raises `ConfigurationError` naming every variable that is wrong, never its value."""
+    try:
+        return Settings(**overrides)  # pyright: ignore[reportArgumentType]
+    except ValidationError as error:
+        found = [
+            FieldError(PREFIX + "_".join(str(part) for part in item["loc"]).upper() or PREFIX + "*", item["msg"])
+            for item in error.errors(include_input=False, include_url=False)
+        ]
+        raise ConfigurationError("; ".join(f"{one.field}: {one.message}" for one in found), found) from None
+
+
+def environment_for_child(settings: Settings) -> dict[str, str]:
+    """Our environment plus what a child process of ours must share with us: its settings, spelled as variables."""
+    child = dict(os.environ)
+    for name in settings.model_fields_set:
+        value = getattr(settings, name)
+        if value is not None:
+            raw = value.get_secret_value() if isinstance(value, SecretStr) else value
+            child[PREFIX + name.upper()] = json.dumps(raw) if isinstance(raw, tuple) else str(raw)
+    return child

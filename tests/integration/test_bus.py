@@ -1,0 +1,105 @@
+"""The bus on every message backend: the event log's fence, replay, bells, and subscriptions that survive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.bus import Bus, Heard, Resubscribed
+from shared.contracts import Channel, Cursor, Progress, decode
+from shared.errors import BusUnavailable
+from shared.settings import load_settings
+
+
+@pytest.fixture
+async def bus(redis_url: str) -> AsyncIterator[Bus]:
+    opened = await Bus.open(load_settings(redis_url=redis_url, event_log_max=50))
+    yield opened
+    await opened.close()
+
+
+def progress(epoch: int, seq: int, backtest_id: str = "bt_1") -> Progress:
+    return Progress(
+        backtest_id=backtest_id,
+        user_id="ann",
+        epoch=epoch,
+        seq=seq,
+        progress=50.0,
+        message="Processing",
+        current_date="2024-06-01",
+    )
+
+
+def cursors(news: list[Heard]) -> list[tuple[int | None, int | None]]:
+    return [(one.epoch, one.seq) for one in (decode(Progress, heard.payload) for heard in news)]
+
+
+async def test_the_event_log_refuses_what_is_not_newer(bus: Bus) -> None:
+    said = [(1, 1), (1, 2), (1, 2), (1, 1), (2, 1), (1, 9), (2, 1), (2, 2), (1, 10**9)]
+    taken = [await bus.publish(Channel.PROGRESS, progress(*at)) for at in said]
+    assert taken == [True, True, False, False, True, False, False, True, False]
+    assert cursors((await bus.replay("bt_1", None)).news) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+
+async def test_what_is_refused_is_not_published_either(bus: Bus) -> None:
+    async with bus.listen(Channel.PROGRESS) as heard:
+        assert isinstance(await anext(heard), Resubscribed)
+        for at in [(1, 1), (1, 1), (1, 2)]:
+            await bus.publish(Channel.PROGRESS, progress(*at))
+        got = [await anext(heard) for _ in range(2)]
+    assert cursors([one for one in got if isinstance(one, Heard)]) == [(1, 1), (1, 2)]
+
+
+async def test_several_messages_go_out_in_order(bus: Bus) -> None:
+    await bus.publish_all([(Channel.PROGRESS, progress(1, seq)) for seq in range(1, 8)])
+    assert cursors((await bus.replay("bt_1", None)).news) == [(1, seq) for seq in range(1, 8)]
+
+
+async def test_a_replay_goes_on_after_the_cursor_and_says_what_it_lacks(bus: Bus) -> None:
+    await bus.publish_all([(Channel.PROGRESS, progress(1, seq)) for seq in range(1, 6)])
+    replay = await bus.replay("bt_1", Cursor(epoch=1, seq=3))
+    assert (cursors(replay.news), replay.complete) == ([(1, 4), (1, 5)], True)
+    assert (await bus.replay("bt_1", Cursor(epoch=1, seq=5))).news == []
+    nothing_kept = await bus.replay("bt_other", Cursor(epoch=1, seq=3))
+    assert (nothing_kept.news, nothing_kept.complete) == ([], False)
+
+
+async def test_a_long_event_log_is_capped_and_says_so(bus: Bus) -> None:
+    await bus.publish_all([(Channel.PROGRESS, progress(1, seq)) for seq in range(1, 400)])
+    replay = await bus.replay("bt_1", Cursor(epoch=1, seq=1))
+    assert not replay.complete
+    assert len(replay.news) <= 200
+    assert cursors(replay.news)[-1] == (1, 399)
+
+
+async def test_forgetting_drops_the_event_log(bus: Bus) -> None:
+    await bus.publish(Channel.PROGRESS, progress(1, 1))
+    await bus.forget("bt_1")
+    assert (await bus.replay("bt_1", None)).news == []
+
+
+async def test_exactly_one_worker_wins_a_bell(bus: Bus) -> None:
+    won = await asyncio.gather(*(bus.win_bell("bt_1") for _ in range(10)))
+    assert sum(won) == 1
+    assert await bus.win_bell("bt_2")
+
+
+async def test_a_subscription_that_the_server_cut_comes_back_and_says_so(bus: Bus) -> None:
+    async with bus.listen(Channel.PROGRESS) as heard:
+        assert isinstance(await anext(heard), Resubscribed)
+        try:
+            await bus._redis.client_kill_filter(_type="pubsub")  # pyright: ignore[reportPrivateUsage]
+        except Exception as error:  # noqa: BLE001
+            pytest.skip(f"this server cannot cut a client: {error}")
+        async with asyncio.timeout(10):
+            assert isinstance(await anext(heard), Resubscribed)
+        await bus.publish(Channel.PROGRESS, progress(1, 1))
+        async with asyncio.timeout(10):
+            assert isinstance(await anext(heard), Heard)
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(BusUnavailable):
+        await Bus.open(load_settings(redis_url="redis://127.0.0.1:1/0", bus_timeout_s=0.3))
