@@ -115,6 +115,30 @@ def _no_nul(value: str) -> str:
     return value
 
 
+_DEPTH_MAX = 8
+_KEY_CHARACTERS_MAX = 64
+
+
+def _storable(value: JsonValue, depth: int = 0) -> JsonValue:
+    """JSON allows numbers and text that no store and no other language can hold; those are refused here."""
+    if depth > _DEPTH_MAX:
+        raise ValueError(f"is nested deeper than {_DEPTH_MAX} levels")
+    if isinstance(value, str):
+        if "\x00" in value or (not value.isascii() and value != value.encode(errors="replace").decode()):
+            raise ValueError("must not contain NUL or unpaired surrogate characters")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("holds a whole number of more than 64 bits")
+    elif isinstance(value, list):
+        for item in value:
+            _storable(item, depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if len(key) > _KEY_CHARACTERS_MAX or not key.isprintable() or key.startswith("$") or "." in key:
+                raise ValueError(f"has a name that is not allowed: {key[:_KEY_CHARACTERS_MAX]!a}")
+            _storable(item, depth + 1)
+    return value
+
+
 Instant = Annotated[
     datetime,
     BeforeValidator(_read_instant, json_schema_input_type=str),
@@ -145,7 +169,7 @@ class Wire(BaseModel):
 class Commission(Wire):
     """Per side, of the traded value."""
 
-    rate: float = Field(0.0, ge=0, le=0.2, description="Share of the traded value: 0.001 is 0.1 %.")
+    rate: float = Field(default=0.0, ge=0, le=0.2, description="Share of the traded value: 0.001 is 0.1 %.")
 
 
 class Level(Wire):
@@ -162,19 +186,24 @@ class BacktestParams(Wire):
     start_date: Instant = Field(description="First bar's time or later, inclusive.")
     end_date: Instant = Field(description="Exclusive.")
     strategies: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(min_length=1, max_length=16)
-    strategy_params: dict[str, dict[str, JsonValue]] = Field(default_factory=dict, max_length=16)
-    combine: Literal["any", "all", "majority"] = "any"
-    initial_capital: float = Field(10_000.0, gt=0, le=1e15)
-    position_size_percent: float = Field(
-        1.0, gt=0, le=1, description="Share of equity per trade: 0.02 is 2 % of equity. Whole equity by default."
+    strategy_params: dict[str, Annotated[dict[str, JsonValue], AfterValidator(_storable)]] = Field(
+        default_factory=dict, max_length=16
     )
-    max_open_trades: int = Field(1, ge=1, le=1_000)
-    allow_short: bool = Field(False)
+    combine: Literal["any", "all", "majority"] = "any"
+    initial_capital: float = Field(default=10_000.0, gt=0, le=1e15)
+    position_size_percent: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of equity per trade: 0.02 is 2 % of equity. Whole equity by default.",
+    )
+    max_open_trades: int = Field(default=1, ge=1, le=1_000)
+    allow_short: bool = Field(default=False)
     stop_loss: Level | None = None
     take_profit: Level | None = None
-    commission: Commission = Field(default_factory=lambda: Commission(rate=0.0))
-    slippage_bps: float = Field(0.0, ge=0, le=1_000, description="Added against you on every market fill.")
-    seed: int = Field(0, ge=0, lt=2**63, description="Seed of whatever is random in a run.")
+    commission: Commission = Commission()
+    slippage_bps: float = Field(default=0.0, ge=0, le=1_000, description="Added against you on every market fill.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of whatever is random in a run.")
 
     @model_validator(mode="after")
     def _range_is_not_empty(self) -> Self:
@@ -205,7 +234,7 @@ class BacktestParams(Wire):
 class BacktestRequest(BacktestParams):
     """The body of `POST /api/algo/backtest` and of `backtest:start`: the params, and how soon."""
 
-    priority: int = Field(0, ge=-9, le=9, description="Higher runs earlier.")
+    priority: int = Field(default=0, ge=-9, le=9, description="Higher runs earlier.")
 
     def params(self) -> BacktestParams:
         return BacktestParams.model_construct(
@@ -220,7 +249,7 @@ class Task(Wire):
     backtest_id: BacktestId
     user_id: UserId
     params: BacktestParams
-    priority: int = Field(0, ge=-9, le=9)
+    priority: int = Field(default=0, ge=-9, le=9)
     recorded: bool = False
     traceparent: str | None = None
 
@@ -230,8 +259,8 @@ class News(Wire):
 
     backtest_id: BacktestId
     user_id: UserId
-    epoch: int | None = Field(None, ge=0)
-    seq: int | None = Field(None, ge=0)
+    epoch: int | None = Field(default=None, ge=0)
+    seq: int | None = Field(default=None, ge=0)
     traceparent: str | None = None
 
 
@@ -318,7 +347,7 @@ class ValidateRequest(Wire):
     """The body of `POST /api/algo/strategies/validate`."""
 
     strategy: str = Field(min_length=1, max_length=64)
-    params: dict[str, JsonValue] = Field(default_factory=dict)
+    params: Annotated[dict[str, JsonValue], AfterValidator(_storable)] = Field(default_factory=dict)
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -372,6 +401,6 @@ def _plain(message: str, value: object) -> str:
     """The message in plain words, with the offending value where it is short enough to help."""
     message = message.removeprefix("Value error, ")
     if isinstance(value, str | int | float | bool) and not isinstance(value, datetime):
-        shown = json.dumps(value if not isinstance(value, str) else value[:80])
+        shown = json.dumps(value)[:80]
         return f"{message} (got {shown})"
     return message

@@ -7,13 +7,11 @@ clock (`Store.now_ms`), never on this machine's.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Self, cast
 
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument, WriteConcern
@@ -21,8 +19,9 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
-from shared.contracts import BacktestParams, Channel, Failure, News, Task, iso_from_ms, to_ms
-from shared.errors import Conflict, FieldError, InvalidRequest, NotFound, StoreUnfit, TooMany
+from shared.contracts import BacktestParams, Channel, Failure, News, Task, iso_from_ms
+from shared.errors import Conflict, FieldError, InvalidRequest, NotFound, TooMany
+from shared.fitness import Clock, prove_updates_are_atomic
 from shared.mongo_errors import translate_mongo_errors
 from shared.records import BacktestRecord, NewsDocument, RequestKeyDocument, Status, new_id, new_record, queue_rank
 from shared.results import Results
@@ -35,8 +34,6 @@ CLAIM_QUERY: Document = {"queueRank": {"$gt": 0}, "status": Status.PENDING.value
 CLAIM_SORT = [("queueRank", ASCENDING)]
 REAP_BATCH = 50
 OUTBOX_BATCH = 200
-_RACE_ROUNDS = 8
-_RACE_CONTENDERS = 8
 _COUNT_FRESH_S = 1.0
 _COUNTED_USERS_MAX = 1_000
 
@@ -48,24 +45,6 @@ class Lease:
     backtest_id: str
     claim_id: str
     epoch: int
-
-
-class Clock:
-    """MongoDB's clock, estimated: its time at one moment plus what our monotonic clock has counted since."""
-
-    def __init__(self) -> None:
-        self._server_ms = 0.0
-        self._at_s = 0.0
-        self.known = False
-
-    def set(self, server_time: datetime, sent_s: float, received_s: float) -> None:
-        aware = server_time if server_time.tzinfo else server_time.replace(tzinfo=UTC)
-        self._server_ms = float(to_ms(aware))
-        self._at_s = (sent_s + received_s) / 2
-        self.known = True
-
-    def now_ms(self) -> int:
-        return int(self._server_ms + (time.monotonic() - self._at_s) * 1000)
 
 
 class Store:
@@ -105,7 +84,7 @@ class Store:
         try:
             await store.sync_clock()
             await store._create_indexes()
-            await store.prove_updates_are_atomic()
+            await prove_updates_are_atomic(store.database)
         except BaseException:
             await client.close()
             raise
@@ -136,41 +115,6 @@ class Store:
             await self._backtests.create_index([("outboxAt", ASCENDING)], name="outbox")
             await self._backtests.create_index([("userId", ASCENDING), ("createdAt", DESCENDING)], name="owner")
             await self.results.create_indexes()
-
-    async def prove_updates_are_atomic(self) -> None:
-        """Races several clients for one scratch record, several times over; each race must have exactly one winner.
-
-        Some servers that speak MongoDB's protocol run a conditional update as a read and a write. On such a server
-        one backtest would be given to two workers, so it is refused. Raises `StoreUnfit` naming the server.
-        """
-        scratch = self.database.with_options(write_concern=MAJORITY)["fitness"]
-        race_id = new_id("race")
-        with translate_mongo_errors():
-            await scratch.insert_one({"_id": race_id, "round": 0})
-            try:
-                for number in range(_RACE_ROUNDS):
-                    attempts = (
-                        scratch.find_one_and_update(
-                            {"_id": race_id, "round": number},
-                            {"$set": {"round": number + 1, "winner": contender}},
-                            return_document=ReturnDocument.AFTER,
-                        )
-                        for contender in range(_RACE_CONTENDERS)
-                    )
-                    winners = sum(found is not None for found in await asyncio.gather(*attempts))
-                    if winners != 1:
-                        raise StoreUnfit(await self._unfit_message(winners))
-            finally:
-                await scratch.delete_one({"_id": race_id})
-
-    async def _unfit_message(self, winners: int) -> str:
-        info = await self._client.admin.command("buildInfo")
-        name = "FerretDB " + str(info["ferretdb"]) if "ferretdb" in info else "MongoDB-compatible server"
-        return (
-            f"{name} (reports version {info.get('version', 'unknown')}) is not fit to hold the records: its "
-            f"conditional update is not atomic, {winners} of {_RACE_CONTENDERS} clients won one race. "
-            "Set BACKFLEET_MONGODB_URI to a server whose findAndModify is atomic, such as MongoDB itself."
-        )
 
     # What clients ask for
 

@@ -1,0 +1,1 @@
+"""The worker: the supervisor does all I/O, engine processes do all computing."""

@@ -1,0 +1,81 @@
+"""`python -m worker`: composition root of a worker process. `--check` tells whether the worker here is healthy."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+import time
+
+import uvloop
+
+from shared.bus import Bus
+from shared.candles import Candles
+from shared.errors import BackfleetError, ConfigurationError
+from shared.observability import configure_logging
+from shared.settings import Settings, load_settings
+from shared.store import Store
+from worker.supervisor import Supervisor
+
+_HEALTH_SLACK_S = 15.0
+
+
+async def serve(settings: Settings) -> None:
+    """Works until SIGTERM or SIGINT, which drain; a second one ends at once."""
+    store = await Store.open(settings)
+    try:
+        bus = await Bus.open(settings)
+        try:
+            supervisor = Supervisor(store, bus, Candles(store.database, settings), settings)
+            work = asyncio.create_task(supervisor.run())
+            signals = 0
+
+            def stop() -> None:
+                nonlocal signals
+                signals += 1
+                if signals == 1:
+                    supervisor.drain()
+                else:
+                    work.cancel()
+
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stop)
+            await work
+        finally:
+            await bus.close()
+    finally:
+        await store.close()
+
+
+def is_healthy(settings: Settings) -> bool:
+    """Whether the worker that writes `health_file` has swept lately."""
+    if settings.health_file is None:
+        raise ConfigurationError("BACKFLEET_HEALTH_FILE is not set, so there is nothing to check")
+    try:
+        age_s = time.time() - settings.health_file.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return age_s < 3 * settings.sweep_interval_s + _HEALTH_SLACK_S
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="exit 0 if the worker on this machine is healthy")
+    arguments = parser.parse_args()
+    try:
+        settings = load_settings()
+        configure_logging(settings)
+        if arguments.check:
+            return 0 if is_healthy(settings) else 1
+        uvloop.run(serve(settings))
+    except BackfleetError as error:
+        sys.stderr.write(f"backfleet worker: {error.message}\n")
+        return 1
+    except asyncio.CancelledError:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,356 @@
+"""A backtest as a resumable fold over bars: start, advance, snapshot, restore, finish."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.bars import Bars
+from shared.strategies import StrategyUse, combine, find
+from shared.strategies.signals import NO_OPINION, Signals
+from worker.engine import orders
+from worker.engine.config import EngineConfig
+from worker.engine.hashing import hash_result
+from worker.engine.kernel import advance_nb, close_all_nb
+from worker.engine.metrics import Metrics, Run, measure
+from shared.reasons import Reason
+from worker.engine.snapshot import SnapshotUnfit, pack, unpack
+from worker.engine.trades import OpenTrade, Trades, read_open_trades, read_trades
+
+ENGINE_VERSION = "1"
+
+_FIRST_CAPACITY = 256  # rows of closed trades to begin with; doubled when a run needs more
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to. `equity` has one point per processed bar, at the times `time_ms`."""
+
+    metrics: Metrics
+    trades: Trades
+    open_trades: list[OpenTrade]  # those left open on request, else none
+    time_ms: NDArray[np.int64]
+    equity: NDArray[np.float64]
+    result_hash: str
+    engine_version: str
+
+
+class Delta:
+    """What happened in one `advance`: bars `first_bar` to `bar` (exclusive).
+
+    Figures are those at the end of the step. Everything is looked up when asked for, so that a step costs next to
+    nothing; `open_trades` can be asked for until the next step.
+    """
+
+    __slots__ = ("_first_trade", "_simulation", "_state", "bar", "first_bar")
+
+    def __init__(
+        self, simulation: Simulation, first_bar: int, bar: int, first_trade: int, state: NDArray[np.float64]
+    ) -> None:
+        self._simulation = simulation
+        self._first_trade = first_trade
+        self._state = state
+        self.first_bar = first_bar
+        self.bar = bar
+
+    @property
+    def bars(self) -> int:
+        return self.bar - self.first_bar
+
+    @property
+    def equity(self) -> float:
+        return float(self._state[orders.EQUITY])
+
+    @property
+    def peak_equity(self) -> float:
+        return float(self._state[orders.PEAK_EQUITY])
+
+    @property
+    def cash(self) -> float:
+        return float(self._state[orders.CASH])
+
+    @property
+    def realised_pnl(self) -> float:
+        """Sum of the closed trades' pnl after fees, since the start of the run."""
+        return float(self._state[orders.REALISED])
+
+    @property
+    def total_fees(self) -> float:
+        return float(self._state[orders.FEES])
+
+    @property
+    def total_trades(self) -> int:
+        """Trades closed since the start of the run."""
+        return int(self._state[orders.CLOSED_TRADES])
+
+    @property
+    def winning_trades(self) -> int:
+        return int(self._state[orders.TRADES_WON])
+
+    @property
+    def losing_trades(self) -> int:
+        return int(self._state[orders.TRADES_LOST])
+
+    @property
+    def total_open_trades(self) -> int:
+        return int(self._state[orders.OPEN_TRADES])
+
+    @property
+    def closed_trades(self) -> int:
+        """Trades closed in this step."""
+        return self.total_trades - self._first_trade
+
+    @property
+    def trades(self) -> Trades:
+        """The trades closed in this step."""
+        return self._simulation.trades(self._first_trade, self.total_trades)
+
+    @property
+    def open_trades(self) -> list[OpenTrade]:
+        if self._simulation.bar != self.bar:
+            raise RuntimeError("the simulation has gone on: read open_trades before the next step")
+        return self._simulation.open_trades()
+
+    @property
+    def equity_points(self) -> NDArray[np.float64]:
+        """Equity at each bar of this step, a view."""
+        return self._simulation.equity(self.first_bar, self.bar)
+
+    @property
+    def signals(self) -> tuple[NDArray[np.int64], Signals]:
+        """Bars of this step at which the strategies had an opinion, and the opinions."""
+        return self._simulation.opinions(self.first_bar, self.bar)
+
+
+class Simulation:
+    """One backtest. Pure: no I/O, no clock; the same bars, config, strategies and seed give the same bytes."""
+
+    __slots__ = (
+        "_bars",
+        "_closed",
+        "_closed_trades",
+        "_columns",
+        "_config",
+        "_equity",
+        "_finished",
+        "_open_trades",
+        "_seed",
+        "_signals",
+        "_state",
+        "_strategies",
+        "_terms",
+        "_voices",
+        "bar",
+        "total_bars",
+    )
+
+    def __init__(self, bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int) -> None:
+        bars = Bars(*(_read_only(column) for column in bars))
+        self._bars = bars
+        self._config = config
+        self._strategies = tuple(strategies)
+        self._seed = seed
+        self._voices = [use.signals(bars) for use in strategies]
+        self._signals = combine(self._voices, config.combine)
+        self._columns = (bars.open, bars.high, bars.low, bars.close, _read_only(self._signals))
+        self._terms = config.terms()
+        self._equity = np.empty(bars.total)
+        self._state = _initial_state(config)
+        self._open_trades = np.zeros((config.max_open_trades, orders.OPEN_TRADE_SLOTS))
+        self._closed_trades = np.empty(
+            (max(_FIRST_CAPACITY, 2 * config.max_open_trades + 2), orders.CLOSED_TRADE_SLOTS)
+        )
+        self._closed = 0
+        self._finished = False
+        self.bar = 0
+        self.total_bars = bars.total
+
+    @classmethod
+    def start(cls, bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int = 0) -> Simulation:
+        """A run before its first bar. Computes the strategies' signals; `bars` is kept, not copied."""
+        return cls(bars, config, strategies, seed)
+
+    def advance(self, until_bar: int) -> Delta:
+        """Runs on to `until_bar` (exclusive; at most to the end). A bar already passed changes nothing."""
+        if self._finished:
+            raise RuntimeError("a finished simulation cannot advance")
+        until = min(until_bar, self.total_bars)
+        first_bar, first_trade = self.bar, self._closed
+        while self.bar < until:
+            self.bar, self._closed = advance_nb(
+                *self._columns,
+                self._equity,
+                self._state,
+                self._terms,
+                self._open_trades,
+                self._closed_trades,
+                self.bar,
+                until,
+            )
+            if self.bar < until:
+                self._make_room()
+        return Delta(self, first_bar, self.bar, first_trade, self._state.copy())
+
+    def snapshot(self) -> bytes:
+        """All that is needed to go on elsewhere, except the bars."""
+        if self._finished:
+            raise RuntimeError("a finished simulation has nothing to go on with")
+        header = {
+            "engine": ENGINE_VERSION,
+            "config": self._config.as_dict(),
+            "strategies": [[use.name, use.strategy.id, use.params.model_dump()] for use in self._strategies],
+            "seed": self._seed,
+            "bars": _identity(self._bars),
+        }
+        arrays = {
+            "state": self._state,
+            "open_trades": self._open_trades[: int(self._state[orders.OPEN_TRADES])],
+            "closed_trades": self._closed_trades[: self._closed],
+            "equity": self._equity[: self.bar],
+        }
+        return pack(header, arrays)
+
+    @classmethod
+    def restore(cls, blob: bytes, bars: Bars) -> Simulation:
+        """The run of a snapshot, over the same bars. Raises `SnapshotUnfit` when it cannot go on from this one."""
+        header, arrays = unpack(blob)
+        if header["engine"] != ENGINE_VERSION:
+            raise SnapshotUnfit(f"the snapshot is of engine {header['engine']}, this is engine {ENGINE_VERSION}")
+        if header["bars"] != _identity(bars):
+            raise SnapshotUnfit(f"the snapshot ran over bars {header['bars']}, these are {_identity(bars)}")
+        uses = [find(strategy_id).use(params, name, name=name) for name, strategy_id, params in header["strategies"]]
+        simulation = cls(bars, EngineConfig(**header["config"]), uses, header["seed"])
+        simulation._load(arrays)
+        return simulation
+
+    def finish(self, close_open_trades: bool = True, reason: Reason | None = None) -> Outcome:
+        """Ends the run at the last processed bar, closing open trades at its close, and measures it.
+
+        `reason` is why those trades close: END_OF_DATA at the last bar and STOPPED_BY_USER before, unless named.
+        """
+        if self._finished:
+            raise RuntimeError("the simulation is finished already")
+        self._finished = True
+        if close_open_trades and self.bar and self._state[orders.OPEN_TRADES]:
+            default = Reason.END_OF_DATA if self.bar == self.total_bars else Reason.STOPPED_BY_USER
+            self._close_all(reason if reason is not None else default)
+        trades = self.trades(0, self._closed)
+        time_ms, equity = self._bars.time_ms[: self.bar], self._equity[: self.bar]
+        metrics = self._measure(trades) if self.bar else {}
+        return Outcome(
+            metrics=metrics,
+            trades=trades,
+            open_trades=self.open_trades(),
+            time_ms=time_ms,
+            equity=equity,
+            result_hash=hash_result(trades, time_ms, equity, metrics),
+            engine_version=ENGINE_VERSION,
+        )
+
+    def trades(self, first: int, until: int) -> Trades:
+        """Closed trades `first` to `until` (exclusive), in the order they closed."""
+        return read_trades(self._closed_trades[first:until], self._bars.time_ms, self._voices)
+
+    def open_trades(self) -> list[OpenTrade]:
+        return read_open_trades(self._open_trades[: int(self._state[orders.OPEN_TRADES])])
+
+    def equity(self, first_bar: int, until_bar: int) -> NDArray[np.float64]:
+        return self._equity[first_bar:until_bar]
+
+    def opinions(self, first_bar: int, until_bar: int) -> tuple[NDArray[np.int64], Signals]:
+        part = self._signals[first_bar:until_bar]
+        at = np.flatnonzero(part != NO_OPINION)
+        return at + first_bar, part[at]
+
+    def _load(self, arrays: dict[str, NDArray[np.float64]]) -> None:
+        self._state[:] = arrays["state"]
+        self._open_trades[: arrays["open_trades"].shape[0]] = arrays["open_trades"]
+        self._closed = arrays["closed_trades"].shape[0]
+        while self._closed_trades.shape[0] < self._closed:
+            self._closed_trades = _doubled(self._closed_trades, 0)
+        self._closed_trades[: self._closed] = arrays["closed_trades"]
+        self.bar = arrays["equity"].shape[0]
+        self._equity[: self.bar] = arrays["equity"]
+
+    def _make_room(self) -> None:
+        self._closed_trades = _doubled(self._closed_trades, self._closed)
+
+    def _close_all(self, reason: Reason) -> None:
+        if self._closed + self._config.max_open_trades > self._closed_trades.shape[0]:
+            self._make_room()
+        last = self.bar - 1
+        close_all_nb(
+            self._state,
+            self._terms,
+            self._open_trades,
+            self._closed_trades,
+            last,
+            float(self._bars.close[last]),
+            int(reason),
+        )
+        self._closed = int(self._state[orders.CLOSED_TRADES])
+        self._equity[last] = self._state[orders.EQUITY] = self._state[orders.CASH]
+
+    def _measure(self, trades: Trades) -> Metrics:
+        return measure(
+            Run(
+                time_ms=self._bars.time_ms[: self.bar],
+                close=self._bars.close[: self.bar],
+                equity=self._equity[: self.bar],
+                initial_capital=self._config.initial_capital,
+                trades=trades,
+                total_fees=float(self._state[orders.FEES]),
+                bars_exposed=int(self._state[orders.BARS_EXPOSED]),
+                bars_ambiguous=int(self._state[orders.BARS_AMBIGUOUS]),
+                orders_unfilled=int(self._state[orders.ORDERS_UNFILLED]),
+            )
+        )
+
+
+def warm() -> None:
+    """Runs every strategy and the kernel once on a few bars: the first backtest of a process then waits for nothing."""
+    from shared.strategies import catalogue
+
+    total = 64
+    steps = np.arange(total, dtype=np.float64)
+    price = 100.0 + 10.0 * np.sin(steps / 3.0)
+    time_ms = np.arange(total, dtype=np.int64) * 3_600_000
+    bars = Bars(time_ms, price, price + 1.0, price - 1.0, price, steps)
+    uses = [strategy.use({}, strategy.id) for strategy in catalogue()]
+    config = EngineConfig(stop_loss_percent=1.0, take_profit_percent=1.0, commission_rate=0.001, allow_short=True)
+    simulation = Simulation.start(bars, config, uses)
+    simulation.advance(total // 2)
+    Simulation.restore(simulation.snapshot(), bars).finish()
+    simulation.advance(total)
+    simulation.finish()
+
+
+def _initial_state(config: EngineConfig) -> NDArray[np.float64]:
+    state = np.zeros(orders.STATE_SLOTS)
+    state[orders.CASH] = state[orders.EQUITY] = state[orders.PEAK_EQUITY] = config.initial_capital
+    state[orders.PENDING] = NO_OPINION
+    state[orders.TRIGGER_BELOW] = -np.inf
+    state[orders.TRIGGER_ABOVE] = np.inf
+    return state
+
+
+def _read_only(column: NDArray[Any]) -> NDArray[Any]:
+    """A read-only plain view: memory maps and arrays alike then run the one compiled kernel."""
+    view = column.view(np.ndarray)
+    view.flags.writeable = False
+    return view
+
+
+def _doubled(rows: NDArray[np.float64], used: int) -> NDArray[np.float64]:
+    larger = np.empty((2 * rows.shape[0], rows.shape[1]))
+    larger[:used] = rows[:used]
+    return larger
+
+
+def _identity(bars: Bars) -> list[int]:
+    """How many bars and which times: enough to notice the wrong bars, `datasetHash` is what names them exactly."""
+    return [bars.total, int(bars.time_ms[0]), int(bars.time_ms[-1])] if bars.total else [0, 0, 0]

@@ -1,0 +1,104 @@
+"""Closed trades as columns, and open trades as rows for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.strategies.signals import Signals, speaker
+from worker.engine import orders
+from shared.reasons import Reason
+
+REASON_WIRE = {int(reason): reason.wire for reason in Reason}
+
+
+class Trades(NamedTuple):
+    """Closed trades in the order they closed, one entry per trade in every column."""
+
+    entry_bar: NDArray[np.int64]
+    exit_bar: NDArray[np.int64]
+    entry_time_ms: NDArray[np.int64]
+    exit_time_ms: NDArray[np.int64]
+    direction: NDArray[np.int64]  # +1 long, -1 short
+    quantity: NDArray[np.float64]  # always above zero
+    entry_price: NDArray[np.float64]  # with slippage
+    exit_price: NDArray[np.float64]
+    fees: NDArray[np.float64]  # both sides
+    pnl: NDArray[np.float64]  # after fees
+    pnl_percent: NDArray[np.float64]  # of the entry value
+    entry_reason: NDArray[np.int64]  # a Reason
+    exit_reason: NDArray[np.int64]
+    strategy: NDArray[np.int64]  # index of the strategy that first asked for it, -1 where none alone did
+
+    @property
+    def total(self) -> int:
+        return self.entry_bar.shape[0]
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        """One dict per trade, JSON-ready, reasons by name."""
+        rows = [
+            dict(zip(self._fields, row, strict=True)) for row in zip(*(column.tolist() for column in self), strict=True)
+        ]
+        for row in rows:
+            row["entry_reason"] = REASON_WIRE[row["entry_reason"]]
+            row["exit_reason"] = REASON_WIRE[row["exit_reason"]]
+        return rows
+
+
+class OpenTrade(NamedTuple):
+    """One trade that is still open. `stop_price` and `target_price` are None where there is no such level."""
+
+    entry_bar: int
+    direction: int
+    quantity: float
+    entry_price: float
+    entry_fee: float
+    entry_reason: str
+    stop_price: float | None
+    target_price: float | None
+
+
+def read_trades(rows: NDArray[np.float64], time_ms: NDArray[np.int64], voices: Sequence[Signals]) -> Trades:
+    """Columns from the kernel's rows of closed trades. `voices` are the signals of each strategy."""
+    columns = np.ascontiguousarray(rows.T)
+    integers = columns.astype(np.int64)
+    entry_bar, exit_bar = integers[orders.ENTRY_BAR], integers[orders.EXIT_BAR]
+    direction = integers[orders.DIRECTION]
+    quantity, entry_price = columns[orders.QUANTITY], columns[orders.ENTRY_PRICE]
+    pnl = columns[orders.PNL]
+    return Trades(
+        entry_bar=entry_bar,
+        exit_bar=exit_bar,
+        entry_time_ms=time_ms[entry_bar],
+        exit_time_ms=time_ms[exit_bar],
+        direction=direction,
+        quantity=quantity,
+        entry_price=entry_price,
+        exit_price=columns[orders.EXIT_PRICE],
+        fees=columns[orders.TRADE_FEES],
+        pnl=pnl,
+        pnl_percent=pnl * 100.0 / (entry_price * quantity),
+        entry_reason=integers[orders.CLOSED_ENTRY_REASON],
+        exit_reason=integers[orders.EXIT_REASON],
+        strategy=speaker(voices, entry_bar - 1, direction.astype(np.int8)),  # decided one bar before it filled
+    )
+
+
+def read_open_trades(rows: NDArray[np.float64]) -> list[OpenTrade]:
+    """The kernel's rows of open trades, oldest first."""
+    return [
+        OpenTrade(
+            entry_bar=int(row[orders.ENTRY_BAR]),
+            direction=int(row[orders.DIRECTION]),
+            quantity=row[orders.QUANTITY],
+            entry_price=row[orders.ENTRY_PRICE],
+            entry_fee=row[orders.ENTRY_FEE],
+            entry_reason=REASON_WIRE[int(row[orders.ENTRY_REASON])],
+            stop_price=row[orders.STOP_PRICE] if np.isfinite(row[orders.STOP_PRICE]) else None,
+            target_price=row[orders.TARGET_PRICE] if np.isfinite(row[orders.TARGET_PRICE]) else None,
+        )
+        for row in rows.tolist()
+    ]

@@ -1,0 +1,91 @@
+"""Holding a lease: renew it in time, or stop the run before somebody else may take it.
+
+A failed renewal is *unknown*, not lost: it is tried again until the watchdog, which counts on the monotonic clock from
+when the last successful request was *sent*, says that the lease may be over on MongoDB's clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from shared.errors import StoreUnavailable
+from shared.settings import Settings
+from shared.store import Lease, Store
+
+log = logging.getLogger(__name__)
+
+# The run must have stopped before the lease ends: this share of it is kept for stopping.
+_SAFETY_SHARE = 0.15
+_RETRY_S = 0.5
+
+
+class LeaseKeeper:
+    """Renews while the block runs; calls `on_lost` at most once, when the lease is lost or may be.
+
+    `sent_s` is the monotonic time at which the claim was sent. `progress` is read at each renewal.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        lease: Lease,
+        *,
+        sent_s: float,
+        progress: Callable[[], float],
+        on_lost: Callable[[], object],
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._lease = lease
+        self._sent_s = sent_s
+        self._progress = progress
+        self._on_lost = on_lost
+        self._task: asyncio.Task[None] | None = None
+        self.lost = False
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._keep())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    @property
+    def _ends_s(self) -> float:
+        return self._sent_s + self._settings.lease_ttl_s * (1 - _SAFETY_SHARE)
+
+    async def _keep(self) -> None:
+        wait_s = self._settings.lease_renew_s
+        while True:
+            await asyncio.sleep(max(0.0, min(wait_s, self._ends_s - time.monotonic())))
+            sent_s = time.monotonic()
+            if sent_s >= self._ends_s:
+                self._lose("could not be renewed in time")
+                return
+            try:
+                async with asyncio.timeout(self._ends_s - sent_s):
+                    control = await self._store.renew(self._lease, self._progress())
+            except (StoreUnavailable, TimeoutError) as error:
+                log.warning("lease of %s: renewal unknown (%s)", self._lease.backtest_id, error)
+                wait_s = min(_RETRY_S, self._settings.lease_renew_s)
+                continue
+            if control is None:
+                self._lose("belongs to somebody else now")
+                return
+            self._sent_s = sent_s
+            wait_s = self._settings.lease_renew_s
+
+    def _lose(self, why: str) -> None:
+        log.warning("lease of %s %s: the run stops", self._lease.backtest_id, why)
+        self.lost = True
+        self._on_lost()

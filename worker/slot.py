@@ -1,0 +1,149 @@
+"""A slot: one warm engine process, the pipe to it, and when to replace it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import pickle
+import sys
+
+from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal
+from shared.settings import Settings, environment_for_child
+from worker.pipe import HEADER_BYTES, Advance, Command, Finish, Finished, Load, Moved, Raised, Ready, frame
+
+log = logging.getLogger(__name__)
+
+# Importing numba and compiling the kernel without a cache takes several seconds on a slow machine.
+START_LIMIT_S = 120.0
+_KILL_WAIT_S = 5.0
+_PIPE_BUFFER_BYTES = 1 << 20
+
+
+class RunRefused(Refusal):
+    """The engine process refused or failed the run in an orderly way: running it again would end the same."""
+
+    def __init__(self, code: str, message: str, errors: tuple[FieldError, ...]) -> None:
+        super().__init__(message, errors)
+        self.code = code
+
+
+class Slot:
+    """Starts its engine process when first needed, keeps it warm, and replaces it when it died or grew too large."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process: asyncio.subprocess.Process | None = None
+        self._runs = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> None:
+        """Returns when the process is warm. Raises `EngineFailed`, not counted against any backtest."""
+        if self._process is not None and self._process.returncode is None:
+            return
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "worker.engine_process",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=self._environment(),
+            limit=_PIPE_BUFFER_BYTES,
+        )
+        self._runs = 0
+        try:
+            async with asyncio.timeout(START_LIMIT_S):
+                reply = await self._receive()
+        except TimeoutError:
+            await self.kill()
+            raise EngineFailed(f"engine process was not ready within {START_LIMIT_S:g} s", fault=False) from None
+        except EngineFailed as error:
+            raise EngineFailed(f"engine process did not start: {error.message}", fault=False) from None
+        if not isinstance(reply, Ready):
+            await self.kill()
+            raise EngineFailed(f"engine process began with {type(reply).__name__}", fault=False)
+        log.debug("engine process %s is warm", self.pid)
+
+    def _environment(self) -> dict[str, str]:
+        environment = environment_for_child(self._settings)
+        environment.setdefault("NUMBA_CACHE_DIR", str(self._settings.cache_dir / "kernels"))
+        return environment
+
+    async def load(self, command: Load) -> Moved:
+        return self._moved(await self._ask(command))
+
+    async def advance(self, until_bar: int) -> Moved:
+        return self._moved(await self._ask(Advance(until_bar)))
+
+    async def finish(self) -> Finished:
+        reply = await self._ask(Finish())
+        if not isinstance(reply, Finished):
+            raise EngineFailed(f"engine process answered {type(reply).__name__} to Finish")
+        self._runs += 1
+        return reply
+
+    @staticmethod
+    def _moved(reply: object) -> Moved:
+        if not isinstance(reply, Moved):
+            raise EngineFailed(f"engine process answered {type(reply).__name__}, not a position")
+        return reply
+
+    async def recycle_if_worn(self, peak_mib: int) -> None:
+        """Ends a process that has run long enough or grown too large; the next run starts a fresh one."""
+        if self._runs >= self._settings.recycle_after_runs or peak_mib > self._settings.recycle_above_mib:
+            log.info("engine process %s is replaced after %d runs at %d MiB", self.pid, self._runs, peak_mib)
+            await self.kill()
+
+    async def kill(self) -> None:
+        """Ends the process at once. Harmless when there is none."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        async with asyncio.timeout(_KILL_WAIT_S):
+            await process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+
+    async def _ask(self, command: Command) -> object:
+        """One command, one reply, within the stall limit. What goes wrong ends the process: nobody knows its state."""
+        process = self._process
+        if process is None or process.stdin is None:
+            raise EngineFailed("engine process is not running", fault=False)
+        answered = False
+        try:
+            async with asyncio.timeout(self._settings.stall_limit_s):
+                process.stdin.write(frame(command))
+                await process.stdin.drain()
+                reply = await self._receive()
+            answered = True
+        except TimeoutError:
+            raise EngineFailed(f"engine process hung for {self._settings.stall_limit_s:g} s and was killed") from None
+        except (BrokenPipeError, ConnectionResetError):
+            raise EngineFailed("engine process died") from None
+        finally:
+            if not answered:
+                await self.kill()
+        if isinstance(reply, Raised):
+            if reply.errors and reply.code == InvalidRequest.code:
+                raise InvalidRequest(reply.message, reply.errors)
+            raise RunRefused(reply.code, reply.message, reply.errors)
+        return reply
+
+    async def _receive(self) -> object:
+        process = self._process
+        if process is None or process.stdout is None:
+            raise EngineFailed("engine process is not running", fault=False)
+        try:
+            header = await process.stdout.readexactly(HEADER_BYTES)
+            data = await process.stdout.readexactly(int.from_bytes(header, "little"))
+        except asyncio.IncompleteReadError:
+            code = await process.wait()
+            how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+            raise EngineFailed(f"engine process {how}") from None
+        return pickle.loads(data)
