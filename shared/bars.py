@@ -30,4 +30,11 @@ class Bars(NamedTuple):
 
     def first(self, total: int) -> Bars:
         """The first `total` bars, as views."""
-        return Bars(*(column[:total] for column in self))
+        return Bars(
+            self.time_ms[:total],
+            self.open[:total],
+            self.high[:total],
+            self.low[:total],
+            self.close[:total],
+            self.volume[:total],
+        )

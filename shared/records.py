@@ -73,6 +73,7 @@ class BacktestRecord(TypedDict):
     controlRequested: str
     checkpoint: str
     resultId: str
+    manifestId: str
     datasetHash: str
     outbox: list[NewsDocument]
     outboxAt: int
@@ -90,7 +91,10 @@ class RequestKeyDocument(TypedDict):
 
 
 class ResultDocument(TypedDict):
-    """One document of `results`. Frames are encoded tables; a large one stands in GridFS under its name."""
+    """One document of `results`. `equity` is a frame of at most 2,000 points, enough to plot the curve.
+
+    `frames` holds the whole tables, large ones in GridFS; `equity` is among them only where a plot keeps not all of it.
+    """
 
     _id: str
     backtestId: str
@@ -105,7 +109,7 @@ class ResultDocument(TypedDict):
     engineVersion: str
     seed: int
     totalBars: int
-    equity: list[list[float]]
+    equity: bytes
     frames: dict[str, Any]
 
 
@@ -123,9 +127,20 @@ def new_id(prefix: str) -> str:
 
 
 def new_record(
-    *, backtest_id: str, user_id: str, params: dict[str, Any], priority: int, now_ms: int, request_key: str = ""
+    *,
+    backtest_id: str,
+    user_id: str,
+    params: dict[str, Any],
+    priority: int,
+    now_ms: int,
+    request_key: str = "",
+    manifest_id: str = "",
+    dataset_hash: str = "",
 ) -> BacktestRecord:
-    """A pending record with every field present, so that no query has to tell a missing field from an empty one."""
+    """A pending record with every field present, so that no query has to tell a missing field from an empty one.
+
+    `manifest_id` pins the version of the market data: whenever and wherever the backtest runs, it reads these bars.
+    """
     return {
         "_id": backtest_id,
         "userId": user_id,
@@ -146,8 +161,14 @@ def new_record(
         "controlRequested": "",
         "checkpoint": "",
         "resultId": "",
-        "datasetHash": "",
+        "manifestId": manifest_id,
+        "datasetHash": dataset_hash,
         "outbox": [],
         "outboxAt": 0,
         "requestKey": request_key,
     }
+
+
+def terminal_news(record: BacktestRecord) -> NewsDocument | None:
+    """What was, or is to be, published of this backtest's end."""
+    return record["outbox"][-1] if record["outbox"] else None

@@ -64,16 +64,18 @@ def decode_frame(data: bytes) -> Columns:
     return columns
 
 
-def plot_points(time_ms: NDArray[np.int64], values: NDArray[np.float64], points_max: int) -> list[list[float]]:
-    """At most `points_max` points `[ms, value]` that keep the first, the last, and each stretch's lowest and highest.
+def plot_rows(values: NDArray[np.float64], points_max: int) -> NDArray[np.int64]:
+    """At most `points_max` rows to plot: the first, the last, and each stretch's lowest and highest.
 
-    Raises `ValueError` below 4 points, where those do not fit.
+    Below 4 points only the first and the last fit. Raises `ValueError` below 2.
     """
-    if points_max < 4:
-        raise ValueError(f"points_max is {points_max}, it must be at least 4")
+    if points_max < 2:
+        raise ValueError(f"points_max is {points_max}, it must be at least 2")
     rows = len(values)
     if rows <= points_max:
         chosen = np.arange(rows)
+    elif points_max < 4:
+        chosen = np.array([0, rows - 1])
     else:
         edges = np.linspace(0, rows, (points_max - 2) // 2 + 1).astype(np.int64)
         extremes = [
@@ -82,7 +84,11 @@ def plot_points(time_ms: NDArray[np.int64], values: NDArray[np.float64], points_
             for extreme in (int(np.argmin(values[low:high])), int(np.argmax(values[low:high])))
         ]
         chosen = np.unique(np.array([0, *extremes, rows - 1]))
-    return [list(point) for point in zip(time_ms[chosen].tolist(), values[chosen].tolist(), strict=True)]
+    return chosen
+
+
+def _rows_of(columns: Columns, rows: NDArray[np.int64]) -> Columns:
+    return {name: column[rows] for name, column in columns.items()}
 
 
 class Results:
@@ -96,9 +102,18 @@ class Results:
     async def create_indexes(self) -> None:
         await self._results.create_index([("backtestId", ASCENDING)], name="backtest")
 
-    async def write(self, document: ResultDocument, frames: Mapping[str, Mapping[str, NDArray[Any]]]) -> None:
-        """Stores a result with its frames. Nothing refers to it until the record does."""
+    async def write(self, document: ResultDocument, equity: Columns, trades: Columns) -> None:
+        """Stores a result with its frames. Nothing refers to it until the record does.
+
+        `equity` has the columns `time_ms` and `equity` of shape (bars,), `trades` one row per closed trade.
+        """
         stored = cast("dict[str, Any]", document)
+        frames = {"trades": trades}
+        plotted = equity
+        if len(equity["equity"]) > EQUITY_POINTS_MAX:
+            frames["equity"] = equity
+            plotted = _rows_of(equity, plot_rows(equity["equity"], EQUITY_POINTS_MAX))
+        stored["equity"] = Binary(encode_frame(plotted))
         with translate_mongo_errors():
             for name, columns in frames.items():
                 stored["frames"][name] = await self._store_frame(f"{document['_id']}.{name}", encode_frame(columns))
@@ -120,6 +135,12 @@ class Results:
         if found is None:
             raise NotFound(f"no result {result_id}", [FieldError("resultId", f"no result {result_id}", "not_found")])
         return cast("ResultDocument", found)
+
+    async def read_equity(self, result: ResultDocument, points_max: int) -> Columns:
+        """The equity curve, columns `time_ms` and `equity`, thinned to at most `points_max` points."""
+        whole = points_max > EQUITY_POINTS_MAX and "equity" in result["frames"]
+        equity = await self.read_frame(result, "equity") if whole else decode_frame(bytes(result["equity"]))
+        return _rows_of(equity, plot_rows(equity["equity"], points_max))
 
     async def read_frame(self, result: ResultDocument, name: str) -> Columns:
         """One frame's columns. Raises `NotFound` when the result has no such frame."""

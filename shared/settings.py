@@ -138,7 +138,10 @@ def environment_for_child(settings: Settings) -> dict[str, str]:
     child = dict(os.environ)
     for name in settings.model_fields_set:
         value = getattr(settings, name)
-        if value is not None:
-            raw = value.get_secret_value() if isinstance(value, SecretStr) else value
-            child[PREFIX + name.upper()] = json.dumps(raw) if isinstance(raw, tuple) else str(raw)
+        variable = PREFIX + name.upper()
+        if value is None:
+            child.pop(variable, None)  # Set to nothing here, whatever our own environment says.
+            continue
+        raw = value.get_secret_value() if isinstance(value, SecretStr) else value
+        child[variable] = json.dumps(raw) if isinstance(raw, tuple) else str(raw)
     return child

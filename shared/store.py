@@ -19,6 +19,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
+from shared.candles import Slice
 from shared.contracts import BacktestParams, Channel, Failure, News, Task, iso_from_ms
 from shared.errors import Conflict, FieldError, InvalidRequest, NotFound, TooMany
 from shared.fitness import Clock, prove_updates_are_atomic
@@ -34,7 +35,10 @@ CLAIM_QUERY: Document = {"queueRank": {"$gt": 0}, "status": Status.PENDING.value
 CLAIM_SORT = [("queueRank", ASCENDING)]
 REAP_BATCH = 50
 OUTBOX_BATCH = 200
-_COUNT_FRESH_S = 1.0
+# A count reads every pending record of the user on some servers: it is made when the estimate reaches the limit, and
+# now and then, never once a request.
+_RECOUNT_S = 1.0
+_COUNT_TRUSTED_S = 30.0
 _COUNTED_USERS_MAX = 1_000
 
 
@@ -119,25 +123,38 @@ class Store:
     # What clients ask for
 
     async def insert(
-        self, *, user_id: str, params: BacktestParams, priority: int, idempotency_key: str | None
+        self,
+        *,
+        user_id: str,
+        params: BacktestParams,
+        priority: int,
+        idempotency_key: str | None,
+        bars: Slice | None = None,
     ) -> tuple[BacktestRecord, bool]:
         """Stores a pending backtest: `(record, created)`. The same user and key give the same backtest (S6).
 
+        `bars` pins the market data it will read; without, the first worker pins the version of that moment.
         Raises `InvalidRequest` when the key was used for another request and `TooMany` when the user's share is full.
         """
         wire = params.as_wire()
         if idempotency_key is None:
             await self._refuse_beyond_share(user_id)
             record = new_record(
-                backtest_id=new_id("bt"), user_id=user_id, params=wire, priority=priority, now_ms=self.now_ms()
+                backtest_id=new_id("bt"),
+                user_id=user_id,
+                params=wire,
+                priority=priority,
+                now_ms=self.now_ms(),
+                manifest_id=bars.manifest_id if bars else "",
+                dataset_hash=bars.dataset_hash if bars else "",
             )
             with translate_mongo_errors():
                 await self._backtests.insert_one(cast("Document", record))
             return record, True
-        return await self._insert_once(user_id, wire, priority, idempotency_key)
+        return await self._insert_once(user_id, wire, priority, idempotency_key, bars)
 
     async def _insert_once(
-        self, user_id: str, wire: Document, priority: int, idempotency_key: str
+        self, user_id: str, wire: Document, priority: int, idempotency_key: str, bars: Slice | None
     ) -> tuple[BacktestRecord, bool]:
         body = json.dumps([wire, priority], sort_keys=True, separators=(",", ":"))
         body_hash = hashlib.sha256(body.encode()).hexdigest()
@@ -171,6 +188,8 @@ class Store:
                 priority=priority,
                 now_ms=now_ms,
                 request_key=key_id,
+                manifest_id=bars.manifest_id if bars else "",
+                dataset_hash=bars.dataset_hash if bars else "",
             )
             try:
                 await self._backtests.insert_one(cast("Document", record))
@@ -179,10 +198,10 @@ class Store:
         return record, True
 
     async def _refuse_beyond_share(self, user_id: str) -> None:
-        """Bounds a user's pending backtests. Counted at most once a second, so the bound is approximate by design."""
+        """Bounds a user's pending backtests. Approximate: what has run since the last count is not known."""
         limit = self._settings.pending_max
-        counted_s, count = self._pending_counts.get(user_id, (0.0, 0))
-        if time.monotonic() - counted_s > _COUNT_FRESH_S:
+        counted_s, count = self._pending_counts.get(user_id, (-_COUNT_TRUSTED_S, 0))
+        if time.monotonic() - counted_s > (_RECOUNT_S if count >= limit else _COUNT_TRUSTED_S):
             with translate_mongo_errors():
                 count = await self._backtests.count_documents({"queueRank": {"$gt": 0}, "userId": user_id})
             counted_s = time.monotonic()
@@ -320,6 +339,13 @@ class Store:
             )
         return None if found is None else str(found["controlRequested"])
 
+    async def pin(self, lease: Lease, bars: Slice) -> bool:
+        """Fixes the market data of a run whose publisher did not: a later run of it reads the same bars."""
+        pinned = {"manifestId": bars.manifest_id, "datasetHash": bars.dataset_hash}
+        with translate_mongo_errors():
+            outcome = await self._backtests.update_one(self._held(lease), {"$set": pinned})
+        return outcome.matched_count == 1
+
     async def requeue(self, record: BacktestRecord, *, failed: bool) -> bool:
         """`running → pending`, keeping its place in the queue. `failed` counts against the poison budget (S7)."""
         with translate_mongo_errors():
@@ -443,11 +469,6 @@ def lease_of(record: BacktestRecord) -> Lease:
 
 def news_document(channel: Channel, news: News) -> NewsDocument:
     return {"channel": channel.value, "epoch": news.epoch or 0, "seq": news.seq or 0, "payload": news.as_json()}
-
-
-def terminal_news(record: BacktestRecord) -> NewsDocument | None:
-    """What was, or is to be, published of this backtest's end."""
-    return record["outbox"][-1] if record["outbox"] else None
 
 
 def _error_document(news: Failure) -> Document:

@@ -4,76 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pickle
-import resource
 import signal
 import sys
-from typing import IO
-
-from shared.candles import open_bars
-from shared.contracts import BacktestParams, validate
-from shared.errors import BackfleetError
-from shared.strategies import resolve
-from worker.engine import EngineConfig, Simulation, warm
-from worker.pipe import HEADER_BYTES, Advance, Command, Finish, Finished, Load, Moved, Raised, Ready, Reply, frame
 
 _PR_SET_PDEATHSIG = 1
 
 
-class _Run:
-    """The one backtest that this process is computing."""
-
-    def __init__(self, load: Load) -> None:
-        params = validate(BacktestParams, load.params)
-        uses = resolve(params.strategies, params.strategy_params)
-        self._bars = open_bars(load.bar_files)
-        self._simulation = Simulation.start(self._bars, EngineConfig.from_params(params), uses, params.seed)
-
-    def answer(self, command: Advance | Finish) -> Reply:
-        if isinstance(command, Finish):
-            outcome = self._simulation.finish()
-            peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            return Finished(outcome, peak_kib // (1024 if sys.platform != "darwin" else 1024 * 1024))
-        delta = self._simulation.advance(command.until_bar)
-        time_ms = int(self._bars.time_ms[max(delta.bar - 1, 0)])
-        return Moved(delta.bar, self._simulation.total_bars, time_ms, delta.equity, delta.total_trades)
-
-
-def _serve(commands: IO[bytes], replies: IO[bytes]) -> None:
-    run: _Run | None = None
-    while (command := _read(commands)) is not None:
-        try:
-            if isinstance(command, Load):
-                run = None  # Frees the last run's arrays before the next run's are made.
-                run = _Run(command)
-                reply: Reply = run.answer(Advance(until_bar=0))
-            elif run is None:
-                reply = Raised("engine_protocol", "no backtest is loaded", ())
-            else:
-                reply = run.answer(command)
-        except BackfleetError as error:
-            reply = Raised(error.code, error.message, error.errors)
-        except Exception as error:  # noqa: BLE001 - whatever a strategy raises ends its run, never the process
-            reply = Raised("strategy_error", f"{type(error).__name__}: {error}", ())
-        replies.write(frame(reply))
-        replies.flush()
-
-
-def _read(commands: IO[bytes]) -> Command | None:
-    header = commands.read(HEADER_BYTES)
-    if len(header) < HEADER_BYTES:
-        return None
-    return pickle.loads(commands.read(int.from_bytes(header, "little")))
-
-
-def _die_with_parent() -> None:
+def _die_with_parent(parent_pid: int) -> None:
     """A parent that was killed closes the pipe, which ends the loop; inside a long step only the kernel can tell us."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        sys.exit(1)  # It died before the kernel knew that we want to follow.
 
 
 def main() -> None:
-    _die_with_parent()
+    # First of all, before a second of imports in which the parent could die unnoticed.
+    _die_with_parent(int(sys.argv[1]))
     # The supervisor decides when a run ends; a terminal's Ctrl-C reaches the whole group and must not end it here.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -81,11 +28,15 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # A print in a strategy goes to the log, not into the pipe.
 
+    from worker.engine import warm
+    from worker.engine_loop import serve
+    from worker.pipe import Ready, frame
+
     warm()
     replies.write(frame(Ready()))
     replies.flush()
     try:
-        _serve(commands, replies)
+        serve(commands, replies)
     except BrokenPipeError:
         os._exit(1)  # The parent is gone: nobody is left to answer, and flushing at exit would only fail again.
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.bus import Bus
-from shared.candles import BarFilesGone, Candles, Slice
+from shared.candles import BarFilesGone, Candles, DamagedChunk, Slice
 from shared.contracts import (
     BacktestParams,
     Channel,
@@ -25,9 +25,8 @@ from shared.contracts import (
     iso_from_ms,
     validate,
 )
-from shared.errors import BusUnavailable, EngineFailed, FieldError, Refusal, StoreUnavailable
+from shared.errors import BusUnavailable, EngineFailed, FieldError, Refusal, StoreUnavailable, Unavailable
 from shared.records import BacktestRecord, ResultDocument, new_id
-from shared.results import EQUITY_POINTS_MAX, plot_points
 from shared.settings import Settings
 from shared.store import Store, lease_of
 from worker.lease import LeaseKeeper
@@ -95,15 +94,15 @@ class Runner:
 
     async def _drive(self, run: _Run, slot: Slot) -> None:
         try:
-            params = validate(BacktestParams, run.record["params"])
-            bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)
+            bars = await self._resolve(run.record)
             await slot.start()
-            position = await self._load(run, bars, slot)
-            await self._tell([(Channel.EVENT, run.started(position)), (Channel.PROGRESS, run.progress_news(position))])
+            begun = [(Channel.EVENT, run.started(bars)), (Channel.PROGRESS, run.progress_at(bars.start_ms, 0, bars))]
+            # The news goes out while the engine works on the first step.
+            _, position = await asyncio.gather(self._tell(begun), self._load(run, bars, slot))
             while position.bar < position.total_bars:
+                if run.wants_to_speak(self._settings.progress_interval_s):
+                    await self._tell([(Channel.PROGRESS, run.progress_news(position, bars))])
                 position = await slot.advance(min(position.bar + self._settings.chunk_bars, position.total_bars))
-                if run.wants_to_speak(position, self._settings.progress_interval_s):
-                    await self._tell([(Channel.PROGRESS, run.progress_news(position))])
             finished = await slot.finish()
         except Refusal as refusal:
             await self._fail(run, run.failure(refusal.code, refusal.message, refusal.errors, self._store.now_ms()))
@@ -113,16 +112,36 @@ class Runner:
             await slot.kill()
             await self._after_engine_failure(run, error)
             return
-        last = self._tell([(Channel.PROGRESS, run.progress_news(position))])
+        except StoreUnavailable:
+            raise
+        except Unavailable as error:
+            # A disk cache that cannot be written, say. It counts: else this worker would take the same one for ever.
+            await self._after_engine_failure(run, EngineFailed(error.message))
+            return
+        except DamagedChunk as error:
+            await self._fail(run, run.failure(error.code, error.message, error.errors, self._store.now_ms()))
+            return
+        last = self._tell([(Channel.PROGRESS, run.progress_news(position, bars))])
         await asyncio.gather(last, self._complete(run, bars, finished.outcome))
         await slot.recycle_if_worn(finished.peak_mib)
+
+    async def _resolve(self, record: BacktestRecord) -> Slice:
+        """The bars the record is pinned to; a record that a foreign publisher left open is pinned now."""
+        params = validate(BacktestParams, record["params"])
+        if record["manifestId"]:
+            return await self._candles.reopen(record["manifestId"], params.start_ms, params.end_ms)
+        bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)
+        await self._store.pin(lease_of(record), bars)
+        return bars
 
     async def _load(self, run: _Run, bars: Slice, slot: Slot) -> Moved:
         """Another process may evict a file of the disk cache between fetching and mapping it: then fetch it again."""
         for _ in range(_FETCHES_MAX):
             files = await self._candles.fetch(bars)
             try:
-                return await slot.load(Load(run.record["params"], files))
+                return await slot.load(
+                    Load(run.record["params"], files, min(self._settings.chunk_bars, bars.total_bars))
+                )
             except RunRefused as refused:
                 if refused.code != BarFilesGone.code:
                     raise
@@ -132,11 +151,8 @@ class Runner:
     async def _complete(self, run: _Run, bars: Slice, outcome: Outcome) -> None:
         record = run.record
         document = _result_document(record, bars, outcome, self._store.now_ms())
-        frames = {
-            "equity": {"time_ms": outcome.time_ms, "equity": outcome.equity},
-            "trades": outcome.trades._asdict(),
-        }
-        await self._until_stored(lambda: self._store.results.write(document, frames))
+        equity = {"time_ms": outcome.time_ms, "equity": outcome.equity}
+        await self._until_stored(lambda: self._store.results.write(document, equity, outcome.trades._asdict()))
         news = run.complete(document)
         ours = await self._until_stored(
             lambda: self._store.complete(record, news, result_id=document["_id"], dataset_hash=bars.dataset_hash)
@@ -211,30 +227,33 @@ class _Run:
             "seq": self.next_seq(),
         }
 
-    def wants_to_speak(self, position: Moved, interval_s: float) -> bool:
-        """The last position is told when the run has finished."""
-        return position.bar < position.total_bars and time.monotonic() - self._spoke_s >= interval_s
+    def wants_to_speak(self, interval_s: float) -> bool:
+        return time.monotonic() - self._spoke_s >= interval_s
 
-    def started(self, position: Moved) -> Event:
+    def started(self, bars: Slice) -> Event:
         params = self.record["params"]
         data = {name: params[name] for name in ("symbol", "interval", "startDate", "endDate", "strategies")}
-        return Event(**self._common(), type="started", data={**data, "totalBars": position.total_bars})
+        return Event(**self._common(), type="started", data={**data, "totalBars": bars.total_bars})
 
-    def progress_news(self, position: Moved) -> Progress:
+    def progress_news(self, position: Moved, bars: Slice) -> Progress:
+        pnl = position.equity - float(self.record["params"]["initialCapital"])
+        return self.progress_at(position.time_ms, position.bar, bars, position.trades_closed, pnl)
+
+    def progress_at(self, time_ms: int, bar: int, bars: Slice, trades: int = 0, pnl: float = 0.0) -> Progress:
         self._spoke_s = time.monotonic()
-        share = position.bar / position.total_bars
+        share = bar / bars.total_bars
         self.progress = round(100 * share, 2)
-        day = iso_from_ms(position.time_ms)[:10]
+        day = iso_from_ms(time_ms)[:10]
         left_s = (self._spoke_s - self._began_s) * (1 - share) / share if share > 0 else None
         return Progress(
             **self._common(),
             progress=self.progress,
             message=f"Processing {day}",
             current_date=day,
-            processed_bars=position.bar,
-            total_bars=position.total_bars,
-            trades_executed=position.trades_closed,
-            current_pnl=round(position.equity - float(self.record["params"]["initialCapital"]), 8),
+            processed_bars=bar,
+            total_bars=bars.total_bars,
+            trades_executed=trades,
+            current_pnl=round(pnl, 8),
             eta_seconds=None if left_s is None else round(left_s, 1),
         )
 
@@ -274,6 +293,6 @@ def _result_document(record: BacktestRecord, bars: Slice, outcome: Outcome, now_
         "engineVersion": outcome.engine_version,
         "seed": int(record["params"].get("seed", 0)),
         "totalBars": len(outcome.time_ms),
-        "equity": plot_points(outcome.time_ms, outcome.equity, EQUITY_POINTS_MAX),
+        "equity": b"",
         "frames": {},
     }

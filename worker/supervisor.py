@@ -21,9 +21,9 @@ from shared.bus import Bus, Resubscribed
 from shared.candles import Candles
 from shared.contracts import Channel, Failure, Task, decode, iso_from_ms, parse_json
 from shared.errors import BusUnavailable, Conflict, EngineFailed, InvalidRequest, StoreUnavailable
-from shared.records import BacktestRecord, new_id
+from shared.records import BacktestRecord, new_id, terminal_news
 from shared.settings import Settings
-from shared.store import Store, terminal_news
+from shared.store import Store
 from worker.runner import Runner
 from worker.slot import Slot
 
@@ -191,6 +191,8 @@ class Supervisor:
                 if isinstance(item, Resubscribed):
                     self._look.set()
                     continue
+                if not self._seeking and '"recorded":true' in item.payload:
+                    continue  # Our gateways' bells are for idle workers; a busy one looks when it has finished.
                 try:
                     task = decode(Task, item.payload)
                 except InvalidRequest as error:

@@ -13,9 +13,9 @@ from pymongo.errors import OperationFailure
 
 from shared.contracts import BacktestParams, Channel, Complete, Failure, Summary, Task, validate
 from shared.errors import ConfigurationError, Conflict, InvalidRequest, NotFound, StoreUnavailable, StoreUnfit, TooMany
-from shared.records import TERMINAL, TRANSITIONS, BacktestRecord, Status, new_id, queue_rank
+from shared.records import TERMINAL, TRANSITIONS, BacktestRecord, Status, new_id, queue_rank, terminal_news
 from shared.settings import Settings, load_settings
-from shared.store import CLAIM_QUERY, CLAIM_SORT, Store, lease_of, terminal_news
+from shared.store import CLAIM_QUERY, CLAIM_SORT, Store, lease_of
 
 PARAMS = validate(
     BacktestParams,

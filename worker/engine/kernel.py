@@ -22,7 +22,7 @@ from worker.engine import orders as o
 Floats = NDArray[np.float64]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _book_exit_nb(
     state: Floats,
     terms: Floats,
@@ -60,7 +60,7 @@ def _book_exit_nb(
     state[o.CLOSED_TRADES] = k + 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _refresh_nb(state: Floats, open_trades: Floats) -> None:
     """Recomputes what the loop keeps about open trades. Summed afresh, so that no rounding is carried along."""
     net = 0.0
@@ -92,7 +92,7 @@ def close_all_nb(
     _refresh_nb(state, open_trades)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _open_trade_nb(
     state: Floats, terms: Floats, open_trades: Floats, bar: int, open_price: float, direction: int, reason: int
 ) -> None:
@@ -130,7 +130,7 @@ def _open_trade_nb(
     _refresh_nb(state, open_trades)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _fill_order_nb(
     state: Floats, terms: Floats, open_trades: Floats, closed_trades: Floats, bar: int, open_price: float
 ) -> None:
@@ -147,7 +147,7 @@ def _fill_order_nb(
         _open_trade_nb(state, terms, open_trades, bar, open_price, direction, reason)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _check_levels_nb(
     state: Floats,
     terms: Floats,
@@ -183,7 +183,8 @@ def _check_levels_nb(
             fill, reason = target, o.TAKE_PROFIT
         else:
             if kept != i:
-                open_trades[kept, :] = open_trades[i, :]
+                for slot in range(o.OPEN_TRADE_SLOTS):
+                    open_trades[kept, slot] = open_trades[i, slot]
             kept += 1
             continue
         _book_exit_nb(state, terms, open_trades, closed_trades, i, bar, fill, reason)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
+from shared.reasons import Reason
 from shared.strategies import StrategyUse, combine, find
 from shared.strategies.signals import NO_OPINION, Signals
 from worker.engine import orders
@@ -17,7 +19,6 @@ from worker.engine.config import EngineConfig
 from worker.engine.hashing import hash_result
 from worker.engine.kernel import advance_nb, close_all_nb
 from worker.engine.metrics import Metrics, Run, measure
-from shared.reasons import Reason
 from worker.engine.snapshot import SnapshotUnfit, pack, unpack
 from worker.engine.trades import OpenTrade, Trades, read_open_trades, read_trades
 
@@ -133,11 +134,11 @@ class Simulation:
         "_bars",
         "_closed",
         "_closed_trades",
-        "_columns",
         "_config",
         "_equity",
         "_finished",
         "_open_trades",
+        "_run",
         "_seed",
         "_signals",
         "_state",
@@ -155,8 +156,7 @@ class Simulation:
         self._strategies = tuple(strategies)
         self._seed = seed
         self._voices = [use.signals(bars) for use in strategies]
-        self._signals = combine(self._voices, config.combine)
-        self._columns = (bars.open, bars.high, bars.low, bars.close, _read_only(self._signals))
+        self._signals = _read_only(combine(self._voices, config.combine))
         self._terms = config.terms()
         self._equity = np.empty(bars.total)
         self._state = _initial_state(config)
@@ -164,6 +164,7 @@ class Simulation:
         self._closed_trades = np.empty(
             (max(_FIRST_CAPACITY, 2 * config.max_open_trades + 2), orders.CLOSED_TRADE_SLOTS)
         )
+        self._run = self._bound()
         self._closed = 0
         self._finished = False
         self.bar = 0
@@ -178,22 +179,14 @@ class Simulation:
         """Runs on to `until_bar` (exclusive; at most to the end). A bar already passed changes nothing."""
         if self._finished:
             raise RuntimeError("a finished simulation cannot advance")
-        until = min(until_bar, self.total_bars)
-        first_bar, first_trade = self.bar, self._closed
-        while self.bar < until:
-            self.bar, self._closed = advance_nb(
-                *self._columns,
-                self._equity,
-                self._state,
-                self._terms,
-                self._open_trades,
-                self._closed_trades,
-                self.bar,
-                until,
-            )
-            if self.bar < until:
-                self._make_room()
-        return Delta(self, first_bar, self.bar, first_trade, self._state.copy())
+        until = until_bar if until_bar < self.total_bars else self.total_bars
+        first_bar, first_trade = bar, closed = self.bar, self._closed
+        while bar < until:
+            bar, closed = self._run(bar, until)
+            if bar < until:
+                self._make_room(closed)
+        self.bar, self._closed = bar, closed
+        return Delta(self, first_bar, bar, first_trade, self._state.copy())
 
     def snapshot(self) -> bytes:
         """All that is needed to go on elsewhere, except the bars."""
@@ -271,17 +264,38 @@ class Simulation:
         self._open_trades[: arrays["open_trades"].shape[0]] = arrays["open_trades"]
         self._closed = arrays["closed_trades"].shape[0]
         while self._closed_trades.shape[0] < self._closed:
-            self._closed_trades = _doubled(self._closed_trades, 0)
+            self._make_room(0)
         self._closed_trades[: self._closed] = arrays["closed_trades"]
         self.bar = arrays["equity"].shape[0]
         self._equity[: self.bar] = arrays["equity"]
 
-    def _make_room(self) -> None:
-        self._closed_trades = _doubled(self._closed_trades, self._closed)
+    def _make_room(self, used: int) -> None:
+        """Twice the rows for closed trades, of which the first `used` are kept."""
+        smaller = self._closed_trades
+        self._closed_trades = np.empty((2 * smaller.shape[0], smaller.shape[1]))
+        self._closed_trades[:used] = smaller[:used]
+        self._run = self._bound()
+
+    def _bound(self) -> Callable[[int, int], tuple[int, int]]:
+        """The kernel with its arrays bound once, so that a chunk of bars costs little besides its bars."""
+        bars = self._bars
+        return partial(
+            advance_nb,
+            bars.open,
+            bars.high,
+            bars.low,
+            bars.close,
+            self._signals,
+            self._equity,
+            self._state,
+            self._terms,
+            self._open_trades,
+            self._closed_trades,
+        )
 
     def _close_all(self, reason: Reason) -> None:
         if self._closed + self._config.max_open_trades > self._closed_trades.shape[0]:
-            self._make_room()
+            self._make_room(self._closed)
         last = self.bar - 1
         close_all_nb(
             self._state,
@@ -343,12 +357,6 @@ def _read_only(column: NDArray[Any]) -> NDArray[Any]:
     view = column.view(np.ndarray)
     view.flags.writeable = False
     return view
-
-
-def _doubled(rows: NDArray[np.float64], used: int) -> NDArray[np.float64]:
-    larger = np.empty((2 * rows.shape[0], rows.shape[1]))
-    larger[:used] = rows[:used]
-    return larger
 
 
 def _identity(bars: Bars) -> list[int]:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.reasons import Reason
 from shared.strategies.signals import Signals, speaker
 from worker.engine import orders
-from shared.reasons import Reason
 
 REASON_WIRE = {int(reason): reason.wire for reason in Reason}
 
@@ -64,9 +64,9 @@ class OpenTrade(NamedTuple):
 def read_trades(rows: NDArray[np.float64], time_ms: NDArray[np.int64], voices: Sequence[Signals]) -> Trades:
     """Columns from the kernel's rows of closed trades. `voices` are the signals of each strategy."""
     columns = np.ascontiguousarray(rows.T)
-    integers = columns.astype(np.int64)
-    entry_bar, exit_bar = integers[orders.ENTRY_BAR], integers[orders.EXIT_BAR]
-    direction = integers[orders.DIRECTION]
+    entry_bar = columns[orders.ENTRY_BAR].astype(np.int64)
+    exit_bar = columns[orders.EXIT_BAR].astype(np.int64)
+    direction = columns[orders.DIRECTION].astype(np.int64)
     quantity, entry_price = columns[orders.QUANTITY], columns[orders.ENTRY_PRICE]
     pnl = columns[orders.PNL]
     return Trades(
@@ -81,8 +81,8 @@ def read_trades(rows: NDArray[np.float64], time_ms: NDArray[np.int64], voices: S
         fees=columns[orders.TRADE_FEES],
         pnl=pnl,
         pnl_percent=pnl * 100.0 / (entry_price * quantity),
-        entry_reason=integers[orders.CLOSED_ENTRY_REASON],
-        exit_reason=integers[orders.EXIT_REASON],
+        entry_reason=columns[orders.CLOSED_ENTRY_REASON].astype(np.int64),
+        exit_reason=columns[orders.EXIT_REASON].astype(np.int64),
         strategy=speaker(voices, entry_bar - 1, direction.astype(np.int8)),  # decided one bar before it filled
     )
 

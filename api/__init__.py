@@ -1,0 +1,1 @@
+"""The gateway: edges translate, commands decide, the relay speaks to rooms."""

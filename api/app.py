@@ -1,0 +1,135 @@
+"""The gateway's composition root: everything is built here, once, and handed to the edges."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+import socketio
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.auth import Authenticator
+from api.commands import Commands
+from api.problems import install_problems
+from api.relay import Relay
+from api.routes import describe, operations, router
+from api.sockets import PATH, Sockets
+from shared.bus import Bus
+from shared.candles import Candles
+from shared.errors import BackfleetError
+from shared.settings import Settings
+from shared.store import Store
+
+log = logging.getLogger(__name__)
+
+CLOCK_INTERVAL_S = 60.0
+
+
+def package_version() -> str:
+    try:
+        return version("backfleet")
+    except PackageNotFoundError:
+        return "0+source"
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The gateway as an ASGI application. Raises `ConfigurationError` for missing or weak secrets."""
+    authenticator = Authenticator(settings)
+    sockets = Sockets(settings, authenticator)
+
+    app = FastAPI(title="backfleet", version=package_version(), redoc_url=None)
+    app.state.settings = settings
+    app.state.authenticator = authenticator
+    app.include_router(router)
+    app.include_router(operations)
+    install_problems(app)
+    describe(app, package_version())
+    http: ASGIApp = app
+    if settings.cors_origins:
+        http = CORSMiddleware(
+            app,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+            expose_headers=["Location", "Retry-After"],
+        )
+
+    @asynccontextmanager
+    async def services() -> AsyncGenerator[None, None]:
+        async with AsyncExitStack() as stack:
+            store = await Store.open(settings)
+            stack.push_async_callback(store.close)
+            bus = await Bus.open(settings)
+            stack.push_async_callback(bus.close)
+            commands = Commands(store, bus, Candles(store.database, settings))
+            relay = Relay(store, bus)
+            for work in (relay.run(), _keep_clock(store)):
+                stack.push_async_callback(_cancel, asyncio.create_task(work))
+            stack.push_async_callback(sockets.close)
+            sockets.open(commands, relay)
+            app.state.commands, app.state.relay, app.state.store, app.state.bus = commands, relay, store, bus
+            yield
+
+    return Gateway(http, socketio.ASGIApp(sockets.server, socketio_path=PATH), services)
+
+
+class Gateway:
+    """Splits requests between HTTP and Socket.IO, and says in one line why it cannot start."""
+
+    def __init__(
+        self, http: ASGIApp, sockets: ASGIApp, services: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
+        self._http = http
+        self._services = services
+        self._sockets = sockets
+        self._prefix = f"/{PATH}/"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif f"{scope['path']}/".startswith(self._prefix):
+            await self._serve_socket(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000, "reason": f"no socket here; try /{PATH}/"})
+        else:
+            await self._http(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """The lifespan protocol: everything is open before the first request, and closed after the last."""
+        await receive()
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._services())
+            except BackfleetError as error:
+                await send({"type": "lifespan.startup.failed", "message": f"Cannot start: {error.message}"})
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._sockets(scope, receive, send)
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+            # The library lets a frame that is not of its protocol end the connection with an exception.
+            log.info("closed a connection that does not speak Engine.IO: %s: %s", type(error).__name__, error)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def _keep_clock(store: Store) -> None:
+    while True:
+        await asyncio.sleep(CLOCK_INTERVAL_S)
+        try:
+            await store.sync_clock()
+        except BackfleetError as error:
+            log.warning("the store's clock could not be read: %s", error.message)

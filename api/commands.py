@@ -1,0 +1,253 @@
+"""Every inbound verb, once: validate → store → bus. The edges (HTTP, sockets) translate and call these."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from shared.bus import Bus
+from shared.candles import Candles, Dataset
+from shared.contracts import (
+    BacktestRequest,
+    Channel,
+    Failure,
+    Task,
+    ValidateRequest,
+    iso_from_ms,
+)
+from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest
+from shared.reasons import Reason
+from shared.records import TERMINAL, BacktestRecord, ResultDocument, Status
+from shared.store import Store
+from shared.strategies import catalogue, resolve
+
+log = logging.getLogger(__name__)
+
+KEY_MAX_CHARS = 200
+PAGE_MAX = 200
+POINTS_MAX = 20_000
+TRADES_PAGE_MAX = 5_000
+DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list, and how to ask for the next one (None at the end)."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class Commands:
+    """What a user can ask for. Every method takes the asker's id; nothing of anybody else's can be reached."""
+
+    def __init__(self, store: Store, bus: Bus, candles: Candles) -> None:
+        self._store = store
+        self._bus = bus
+        self._candles = candles
+
+    async def submit(self, user_id: str, request: BacktestRequest, idempotency_key: str | None = None) -> str:
+        """Stores a backtest and rings for a worker: its id. From here on it cannot vanish (S9).
+
+        Raises `InvalidRequest` (also `UnknownMarketData`), `TooMany`, `StoreUnavailable`.
+        """
+        check_key(idempotency_key)
+        resolve(request.strategies, request.strategy_params)
+        params = request.params()
+        bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)
+        record, _ = await self._store.insert(
+            user_id=user_id, params=params, priority=request.priority, idempotency_key=idempotency_key, bars=bars
+        )
+        if record["status"] == Status.PENDING:
+            task = Task(
+                backtest_id=record["_id"], user_id=user_id, params=params, priority=request.priority, recorded=True
+            )
+            try:
+                await self._bus.ring(task)
+            except BusUnavailable as error:
+                # The record is the queue: a worker's sweep finds it without the bell.
+                log.warning("backtest %s is stored but the bell did not ring: %s", record["_id"], error.message)
+        return record["_id"]
+
+    async def get(self, user_id: str, backtest_id: str) -> dict[str, Any]:
+        return backtest_as_wire(await self._store.get(backtest_id, user_id))
+
+    async def list_backtests(self, user_id: str, *, status: str | None, limit: int, cursor: str | None) -> Page:
+        if status is not None and status not in set(Status):
+            names = ", ".join(one.value for one in Status)
+            raise InvalidRequest.of("status", f"must be one of {names} (got {status[:80]!r})")
+        records, next_cursor = await self._store.list_page(user_id, status=status, limit=limit, before=cursor)
+        return Page([backtest_as_wire(record) for record in records], next_cursor)
+
+    async def delete(self, user_id: str, backtest_id: str) -> None:
+        """Removes a backtest with all it left. Who watches one that had not ended hears that it was deleted."""
+        record = await self._store.delete(backtest_id, user_id)
+        try:
+            await self._bus.forget(backtest_id)
+            if Status(record["status"]) not in TERMINAL:
+                # Under an epoch of its own, which also keeps the run that is still under way from saying more.
+                await self._bus.publish(Channel.ERROR, self._deleted_news(record))
+        except BusUnavailable as error:
+            log.warning("backtest %s is deleted but nobody was told: %s", backtest_id, error.message)
+
+    def _deleted_news(self, record: BacktestRecord) -> Failure:
+        return Failure(
+            backtest_id=record["_id"],
+            user_id=record["userId"],
+            epoch=record["epoch"] + 1,
+            seq=1,
+            code=DELETED,
+            error="The backtest was deleted before it ended",
+            timestamp=iso_from_ms(self._store.now_ms()),
+        )
+
+    async def result(self, user_id: str, backtest_id: str) -> dict[str, Any]:
+        """Raises `NotFound` for no such backtest, `Conflict` for one that has no result (yet)."""
+        document = await self._read_result(user_id, backtest_id)
+        return {
+            "resultId": document["_id"],
+            "backtestId": document["backtestId"],
+            "createdAt": iso_from_ms(document["createdAt"]),
+            "summary": document["summary"],
+            "metrics": document["metrics"],
+            "config": document["config"],
+            "datasetHash": document["datasetHash"],
+            "resultHash": document["resultHash"],
+            "engineVersion": document["engineVersion"],
+            "seed": document["seed"],
+            "totalBars": document["totalBars"],
+        }
+
+    async def equity(self, user_id: str, backtest_id: str, max_points: int) -> list[dict[str, Any]]:
+        """At most `max_points` of the equity curve, keeping first, last, and each stretch's lowest and highest."""
+        document = await self._read_result(user_id, backtest_id)
+        curve = await self._store.results.read_equity(document, max_points)
+        points = zip(curve["time_ms"].tolist(), curve["equity"].tolist(), strict=True)
+        return [{"time": iso_from_ms(time_ms), "equity": value} for time_ms, value in points]
+
+    async def trades(self, user_id: str, backtest_id: str, *, limit: int, offset: int) -> dict[str, Any]:
+        """One page of the trades in the order they were closed, and how many there are."""
+        document = await self._read_result(user_id, backtest_id)
+        columns = await self._store.results.read_frame(document, "trades")
+        total = min((len(column) for column in columns.values()), default=0)
+        page = {name: column[offset : offset + limit].tolist() for name, column in columns.items()}
+        rows = len(next(iter(page.values()), []))
+        names: list[str] = document["config"]["strategies"]
+        items = [_trade_as_wire({name: values[row] for name, values in page.items()}, names) for row in range(rows)]
+        return {"items": items, "total": total, "limit": limit, "offset": offset}
+
+    async def _read_result(self, user_id: str, backtest_id: str) -> ResultDocument:
+        record = await self._store.get(backtest_id, user_id)
+        if record["resultId"]:
+            return await self._store.results.read(record["resultId"], user_id)
+        status = Status(record["status"])
+        remedy = "it will have none" if status in TERMINAL else "wait for backtest:complete, then ask again"
+        reason = record.get("error", {}).get("message")
+        because = f" ({reason})" if reason else ""
+        raise Conflict(
+            f"backtest {backtest_id} is {status.value}{because} and has no result; {remedy}",
+            [FieldError("status", status.value, "no_result")],
+        )
+
+    def strategies(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": one.id,
+                "name": one.name,
+                "description": one.description,
+                "aliases": list(one.aliases),
+                "parametersSchema": one.parameters_schema,
+                "defaultParameters": one.default_parameters,
+            }
+            for one in catalogue()
+        ]
+
+    def validate_strategy(self, request: ValidateRequest) -> list[dict[str, str]]:
+        """What is wrong with a strategy and its parameters; paths begin with `strategy` or `params`."""
+        try:
+            resolve([request.strategy], {request.strategy: request.params} if request.params else {})
+        except InvalidRequest as error:
+            return [_from_here(one, request.strategy).as_wire() for one in error.errors]
+        return []
+
+    async def datasets(self) -> list[dict[str, Any]]:
+        """The market data there is. It belongs to nobody, so everybody sees all of it."""
+        return [_dataset_as_wire(one) for one in await self._candles.list_datasets()]
+
+
+def _from_here(error: FieldError, strategy: str) -> FieldError:
+    """A path as the sender of `/strategies/validate` wrote it, not as a backtest's body would have it."""
+    prefix = f"strategyParams.{strategy}"
+    if error.field.startswith(prefix):
+        return FieldError("params" + error.field.removeprefix(prefix), error.message, error.code)
+    return FieldError("strategy", error.message, error.code)
+
+
+def check_key(key: str | None) -> None:
+    """Raises `InvalidRequest` for an Idempotency-Key that is empty, too long or not plain text."""
+    if key is None:
+        return
+    if not (1 <= len(key) <= KEY_MAX_CHARS and key.isascii() and key.isprintable()):
+        raise InvalidRequest.of("Idempotency-Key", f"must be 1 to {KEY_MAX_CHARS} printable ASCII characters")
+
+
+_INSTANTS = ("createdAt", "updatedAt", "startedAt", "completedAt")
+
+
+def backtest_as_wire(record: BacktestRecord) -> dict[str, Any]:
+    """A record as its owner sees it: nothing of leases, claims or workers."""
+    wire: dict[str, Any] = {
+        "backtestId": record["_id"],
+        "status": record["status"],
+        "progress": record["progress"],
+        "priority": record["priority"],
+        "params": record["params"],
+        "epoch": record["epoch"],
+        "failures": record["failures"],
+    }
+    for name in _INSTANTS:
+        wire[name] = iso_from_ms(record[name]) if record[name] else None
+    wire["resultId"] = record["resultId"] or None
+    wire["datasetHash"] = record["datasetHash"] or None
+    wire["error"] = record.get("error")
+    return wire
+
+
+def _trade_as_wire(row: dict[str, Any], strategies: Sequence[str]) -> dict[str, Any]:
+    """One row of the `trades` frame: camelCase, instants in ISO, codes by name, undefined numbers as null."""
+    wire: dict[str, Any] = {}
+    for name, value in row.items():
+        shown = value
+        if name.endswith("_ms"):
+            name, shown = name.removesuffix("_ms"), iso_from_ms(value)
+        elif name.endswith("_reason"):
+            shown = Reason(value).wire
+        elif name == "direction":
+            shown = "long" if value > 0 else "short"
+        elif name == "strategy":
+            shown = strategies[value] if 0 <= value < len(strategies) else None
+        elif isinstance(value, float) and not math.isfinite(value):
+            shown = None
+        wire[to_camel(name)] = shown
+    return wire
+
+
+def _dataset_as_wire(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "symbol": dataset.symbol,
+        "interval": dataset.interval,
+        "version": dataset.version,
+        "source": dataset.source,
+        "bars": dataset.bars,
+        "start": iso_from_ms(dataset.start_ms),
+        "end": iso_from_ms(dataset.end_ms),
+        "gaps": dataset.gap_count,
+        "missingBars": dataset.missing_bars,
+        "datasetHash": dataset.dataset_hash,
+        "importedAt": iso_from_ms(dataset.imported_at),
+    }

@@ -1,0 +1,217 @@
+"""Clients of the relay: how far each has been told of each backtest, and the bounded queue in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from shared.contracts import Cursor
+from shared.errors import TooMany
+
+log = logging.getLogger(__name__)
+
+STANDINGS_MAX = 10_000
+HELD_MAX = 5_000
+QUEUE_MAX = 20_000
+ROOM_BELOW = 1_000
+# Messages that may wait in the transport; what comes on top waits in our queue, where it is counted.
+TRANSPORT_MAX = 256
+STALLED_AFTER_S = 30.0
+_PATIENCE_S = 0.01
+_AT_ONCE = 64
+
+Position = tuple[int, int]
+NOWHERE: Position = (-1, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One message as clients get it. `position` is (epoch, seq), or None where the publisher numbered nothing."""
+
+    event: str
+    text: str
+    backtest_id: str
+    user_id: str
+    position: Position | None
+    for_owner: bool
+    ends: bool
+
+
+class Standing:
+    """How far one client has been told of one backtest.
+
+    News for the owner and details for subscribers are counted apart: who subscribes late has had the former already.
+    """
+
+    __slots__ = ("_details", "_epoch", "_held", "_lost", "_news", "_said_end", "ended")
+
+    def __init__(self) -> None:
+        self._news = NOWHERE
+        self._details = NOWHERE
+        self._epoch = -1
+        self._held: list[Piece] | None = None
+        self._lost = False
+        self._said_end = False
+        self.ended = False
+
+    def admits(self, piece: Piece) -> bool:
+        """Whether the client should be told this; if so, it counts as told."""
+        if self.ended:
+            return False
+        position = piece.position
+        if position is None:
+            # Whoever numbers nothing is believed about the end only as far as its own messages go.
+            fresh = not self._said_end
+            self._said_end = self._said_end or piece.ends
+            return fresh
+        if position[0] < self._epoch or position <= (self._news if piece.for_owner else self._details):
+            return False
+        self._epoch = position[0]
+        if piece.for_owner:
+            self._news = position
+        else:
+            self._details = position
+        self.ended = piece.ends
+        return True
+
+    def reach(self, cursor: Cursor) -> None:
+        """The client says that it has been told as far as this."""
+        position = (cursor.epoch, cursor.seq)
+        self._news = max(self._news, position)
+        self._details = max(self._details, position)
+        self._epoch = max(self._epoch, cursor.epoch)
+
+    def told(self) -> Position:
+        """The newest that the client was told."""
+        return max(self._news, self._details)
+
+    def floor(self, subscribed: bool) -> Position:
+        """Everything up to here was told."""
+        return min(self._news, self._details) if subscribed else self._news
+
+    @property
+    def holding(self) -> bool:
+        return self._held is not None
+
+    def hold(self) -> None:
+        """From now on keeps what comes, until `release`."""
+        self._held, self._lost = [], False
+
+    def keep(self, piece: Piece) -> None:
+        if self._held is not None:
+            if len(self._held) < HELD_MAX:
+                self._held.append(piece)
+            else:
+                self._lost = True
+
+    def release(self) -> tuple[list[Piece], bool]:
+        """What was kept, and whether that is all that came."""
+        held, self._held = self._held or [], None
+        return held, not self._lost
+
+
+class Client:
+    """One connected socket. `offer` never waits; a task of the client's own sends, so a slow one holds up nobody."""
+
+    def __init__(
+        self,
+        user_id: str,
+        *,
+        send: Callable[[str, str], Awaitable[None]],
+        backlog: Callable[[], int],
+        drop: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.user_id = user_id
+        self.subscriptions: set[str] = set()
+        self.turn = asyncio.Lock()
+        self.closed = False
+        self._send = send
+        self._backlog = backlog
+        self._drop = drop
+        self._standings: OrderedDict[str, Standing] = OrderedDict()
+        self._queue: deque[tuple[str, str]] = deque()
+        self._filled = asyncio.Event()
+        self._sender = asyncio.create_task(self._send_queued())
+
+    def close(self) -> None:
+        self.closed = True
+        self._queue.clear()
+        self._standings.clear()
+        self.subscriptions.clear()
+        self._sender.cancel()
+
+    def standing(self, backtest_id: str) -> Standing:
+        found = self._standings.get(backtest_id)
+        if found is None:
+            found = self._standings[backtest_id] = Standing()
+            if len(self._standings) > STANDINGS_MAX:
+                self._forget_oldest()
+        return found
+
+    def _forget_oldest(self) -> None:
+        for _ in range(len(self._standings)):
+            backtest_id, standing = self._standings.popitem(last=False)
+            if backtest_id not in self.subscriptions and not standing.holding:
+                return
+            self._standings[backtest_id] = standing
+
+    def floor(self, backtest_id: str) -> Position:
+        standing = self._standings.get(backtest_id)
+        return NOWHERE if standing is None else standing.floor(backtest_id in self.subscriptions)
+
+    def offer(self, piece: Piece) -> None:
+        """Queues a message if this client may hear it and has not yet."""
+        standing = self._standings.get(piece.backtest_id)
+        if standing is not None and standing.holding:
+            standing.keep(piece)
+        elif (piece.for_owner or piece.backtest_id in self.subscriptions) and self.standing(piece.backtest_id).admits(
+            piece
+        ):
+            self.queue([(piece.event, piece.text)])
+
+    def queue(self, messages: Sequence[tuple[str, str]]) -> None:
+        if not self.closed:
+            self._queue.extend(messages)
+            self._filled.set()
+
+    async def wait_for_room(self) -> None:
+        """Until most of what is queued was sent. Raises `TooMany` for a client that does not read."""
+        waited_until_s = time.monotonic() + STALLED_AFTER_S
+        while len(self._queue) > ROOM_BELOW:
+            if time.monotonic() > waited_until_s:
+                raise TooMany("earlier messages are still waiting to be read")
+            await asyncio.sleep(_PATIENCE_S)
+
+    async def _send_queued(self) -> None:
+        while await self._filled.wait():
+            self._filled.clear()
+            sent = 0
+            while self._queue:
+                if len(self._queue) > QUEUE_MAX or not await self._transport_has_room():
+                    log.warning("a socket of a user reads too slowly (%d messages wait): closed", len(self._queue))
+                    self._queue.clear()
+                    await self._drop()
+                    return
+                event, text = self._queue.popleft()
+                await self._send(event, text)
+                sent += 1
+                if sent % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
+
+    async def _transport_has_room(self) -> bool:
+        """Waits while the transport is full; False when nothing has left it for `STALLED_AFTER_S`."""
+        least = self._backlog()
+        moved_s = time.monotonic()
+        while (waiting := self._backlog()) > TRANSPORT_MAX:
+            if len(self._queue) > QUEUE_MAX:
+                return False
+            if waiting < least:
+                least, moved_s = waiting, time.monotonic()
+            elif time.monotonic() - moved_s > STALLED_AFTER_S:
+                return False
+            await asyncio.sleep(_PATIENCE_S)
+        return True

@@ -1,0 +1,152 @@
+"""RFC 9457 problem documents: the one form in which the gateway refuses, over HTTP and over sockets."""
+
+from __future__ import annotations
+
+import http
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from shared.errors import (
+    BackfleetError,
+    Conflict,
+    FieldError,
+    InvalidRequest,
+    MalformedMessage,
+    NotFound,
+    Refusal,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 2
+_ERRORS_MAX = 100
+_SILENT = "A server behind the gateway does not answer; try again"
+_SURPRISE = "Something went wrong on our side; it was logged"
+
+# The first class that fits decides, so subclasses stand before their parents.
+_STATUS: tuple[tuple[type[BackfleetError], int], ...] = (
+    (MalformedMessage, 400),
+    (InvalidRequest, 422),
+    (NotFound, 404),
+    (Conflict, 409),
+    (TooLarge, 413),
+    (TooMany, 429),
+    (Unauthenticated, 401),
+    (Refusal, 400),
+    (Unavailable, 503),
+)
+
+
+class ProblemField(BaseModel):
+    field: str = Field(description="Dotted path as the caller wrote it.")
+    message: str
+    code: str
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    type: str = Field(description="`urn:backfleet:problem:` and the code.")
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="Stable machine-readable name.")
+    errors: list[ProblemField]
+
+
+def status_of(error: BackfleetError) -> int:
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def problem(status: int, code: str, detail: str, errors: tuple[FieldError, ...] = ()) -> dict[str, Any]:
+    """The document's fields. At most `_ERRORS_MAX` field errors are listed."""
+    return {
+        "type": f"urn:backfleet:problem:{code}",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "errors": [one.as_wire() for one in errors[:_ERRORS_MAX]],
+    }
+
+
+def problem_response(
+    status: int, code: str, detail: str, errors: tuple[FieldError, ...] = (), headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    content = problem(status, code, detail, errors)
+    return JSONResponse(content, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def respond(error: BackfleetError) -> JSONResponse:
+    """The answer to an error of ours. Details of what is not the caller's to mend stay in the log."""
+    status = status_of(error)
+    headers: dict[str, str] = {}
+    detail = error.message
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="backfleet", error="invalid_token"'
+    elif status in (429, 503):
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status == 503:
+        log.warning("answered 503: %s", error.message)
+        detail = _SILENT
+    elif status == 500:
+        log.error("answered 500: %s: %s", type(error).__name__, error.message)
+        return problem_response(500, "internal", _SURPRISE)
+    return problem_response(status, error.code, detail, error.errors, headers)
+
+
+def socket_errors(error: BackfleetError) -> list[dict[str, str]]:
+    """The `errors` of a socket's acknowledgement; never empty."""
+    if isinstance(error, Refusal):
+        if error.errors:
+            return [one.as_wire() for one in error.errors[:_ERRORS_MAX]]
+        return [FieldError("$", error.message, error.code).as_wire()]
+    log.warning("answered a socket with %s: %s", error.code, error.message)
+    message = _SILENT if isinstance(error, Unavailable) else _SURPRISE
+    return [FieldError("$", message, error.code).as_wire()]
+
+
+async def _on_backfleet_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, BackfleetError)
+    return respond(error)
+
+
+async def _on_http_exception(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    detail = {404: "No such path", 405: "This path does not know this method"}.get(error.status_code, error.detail)
+    return problem_response(error.status_code, code, detail, headers=error.headers)
+
+
+async def _on_validation_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = tuple(
+        FieldError(".".join(str(part) for part in item["loc"][1:]) or "$", item["msg"], item["type"])
+        for item in error.errors()
+    )
+    detail = "; ".join(f"{one.field}: {one.message}" for one in found[:5])
+    return problem_response(422, "invalid_request", detail, found)
+
+
+async def _on_surprise(_request: Request, _error: Exception) -> JSONResponse:
+    return problem_response(500, "internal", _SURPRISE)
+
+
+def install_problems(app: FastAPI) -> None:
+    """Makes every error answer of the application a problem document."""
+    app.add_exception_handler(BackfleetError, _on_backfleet_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(Exception, _on_surprise)

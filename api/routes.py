@@ -1,0 +1,319 @@
+"""The HTTP edge: reads a request, calls one command, writes the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import models_json_schema
+
+from api.auth import Authenticator
+from api.commands import PAGE_MAX, POINTS_MAX, TRADES_PAGE_MAX, Commands
+from api.problems import MEDIA_TYPE, RETRY_AFTER_S, Problem, problem_response
+from api.relay import Relay
+from shared.bus import Bus
+from shared.contracts import BacktestRequest, ValidateRequest, decode
+from shared.errors import BackfleetError, TooLarge
+from shared.store import Store
+
+READY_TIMEOUT_S = 3.0
+ROOT = "/api/algo"
+_SCHEMAS = "#/components/schemas/{model}"
+
+
+class Answer(BaseModel):
+    """Base of what is described in /docs. Answers are built by hand; tests hold them against these models."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class Accepted(Answer):
+    backtest_id: str
+    status: str = Field(description="`pending`")
+
+
+class Backtest(Answer):
+    backtest_id: str
+    status: str = Field(description="`pending`, `running`, `paused`, `completed`, `failed` or `stopped`")
+    progress: float = Field(description="0 to 100")
+    priority: int
+    params: dict[str, Any]
+    epoch: int = Field(description="How many times a worker has claimed it.")
+    failures: int = Field(description="How many of its runs crashed.")
+    created_at: str
+    updated_at: str
+    started_at: str | None
+    completed_at: str | None
+    result_id: str | None
+    dataset_hash: str | None
+    error: dict[str, Any] | None = Field(description="`code`, `message` and `errors` of a backtest that failed.")
+
+
+class BacktestPage(Answer):
+    items: list[Backtest]
+    next_cursor: str | None = Field(description="`cursor` of the next page; null at the end.")
+
+
+class Result(Answer):
+    result_id: str
+    backtest_id: str
+    created_at: str
+    summary: dict[str, Any]
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+    dataset_hash: str
+    result_hash: str
+    engine_version: str
+    seed: int
+    total_bars: int
+
+
+class EquityPoint(Answer):
+    time: str
+    equity: float
+
+
+class Equity(Answer):
+    points: list[EquityPoint]
+
+
+class TradePage(Answer):
+    items: list[dict[str, Any]]
+    total: int
+    limit: int
+    offset: int
+
+
+class StrategyDescription(Answer):
+    id: str
+    name: str
+    description: str
+    aliases: list[str]
+    parameters_schema: dict[str, Any]
+    default_parameters: dict[str, Any]
+
+
+class Validation(Answer):
+    valid: bool
+    errors: list[dict[str, str]]
+
+
+class Datasets(Answer):
+    items: list[dict[str, Any]]
+
+
+async def caller(request: Request) -> str:
+    """The user whose token the request carries. Raises `Unauthenticated`."""
+    authenticator: Authenticator = request.app.state.authenticator
+    return (await authenticator.identify_header(request.headers.get("authorization"))).user_id
+
+
+def commands_of(request: Request) -> Commands:
+    return request.app.state.commands
+
+
+Caller = Annotated[str, Depends(caller)]
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "What to mend, field by field."},
+    "5XX": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "Not your fault; try again."},
+}
+router = APIRouter(prefix=ROOT, responses=_PROBLEMS)
+operations = APIRouter()
+
+
+def _body(model: type[BaseModel]) -> dict[str, Any]:
+    """What /docs says of a body that the handler reads by itself, with a bound and with better field paths."""
+    schema = {"$ref": _SCHEMAS.format(model=model.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+_IDEMPOTENCY_HEADER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same user and key give the same backtest, however often the request is sent.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+}
+
+
+async def read_body(request: Request) -> bytes:
+    """Raises `TooLarge` as soon as the body is known to exceed the bound, without reading the rest."""
+    limit: int = request.app.state.settings.request_max_bytes
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise TooLarge(f"the body has {int(declared)} bytes, the most allowed is {limit}")
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise TooLarge(f"the body has more than {limit} bytes, the most allowed")
+        parts.append(part)
+    return b"".join(parts)
+
+
+@router.post(
+    "/backtest",
+    status_code=202,
+    response_model=None,
+    summary="Submit a backtest",
+    responses={202: {"model": Accepted}},
+    openapi_extra=_body(BacktestRequest) | {"parameters": [_IDEMPOTENCY_HEADER]},
+)
+async def submit(request: Request, user_id: Caller) -> Response:
+    body = decode(BacktestRequest, await read_body(request))
+    key = request.headers.get("idempotency-key")
+    backtest_id = await commands_of(request).submit(user_id, body, key)
+    relay: Relay = request.app.state.relay
+    relay.watch(backtest_id, user_id)
+    location = {"Location": f"{ROOT}/backtest/{backtest_id}"}
+    return JSONResponse({"backtestId": backtest_id, "status": "pending"}, 202, location)
+
+
+@router.get("/backtest", response_model=None, summary="List backtests", responses={200: {"model": BacktestPage}})
+async def list_backtests(
+    request: Request,
+    user_id: Caller,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    status: Annotated[str | None, Query(max_length=80)] = None,
+) -> Response:
+    page = await commands_of(request).list_backtests(user_id, status=status, limit=limit, cursor=cursor)
+    return JSONResponse({"items": page.items, "nextCursor": page.next_cursor})
+
+
+@router.get("/backtest/{backtest_id}", response_model=None, summary="One", responses={200: {"model": Backtest}})
+async def get_backtest(request: Request, backtest_id: str, user_id: Caller) -> Response:
+    return JSONResponse(await commands_of(request).get(user_id, backtest_id))
+
+
+@router.delete("/backtest/{backtest_id}", status_code=204, response_model=None, summary="Delete, ended or not")
+async def delete_backtest(request: Request, backtest_id: str, user_id: Caller) -> Response:
+    await commands_of(request).delete(user_id, backtest_id)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/backtest/{backtest_id}/result",
+    response_model=None,
+    summary="Result; 409 while there is none",
+    responses={200: {"model": Result}},
+)
+async def get_result(request: Request, backtest_id: str, user_id: Caller) -> Response:
+    return JSONResponse(await commands_of(request).result(user_id, backtest_id))
+
+
+@router.get(
+    "/backtest/{backtest_id}/equity",
+    response_model=None,
+    summary="Equity curve, thinned to what a plot needs",
+    responses={200: {"model": Equity}},
+)
+async def get_equity(
+    request: Request,
+    backtest_id: str,
+    user_id: Caller,
+    max_points: Annotated[int, Query(alias="maxPoints", ge=2, le=POINTS_MAX)] = 2_000,
+) -> Response:
+    return JSONResponse({"points": await commands_of(request).equity(user_id, backtest_id, max_points)})
+
+
+@router.get(
+    "/backtest/{backtest_id}/trades",
+    response_model=None,
+    summary="Trades in the order they were closed",
+    responses={200: {"model": TradePage}},
+)
+async def get_trades(
+    request: Request,
+    backtest_id: str,
+    user_id: Caller,
+    limit: Annotated[int, Query(ge=1, le=TRADES_PAGE_MAX)] = 500,
+    offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
+) -> Response:
+    return JSONResponse(await commands_of(request).trades(user_id, backtest_id, limit=limit, offset=offset))
+
+
+@router.get(
+    "/strategies",
+    response_model=None,
+    summary="Strategies and their parameters",
+    responses={200: {"model": list[StrategyDescription]}},
+)
+async def list_strategies(request: Request, _user_id: Caller) -> Response:
+    return JSONResponse(commands_of(request).strategies())
+
+
+@router.post(
+    "/strategies/validate",
+    response_model=None,
+    summary="Check a strategy's parameters",
+    responses={200: {"model": Validation}},
+    openapi_extra=_body(ValidateRequest),
+)
+async def validate_strategy(request: Request, _user_id: Caller) -> Response:
+    body = decode(ValidateRequest, await read_body(request))
+    errors = commands_of(request).validate_strategy(body)
+    return JSONResponse({"valid": not errors, "errors": errors})
+
+
+@router.get("/data", response_model=None, summary="Market data there is", responses={200: {"model": Datasets}})
+async def list_data(request: Request, _user_id: Caller) -> Response:
+    return JSONResponse({"items": await commands_of(request).datasets()})
+
+
+@operations.get("/healthz", response_model=None, summary="Whether the process lives")
+async def healthz() -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+@operations.get("/readyz", response_model=None, summary="Whether requests can be served")
+async def readyz(request: Request) -> Response:
+    failing = await failing_parts(request.app.state.store, request.app.state.bus, request.app.state.relay)
+    if failing:
+        detail = f"not ready: {', '.join(failing)}"
+        return problem_response(503, "unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+    return JSONResponse({"status": "ready"})
+
+
+async def failing_parts(store: Store, bus: Bus, relay: Relay) -> list[str]:
+    """Which of what the gateway needs does not answer; known within `READY_TIMEOUT_S`."""
+    failing = [] if relay.listening else ["relay"]
+    parts = {"store": store.ping(), "bus": bus.ping()}
+
+    async def check(name: str) -> None:
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                await parts[name]
+        except (BackfleetError, TimeoutError):
+            failing.append(name)
+
+    await asyncio.gather(*(check(name) for name in parts))
+    return sorted(failing)
+
+
+def describe(app: FastAPI, version: str) -> None:
+    """Completes /docs with the bodies that handlers read by themselves, and with how to sign in."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(title="backfleet", version=version, routes=app.routes)
+            _, bodies = models_json_schema(
+                [(BacktestRequest, "validation"), (ValidateRequest, "validation")], by_alias=True, ref_template=_SCHEMAS
+            )
+            components = schema.setdefault("components", {})
+            components.setdefault("schemas", {}).update(bodies["$defs"])
+            components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+            for path, operations_of_path in schema["paths"].items():
+                if path.startswith(ROOT):
+                    for operation in operations_of_path.values():
+                        operation["security"] = [{"token": []}]
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = document

@@ -1,0 +1,29 @@
+"""Market data: immutable chunks of bars, manifests that list them, a head per series, and a disk cache in front.
+
+The gateway and the workers talk to `Candles`; the engine process calls `open_bars` on what `Candles.fetch` returned.
+"""
+
+from shared.candles.cache import BarFiles, BarFilesGone, open_bars
+from shared.candles.catalogue import Candles, Dataset, ImportReport
+from shared.candles.chunks import DamagedChunk
+from shared.candles.manifest import ChunkRef, Slice
+from shared.candles.series import BarConflict, Fault, Gap, first_fault, join_bars, merge_bars, take_bars
+
+__all__ = [
+    "BarConflict",
+    "BarFiles",
+    "BarFilesGone",
+    "Candles",
+    "ChunkRef",
+    "DamagedChunk",
+    "Dataset",
+    "Fault",
+    "Gap",
+    "ImportReport",
+    "Slice",
+    "first_fault",
+    "join_bars",
+    "merge_bars",
+    "open_bars",
+    "take_bars",
+]

@@ -1,0 +1,134 @@
+"""The disk cache of chunks: one file of canonical bytes per chunk, shared by all processes of a machine.
+
+A file appears whole (written aside, flushed, renamed) and is never changed afterwards, so a reader that has mapped it
+keeps its bars even when another process evicts the file.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from shared.bars import Bars
+from shared.candles.chunks import BYTES_PER_BAR, view_bars
+from shared.candles.manifest import ChunkRef
+from shared.errors import Unavailable
+
+_ABANDONED_AFTER_S = 600.0  # a writer that has not renamed its file by then is gone
+_ASIDE = ".part"
+
+
+class BarFilesGone(Unavailable):
+    """A file was evicted between `fetch` and `open_bars`: fetch the slice again."""
+
+    code = "bar_files_gone"
+
+
+@dataclass(frozen=True, slots=True)
+class BarFiles:
+    """Where the bars of a slice lie on this machine. Plain data, to be sent to the engine process."""
+
+    paths: tuple[str, ...]
+    bars: tuple[int, ...]
+    skip_bars: int
+    total_bars: int
+
+
+class ChunkCache:
+    """Chunk files in one directory, at most `max_bytes` of them, the longest unused leaving first."""
+
+    def __init__(self, directory: Path, max_bytes: int) -> None:
+        self._directory = str(directory)
+        self._max_bytes = max_bytes
+
+    def path(self, chunk: ChunkRef) -> str:
+        return f"{self._directory}/{chunk.id}"
+
+    def missing(self, chunks: Iterable[ChunkRef]) -> list[ChunkRef]:
+        """The chunks without a whole file. Marks the others as used now."""
+        return [chunk for chunk in chunks if not self._touch(chunk)]
+
+    def _touch(self, chunk: ChunkRef) -> bool:
+        path = self.path(chunk)
+        try:
+            whole = os.stat(path).st_size == chunk.bars * BYTES_PER_BAR
+            if whole:
+                os.utime(path)
+        except FileNotFoundError:
+            return False
+        return whole
+
+    def write(self, name: str, canonical: bytes) -> None:
+        """Puts one chunk in place, durably before it can be seen. Two writers of one chunk do no harm."""
+        os.makedirs(self._directory, exist_ok=True)
+        descriptor, aside = tempfile.mkstemp(suffix=_ASIDE, dir=self._directory)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(canonical)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, f"{self._directory}/{name}")
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(aside)
+            raise
+
+    def evict(self, keep: Sequence[ChunkRef]) -> None:
+        """Removes the longest unused files until `max_bytes` hold, but none of `keep`: they are about to be read."""
+        kept = {chunk.id for chunk in keep}
+        found: list[tuple[int, int, str]] = []
+        total = 0
+        with os.scandir(self._directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    stat = entry.stat()
+                    if entry.name.endswith(_ASIDE) and stat.st_mtime < time.time() - _ABANDONED_AFTER_S:
+                        os.unlink(entry.path)
+                        continue
+                    total += stat.st_size
+                    if entry.name not in kept and not entry.name.endswith(_ASIDE):
+                        found.append((stat.st_mtime_ns, stat.st_size, entry.path))
+        for _, size, path in sorted(found):
+            if total <= self._max_bytes:
+                break
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            total -= size
+
+
+def open_bars(files: BarFiles) -> Bars:
+    """The bars of a fetched slice. One chunk: views into its mapped file, no copy. Several: copied into one array each.
+
+    The columns are writable as any array is, so that compiled code sees one type for both cases; what is written goes
+    to private pages and never to the file. Raises `BarFilesGone` where a file has been evicted meanwhile.
+    """
+    if len(files.paths) == 1:
+        mapped = _map(files.paths[0], files.bars[0])
+        return view_bars(mapped, files.bars[0], files.skip_bars, files.total_bars)
+    bars = Bars(np.empty(files.total_bars, np.int64), *(np.empty(files.total_bars) for _ in range(5)))
+    done, skip = 0, files.skip_bars
+    for path, held in zip(files.paths, files.bars, strict=True):
+        count = min(held - skip, files.total_bars - done)
+        part = view_bars(_map(path, held), held, skip, count)
+        for whole, piece in zip(bars, part, strict=True):
+            whole[done : done + count] = piece
+        done, skip = done + count, 0
+    return bars
+
+
+def _map(path: str, bars: int) -> mmap.mmap:
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size != bars * BYTES_PER_BAR:
+                raise BarFilesGone(f"{path} is not the size it was fetched with; fetch the slice again")
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except FileNotFoundError:
+        raise BarFilesGone(f"{path} was evicted from the cache; fetch the slice again") from None

@@ -1,0 +1,382 @@
+"""Market data in MongoDB: importing, listing, resolving and fetching bars.
+
+`bar_chunks` and `bar_datasets` (the manifests) are only ever added to; a document's `_id` is the hash of its content.
+`bar_heads` says which manifest is current, per series, and is moved by compare-and-set after everything it leads to is
+written. So a reader sees one version or the next, never a part, and an import that dies leaves nothing to be seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import random
+import re
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pymongo import WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from shared.bars import Bars
+from shared.candles.cache import BarFiles, ChunkCache
+from shared.candles.chunks import (
+    DamagedChunk,
+    cut_into_periods,
+    pack_chunk,
+    periods_of,
+    unpack_chunk,
+    view_bars,
+)
+from shared.candles.manifest import ChunkRef, Manifest, Slice, make_manifest, read_manifest, write_manifest
+from shared.candles.series import TimeIndex, first_fault, merge_bars
+from shared.contracts import INTERVAL_MS, SYMBOL_PATTERN, iso_from_ms
+from shared.errors import Conflict, ImportRefused, Unavailable, UnknownMarketData
+from shared.mongo_errors import translate_mongo_errors
+from shared.settings import Settings
+
+Document = dict[str, Any]
+
+_MAJORITY = WriteConcern(w="majority", wtimeout=10_000)
+_PUBLISH_ATTEMPTS = 20
+_PUBLISH_PAUSE_S = 0.05  # times the attempt, times a random number: importers of one series drift apart
+_MANIFESTS_KEPT = 512
+_HOLE_BYTES_KEPT = 64_000_000
+_HEADS_MAX = 10_000
+_NAMES_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did: `added` bars are new, `known` were there already with equal values."""
+
+    symbol: str
+    interval: str
+    version: int
+    source: str
+    added: int
+    known: int
+    bars: int
+    start_ms: int
+    end_ms: int
+    gap_count: int
+    missing_bars: int
+    dataset_hash: str
+    notes: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.symbol} {self.interval}: {self.added:,} bars added, {self.known:,} known; now {self.bars:,} bars "
+            f"from {iso_from_ms(self.start_ms)} to {iso_from_ms(self.end_ms)}, {self.gap_count:,} gaps "
+            f"({self.missing_bars:,} bars missing), version {self.version}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The current version of one series. `end_ms` is where its last bar ends."""
+
+    symbol: str
+    interval: str
+    version: int
+    source: str
+    bars: int
+    start_ms: int
+    end_ms: int
+    gap_count: int
+    missing_bars: int
+    dataset_hash: str
+    imported_at: int
+
+
+class Candles:
+    """Market data of one database, with this machine's disk cache in front of it."""
+
+    def __init__(self, database: AsyncDatabase[Document], settings: Settings) -> None:
+        self._chunks = _collection(database, "bar_chunks")
+        self._datasets = _collection(database, "bar_datasets")
+        self._heads = _collection(database, "bar_heads")
+        self._cache = ChunkCache(settings.cache_dir / "bars", settings.cache_max_bytes)
+        self._filling = asyncio.Lock()
+        self._manifests: OrderedDict[str, Manifest] = OrderedDict()
+        self._hole_bytes = 0
+
+    async def import_bars(self, symbol: str, interval: str, bars: Bars, source: str) -> ImportReport:
+        """Adds bars to a series as one new version, or as none where all of them are there already.
+
+        Raises `ImportRefused` for bars that cannot be true, `BarConflict` (one of its kind) for a stored bar with other
+        values, `Conflict` when others kept publishing in between, `StoreUnavailable`. Nothing is visible then.
+        """
+        _refuse_faulty(symbol, interval, bars)
+        for attempt in range(_PUBLISH_ATTEMPTS):
+            head = await self._head(symbol, interval)
+            base = await self._manifest(head["manifestId"]) if head else None
+            manifest = await self._store_version(symbol, interval, bars, source, base)
+            if manifest is base or await self._publish(manifest, base):
+                before = base.index.bars if base else 0
+                added = manifest.index.bars - before
+                return _report(manifest, source, added, bars.total - added)
+            await asyncio.sleep(_PUBLISH_PAUSE_S * attempt * random.random())
+        raise Conflict(
+            f"{symbol} {interval} was imported by others {_PUBLISH_ATTEMPTS} times meanwhile; import it again"
+        )
+
+    async def list_datasets(self) -> list[Dataset]:
+        """The current version of every series, by symbol and length of the interval."""
+        with translate_mongo_errors():
+            heads = await self._heads.find({}, {"manifestId": 1}).limit(_HEADS_MAX).to_list()
+            wanted = {"_id": {"$in": [head["manifestId"] for head in heads]}}
+            documents = await self._datasets.find(wanted, {"chunks": 0, "holes": 0, "gaps": 0}).to_list()
+        found = [
+            Dataset(
+                one["symbol"],
+                one["interval"],
+                int(one["version"]),
+                one["source"],
+                int(one["bars"]),
+                int(one["startMs"]),
+                int(one["endMs"]),
+                int(one["gapCount"]),
+                int(one["missingBars"]),
+                one["datasetHash"],
+                int(one["importedAt"]),
+            )
+            for one in documents
+        ]
+        return sorted(found, key=lambda one: (one.symbol, INTERVAL_MS[one.interval]))
+
+    async def resolve(self, symbol: str, interval: str, start_ms: int, end_ms: int) -> Slice:
+        """The bars from `start_ms` (inclusive) to `end_ms` (exclusive) of the current version: as many as there are.
+
+        One look at the head by its `_id`; manifests are immutable and kept in memory. Raises `UnknownMarketData` for
+        `symbol`, `interval`, `startDate` or `endDate`, saying what there is, and `StoreUnavailable`.
+        """
+        head = await self._head(symbol, interval)
+        if head is None:
+            raise await self._unknown_series(symbol, interval)
+        return await self.reopen(head["manifestId"], start_ms, end_ms)
+
+    async def reopen(self, manifest_id: str, start_ms: int, end_ms: int) -> Slice:
+        """The same as `resolve`, of the version that an earlier `Slice` named: later imports change nothing in it."""
+        manifest = await self._manifest(manifest_id)
+        found = manifest.slice(start_ms, end_ms)
+        if found is None:
+            raise _unknown_range(manifest, start_ms, end_ms)
+        return found
+
+    async def fetch(self, wanted: Slice) -> BarFiles:
+        """Makes sure that every chunk of the slice lies in the disk cache; missing ones are read in one query.
+
+        Raises `StoreUnavailable`, `DamagedChunk` where a stored chunk is lost or not what its name says, and
+        `Unavailable` where the cache directory cannot be written.
+        """
+        try:
+            if self._cache.missing(wanted.chunks):
+                # One at a time: who waited finds the chunks in place, and few of them are in memory at once.
+                async with self._filling:
+                    await self._fill(wanted.chunks)
+        except OSError as error:
+            raise Unavailable(f"the market data cache: {error}; see BACKFLEET_CACHE_DIR") from error
+        return BarFiles(
+            tuple(self._cache.path(chunk) for chunk in wanted.chunks),
+            tuple(chunk.bars for chunk in wanted.chunks),
+            wanted.skip_bars,
+            wanted.total_bars,
+        )
+
+    async def _fill(self, chunks: Sequence[ChunkRef]) -> None:
+        missing = self._cache.missing(chunks)
+        if not missing:
+            return
+        async for document in self._read_chunks(missing):
+            canonical = await asyncio.to_thread(unpack_chunk, document)
+            await asyncio.to_thread(self._cache.write, document["_id"], canonical)
+        await asyncio.to_thread(self._cache.evict, chunks)
+
+    async def _read_chunks(self, chunks: Sequence[ChunkRef]) -> AsyncIterator[Document]:
+        lost = {chunk.id for chunk in chunks}
+        with translate_mongo_errors():
+            async for document in self._chunks.find({"_id": {"$in": sorted(lost)}}):
+                lost.discard(document["_id"])
+                yield document
+        if lost:
+            raise DamagedChunk(f"bar_chunks/{min(lost)} is gone; restore it from a backup")
+
+    async def _head(self, symbol: str, interval: str) -> Document | None:
+        with translate_mongo_errors():
+            return await self._heads.find_one({"_id": _series_id(symbol, interval)})
+
+    async def _manifest(self, manifest_id: str) -> Manifest:
+        known = self._manifests.get(manifest_id)
+        if known is not None:
+            self._manifests.move_to_end(manifest_id)
+            return known
+        with translate_mongo_errors():
+            document = await self._datasets.find_one({"_id": manifest_id})
+        if document is None:
+            raise DamagedChunk(f"bar_datasets/{manifest_id} is gone; restore it from a backup")
+        manifest = read_manifest(document)
+        if self._manifests.setdefault(manifest_id, manifest) is manifest:
+            self._hole_bytes += manifest.index.hole_slot.nbytes * 3
+        while len(self._manifests) > 1 and (
+            len(self._manifests) > _MANIFESTS_KEPT or self._hole_bytes > _HOLE_BYTES_KEPT
+        ):
+            _, dropped = self._manifests.popitem(last=False)
+            self._hole_bytes -= dropped.index.hole_slot.nbytes * 3
+        return manifest
+
+    async def _store_version(
+        self, symbol: str, interval: str, bars: Bars, source: str, base: Manifest | None
+    ) -> Manifest:
+        """Writes the chunks and the manifest of `base` plus `bars`. Returns `base` itself when that adds nothing."""
+        touched = {int(periods_of(part.time_ms[:1], interval)[0]): part for part in cut_into_periods(bars, interval)}
+        chunks = {_period_of(chunk, interval): chunk for chunk in (base.chunks if base else ())}
+        stored = [chunks[period] for period in touched if period in chunks]
+        old: dict[str, Bars] = {}
+        if stored:
+            async for document in self._read_chunks(stored):
+                count = int(document["bars"])
+                old[document["_id"]] = view_bars(await asyncio.to_thread(unpack_chunk, document), count, 0, count)
+        of = f"{symbol} {interval}"
+        merged: dict[int, Bars] = {}
+        for period, part in sorted(touched.items()):
+            known = old[chunks[period].id] if period in chunks else None
+            whole = merge_bars(known, part, of) if known else part
+            if whole is not known:
+                merged[period] = whole
+        if base and not merged:
+            return base
+        for period, whole in merged.items():
+            chunks[period] = await self._store_chunk(whole, INTERVAL_MS[interval])
+        index = await asyncio.to_thread(_index_union, base, bars, INTERVAL_MS[interval])
+        ordered = tuple(chunk for _, chunk in sorted(chunks.items()))
+        manifest = make_manifest(symbol, interval, source, ordered, index, base)
+        with translate_mongo_errors():
+            await _insert_once(self._datasets, write_manifest(manifest, time.time_ns() // 1_000_000))
+        return manifest
+
+    async def _store_chunk(self, bars: Bars, step_ms: int) -> ChunkRef:
+        document = await asyncio.to_thread(pack_chunk, bars)
+        with translate_mongo_errors():
+            await _insert_once(self._chunks, document)
+        return ChunkRef(document["_id"], document["startMs"], document["lastMs"] + step_ms, document["bars"])
+
+    async def _publish(self, manifest: Manifest, base: Manifest | None) -> bool:
+        """Moves the head from `base` to `manifest`; False when somebody else moved it first."""
+        key = _series_id(manifest.symbol, manifest.interval)
+        current = {"manifestId": manifest.id, "version": manifest.version}
+        with translate_mongo_errors():
+            if base:
+                update = await self._heads.update_one({"_id": key, "manifestId": base.id}, {"$set": current})
+                return update.matched_count == 1
+            named = {"_id": key, "symbol": manifest.symbol, "interval": manifest.interval}
+            return await _insert_once(self._heads, named | current)
+
+    async def _unknown_series(self, symbol: str, interval: str) -> Exception:
+        with translate_mongo_errors():
+            heads = await self._heads.find({}, {"symbol": 1, "interval": 1}).limit(_HEADS_MAX).to_list()
+        intervals = sorted(
+            (head["interval"] for head in heads if head["symbol"] == symbol), key=lambda one: INTERVAL_MS[one]
+        )
+        if intervals:
+            return _unknown("interval", f"there are no {interval} bars of {symbol}; there are {', '.join(intervals)}")
+        if not heads:
+            return _unknown("symbol", f"there is no market data of {symbol} or of anything else yet; import some first")
+        symbols = sorted({head["symbol"] for head in heads})
+        likely = difflib.get_close_matches(symbol.upper(), symbols, n=3, cutoff=0.6)
+        shown = likely or symbols[:_NAMES_SHOWN]
+        more = len(symbols) - len(shown)
+        return _unknown(
+            "symbol",
+            f"there is no market data of {symbol}; there is {', '.join(shown)}{f' and {more} more' if more else ''}",
+        )
+
+
+def _collection(database: AsyncDatabase[Document], name: str) -> AsyncCollection[Document]:
+    return database.get_collection(name, write_concern=_MAJORITY)
+
+
+async def _insert_once(collection: AsyncCollection[Document], document: Document) -> bool:
+    """False when a document of that `_id` is there already."""
+    try:
+        await collection.insert_one(document)
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+def _series_id(symbol: str, interval: str) -> str:
+    return f"{symbol}|{interval}"
+
+
+def _period_of(chunk: ChunkRef, interval: str) -> int:
+    return int(periods_of(np.array([chunk.start_ms], np.int64), interval)[0])
+
+
+def _index_union(base: Manifest | None, bars: Bars, step_ms: int) -> TimeIndex:
+    times = bars.time_ms
+    if base:
+        times = np.union1d(base.index.times(), times)
+        uneven = np.flatnonzero((times - times[0]) % step_ms)
+        if uneven.size:
+            raise ImportRefused(
+                f"{base.symbol} {base.interval}: {iso_from_ms(int(times[uneven[0]]))} is not a whole number of "
+                f"{base.interval} from the bars already there; import it under another symbol."
+            )
+    return TimeIndex.of_times(times, step_ms)
+
+
+def _refuse_faulty(symbol: str, interval: str, bars: Bars) -> None:
+    if not re.fullmatch(SYMBOL_PATTERN, symbol):
+        raise ImportRefused(f"symbol {symbol!r}: use letters, digits and . _ / : -, at most 40, and name it yourself")
+    if interval not in INTERVAL_MS:
+        raise ImportRefused(f"interval {interval!r} is not one of {', '.join(INTERVAL_MS)}")
+    if not bars.total:
+        raise ImportRefused(f"{symbol} {interval}: there are no bars to import")
+    fault = first_fault(bars, interval, time.time_ns() // 1_000_000)
+    if fault:
+        raise ImportRefused(
+            f"{symbol} {interval}: bar {fault.bar}: {fault.column} {fault.value} {fault.reason}; {fault.remedy}"
+        )
+
+
+def _report(manifest: Manifest, source: str, added: int, known: int) -> ImportReport:
+    return ImportReport(
+        manifest.symbol,
+        manifest.interval,
+        manifest.version,
+        source,
+        added,
+        known,
+        manifest.index.bars,
+        manifest.index.first_ms,
+        manifest.index.end_ms,
+        manifest.gap_count,
+        manifest.missing_bars,
+        manifest.dataset_hash,
+    )
+
+
+def _unknown(field: str, message: str) -> Exception:
+    return UnknownMarketData.of(field, message, UnknownMarketData.code)
+
+
+def _unknown_range(manifest: Manifest, start_ms: int, end_ms: int) -> Exception:
+    index = manifest.index
+    there = (
+        f"{manifest.symbol} {manifest.interval} has bars from {iso_from_ms(index.first_ms)} "
+        f"to {iso_from_ms(index.end_ms)}"
+    )
+    if start_ms >= index.end_ms:
+        return _unknown("startDate", f"{iso_from_ms(start_ms)} is after the last bar; {there}")
+    if end_ms <= index.first_ms:
+        return _unknown("endDate", f"{iso_from_ms(end_ms)} is not after the first bar; {there}")
+    return _unknown(
+        "startDate", f"there is no bar from {iso_from_ms(start_ms)} to {iso_from_ms(end_ms)}, a gap; {there}"
+    )

@@ -1,0 +1,183 @@
+"""Manifests: which chunks make up one version of a series, and which of them a backtest needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from shared.candles.chunks import pack_integers, unpack_integers
+from shared.candles.series import Gap, TimeIndex
+
+GAPS_LISTED_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRef:
+    """One chunk of a manifest: its first bar's time, its last bar's end (exclusive), its number of bars."""
+
+    id: str
+    start_ms: int
+    end_ms: int
+    bars: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Exactly the bars one backtest reads: `total_bars` of `chunks`, after `skip_bars` of the first.
+
+    `start_ms` is the time of its first bar, `end_ms` the end of its last one; both may lie inside what was asked for.
+    `dataset_hash` names these bars: equal hashes mean equal bars.
+    """
+
+    manifest_id: str
+    symbol: str
+    interval: str
+    version: int
+    start_ms: int
+    end_ms: int
+    chunks: tuple[ChunkRef, ...]
+    skip_bars: int
+    total_bars: int
+    dataset_hash: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Manifest:
+    """One immutable version of a series. `previous` is the manifest it grew from, or ""."""
+
+    id: str
+    symbol: str
+    interval: str
+    version: int
+    previous: str
+    source: str
+    chunks: tuple[ChunkRef, ...]
+    index: TimeIndex
+    gaps: tuple[Gap, ...]
+    gap_count: int
+    missing_bars: int
+    dataset_hash: str
+    bars_until: tuple[int, ...]  # how many bars the chunks before number k hold
+
+    def slice(self, start_ms: int, end_ms: int) -> Slice | None:
+        """The bars from `start_ms` (inclusive) to `end_ms` (exclusive); None where there are none."""
+        first, last = self.index.bars_before(start_ms), self.index.bars_before(end_ms)
+        if first >= last:
+            return None
+        low = bisect_right(self.bars_until, first) - 1
+        high = bisect_left(self.bars_until, last)
+        chunks = self.chunks[low:high]
+        skip = first - self.bars_until[low]
+        return Slice(
+            self.id,
+            self.symbol,
+            self.interval,
+            self.version,
+            self.index.time_of(first),
+            self.index.time_of(last - 1) + self.index.step_ms,
+            chunks,
+            skip,
+            last - first,
+            hash_dataset(self.symbol, self.interval, [chunk.id for chunk in chunks], skip, last - first),
+        )
+
+
+def hash_dataset(symbol: str, interval: str, chunk_ids: list[str], skip_bars: int, total_bars: int) -> str:
+    """`sha256:` of the JSON array [symbol, interval, chunk ids, bars skipped in the first chunk, bars]."""
+    named = json.dumps([symbol, interval, chunk_ids, skip_bars, total_bars], separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(named.encode()).hexdigest()}"
+
+
+def make_manifest(
+    symbol: str, interval: str, source: str, chunks: tuple[ChunkRef, ...], index: TimeIndex, previous: Manifest | None
+) -> Manifest:
+    """The next version of a series, named by its content."""
+    starts, ends, missing = index.gaps()
+    listed = slice(0, GAPS_LISTED_MAX)
+    gaps = tuple(Gap(*map(int, gap)) for gap in zip(starts[listed], ends[listed], missing[listed], strict=True))
+    version = previous.version + 1 if previous else 1
+    previous_id = previous.id if previous else ""
+    dataset_hash = hash_dataset(symbol, interval, [chunk.id for chunk in chunks], 0, index.bars)
+    named = json.dumps([dataset_hash, version, previous_id, source], separators=(",", ":"))
+    return Manifest(
+        hashlib.sha256(named.encode()).hexdigest(),
+        symbol,
+        interval,
+        version,
+        previous_id,
+        source,
+        chunks,
+        index,
+        gaps,
+        len(starts),
+        int(missing.sum()),
+        dataset_hash,
+        _bars_until(chunks),
+    )
+
+
+def write_manifest(manifest: Manifest, imported_at: int) -> dict[str, Any]:
+    """The manifest as a document of `bar_datasets`. Instants are int64 of epoch milliseconds."""
+    index = manifest.index
+    return {
+        "_id": manifest.id,
+        "symbol": manifest.symbol,
+        "interval": manifest.interval,
+        "version": manifest.version,
+        "previous": manifest.previous,
+        "source": manifest.source,
+        "importedAt": imported_at,
+        "startMs": index.first_ms,
+        "endMs": index.end_ms,
+        "stepMs": index.step_ms,
+        "bars": index.bars,
+        "datasetHash": manifest.dataset_hash,
+        "chunks": [
+            {"id": chunk.id, "startMs": chunk.start_ms, "endMs": chunk.end_ms, "bars": chunk.bars}
+            for chunk in manifest.chunks
+        ],
+        "gaps": [list(gap) for gap in manifest.gaps],
+        "gapCount": manifest.gap_count,
+        "missingBars": manifest.missing_bars,
+        "holeCount": len(index.hole_slot),
+        "holes": {"slot": pack_integers(index.hole_slot), "bars": pack_integers(index.hole_bars)},
+    }
+
+
+def read_manifest(document: dict[str, Any]) -> Manifest:
+    count = int(document["holeCount"])
+    holes = document["holes"]
+    index = TimeIndex.of_holes(
+        int(document["startMs"]),
+        int(document["stepMs"]),
+        int(document["bars"]),
+        unpack_integers(holes["slot"], count),
+        unpack_integers(holes["bars"], count),
+    )
+    chunks = tuple(
+        ChunkRef(str(chunk["id"]), int(chunk["startMs"]), int(chunk["endMs"]), int(chunk["bars"]))
+        for chunk in document["chunks"]
+    )
+    return Manifest(
+        document["_id"],
+        document["symbol"],
+        document["interval"],
+        int(document["version"]),
+        document["previous"],
+        document["source"],
+        chunks,
+        index,
+        tuple(Gap(*map(int, gap)) for gap in document["gaps"]),
+        int(document["gapCount"]),
+        int(document["missingBars"]),
+        document["datasetHash"],
+        _bars_until(chunks),
+    )
+
+
+def _bars_until(chunks: tuple[ChunkRef, ...]) -> tuple[int, ...]:
+    return tuple(accumulate((chunk.bars for chunk in chunks), initial=0))

@@ -1,0 +1,214 @@
+"""What a series of bars must be, where its holes are, and how two parts of one series become one. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.bars import Bars
+from shared.contracts import INTERVAL_MS, iso_from_ms
+from shared.errors import ImportRefused
+
+DAY_MS = 86_400_000
+EARLIEST_MS = -9_000_000_000_000  # 1684; nothing older was ever quoted by the bar
+PRICE_COLUMNS = ("open", "high", "low", "close")
+_SATURDAY_AND_SUNDAY = (2, 3)  # days since 1970-01-01, a Thursday, modulo 7
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A bar that cannot be true: its number, the column, the value as read, what is wrong, what to do."""
+
+    bar: int
+    column: str
+    value: str
+    reason: str
+    remedy: str
+
+
+class Gap(NamedTuple):
+    """Where bars are missing: from `start_ms` (inclusive) to `end_ms` (exclusive), `bars` of them."""
+
+    start_ms: int
+    end_ms: int
+    bars: int
+
+
+def take_bars(bars: Bars, at: slice | NDArray[np.int64] | NDArray[np.bool_]) -> Bars:
+    """The bars at these places: views for a slice, copies else."""
+    return Bars(bars.time_ms[at], bars.open[at], bars.high[at], bars.low[at], bars.close[at], bars.volume[at])
+
+
+class BarConflict(ImportRefused):
+    """The same bar twice with different values."""
+
+
+def first_fault(bars: Bars, interval: str, now_ms: int) -> Fault | None:
+    """The fault of the earliest bar, or None. Vectorised: one pass over each column."""
+    faults = [fault for fault in _faults(bars, interval, now_ms) if fault is not None]
+    return min(faults, key=lambda fault: fault.bar) if faults else None
+
+
+def _faults(bars: Bars, interval: str, now_ms: int) -> Iterator[Fault | None]:
+    for name in PRICE_COLUMNS:
+        prices: NDArray[np.float64] = getattr(bars, name)
+        bad = ~(np.isfinite(prices) & (prices > 0))
+        yield _fault(bad, name, prices, "is not a price above zero", "correct or remove the bar")
+    bad = ~(np.isfinite(bars.volume) & (bars.volume >= 0))
+    yield _fault(bad, "volume", bars.volume, "is not a volume of zero or more", "correct or remove the bar")
+    bad = bars.high < np.maximum(bars.open, bars.close)
+    yield _fault(
+        bad, "high", bars.high, "is below the open or close of its bar", "correct it, or check the columns' order"
+    )
+    bad = bars.low > np.minimum(bars.open, bars.close)
+    yield _fault(
+        bad, "low", bars.low, "is above the open or close of its bar", "correct it, or check the columns' order"
+    )
+    yield from _time_faults(bars.time_ms, interval, now_ms)
+
+
+def _time_faults(time_ms: NDArray[np.int64], interval: str, now_ms: int) -> Iterator[Fault | None]:
+    step_ms = INTERVAL_MS[interval]
+    finished = f"bars must be finished by now, {iso_from_ms(now_ms)}; remove it"
+    yield _fault(
+        time_ms + step_ms > now_ms, "time", time_ms, f"is the start of a {interval} bar still to end", finished
+    )
+    yield _fault(time_ms < EARLIEST_MS, "time", time_ms, "is before the year 1684", "check the unit of the times")
+    grid_ms = min(step_ms, DAY_MS)
+    yield _fault(
+        time_ms % grid_ms != 0,
+        "time",
+        time_ms,
+        f"is not the start of a {interval} bar in UTC",
+        "name the right interval, or give the times in UTC (a daily bar by its date)",
+    )
+    steps = np.diff(time_ms)
+    later = np.concatenate([[False], steps <= 0])
+    yield _fault(later, "time", time_ms, "is not later than the bar before", "sort the bars and remove repeated ones")
+    uneven = np.concatenate([[False], steps % step_ms != 0])
+    yield _fault(
+        uneven, "time", time_ms, f"is not a whole number of {interval} after the bar before", "name the right interval"
+    )
+
+
+def _fault(bad: NDArray[np.bool_], column: str, values: NDArray[np.generic], reason: str, remedy: str) -> Fault | None:
+    index = int(np.argmax(bad)) if bad.size else 0
+    if not bad.size or not bad[index]:
+        return None
+    value = values[index]
+    shown = iso_from_ms(int(value)) if column == "time" and abs(int(value)) < 2e14 else f"{value.item()!r}"
+    return Fault(index, column, shown, reason, remedy)
+
+
+def merge_bars(old: Bars, new: Bars, of: str) -> Bars:
+    """Both in order of time. Equal bars count once. Raises `BarConflict` showing the first bar that differs.
+
+    Both must be strictly increasing. Returns `old` itself when `new` adds nothing. `of` names the series in the error.
+    """
+    if not old.total:
+        return new
+    place = np.searchsorted(old.time_ms, new.time_ms)
+    known = old.time_ms[np.minimum(place, old.total - 1)] == new.time_ms
+    differs = np.zeros(new.total, np.bool_)
+    for ours, theirs in zip(old[1:], new[1:], strict=True):
+        differs[known] |= ours[place[known]] != theirs[known]
+    if differs.any():
+        at = int(np.argmax(differs))
+        raise BarConflict(
+            f"{of}: the bar of {iso_from_ms(int(new.time_ms[at]))} is already there with other values: "
+            f"stored {_show_bar(old, int(place[at]))}, given {_show_bar(new, at)}. "
+            "Nothing was imported; remove the bars that differ, or import under another symbol."
+        )
+    if known.all():
+        return old
+    joined = join_bars([old, take_bars(new, ~known)])
+    return take_bars(joined, np.argsort(joined.time_ms, kind="stable"))
+
+
+def join_bars(parts: Sequence[Bars]) -> Bars:
+    """The parts one after the other, as they come."""
+    return Bars(
+        np.concatenate([part.time_ms for part in parts]),
+        *(np.concatenate([part[column] for part in parts]) for column in range(1, 6)),  # pyright: ignore[reportArgumentType]
+    )
+
+
+def _show_bar(bars: Bars, at: int) -> str:
+    names = Bars._fields[1:]
+    return ", ".join(f"{name} {column[at].item()!r}" for name, column in zip(names, bars[1:], strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimeIndex:
+    """The time column without its bytes: a regular grid with holes.
+
+    Bars stand on slots `first_ms + slot * step_ms`. Hole k leaves out `hole_bars[k]` slots from `hole_slot[k]` on.
+    So how many bars lie before an instant is known exactly without reading a single bar.
+    """
+
+    first_ms: int
+    step_ms: int
+    bars: int
+    hole_slot: NDArray[np.int64]
+    hole_bars: NDArray[np.int64]
+    missing_before: NDArray[np.int64]
+
+    @classmethod
+    def of_holes(
+        cls, first_ms: int, step_ms: int, bars: int, hole_slot: NDArray[np.int64], hole_bars: NDArray[np.int64]
+    ) -> TimeIndex:
+        missing_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(hole_bars)])
+        return cls(first_ms, step_ms, bars, hole_slot, hole_bars, missing_before)
+
+    @classmethod
+    def of_times(cls, time_ms: NDArray[np.int64], step_ms: int) -> TimeIndex:
+        """Takes strictly increasing times whose steps are multiples of `step_ms`."""
+        slots = (time_ms - time_ms[0]) // step_ms
+        skipped = np.diff(slots) - 1
+        at = np.flatnonzero(skipped)
+        return cls.of_holes(int(time_ms[0]), step_ms, len(time_ms), slots[at] + 1, skipped[at])
+
+    @property
+    def missing_bars(self) -> int:
+        return int(self.missing_before[-1])
+
+    @property
+    def end_ms(self) -> int:
+        """Where the last bar ends."""
+        return self.first_ms + (self.bars + self.missing_bars) * self.step_ms
+
+    def times(self) -> NDArray[np.int64]:
+        """The whole time column, int64[bars]."""
+        jumps = np.ones(self.bars, np.int64)
+        jumps[0] = 0
+        jumps[self.hole_slot - self.missing_before[:-1]] += self.hole_bars
+        return self.first_ms + self.step_ms * np.cumsum(jumps)
+
+    def bars_before(self, instant_ms: int) -> int:
+        """How many bars start before the instant."""
+        slot = min(max(-((self.first_ms - instant_ms) // self.step_ms), 0), self.bars + self.missing_bars)
+        holes = int(np.searchsorted(self.hole_slot, slot))
+        ahead = 0
+        if holes:
+            ahead = max(0, int(self.hole_slot[holes - 1] + self.hole_bars[holes - 1]) - slot)
+        return slot - (int(self.missing_before[holes]) - ahead)
+
+    def time_of(self, bar: int) -> int:
+        """When bar number `bar` starts."""
+        holes = int(np.searchsorted(self.hole_slot - self.missing_before[:-1], bar, side="right"))
+        return self.first_ms + (bar + int(self.missing_before[holes])) * self.step_ms
+
+    def gaps(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Gaps worth telling: starts, ends, missing bars. Weekends of a daily series without weekends are none."""
+        start_ms = self.first_ms + self.hole_slot * self.step_ms
+        end_ms = start_ms + self.hole_bars * self.step_ms
+        missing = self.hole_bars
+        if self.step_ms == DAY_MS and not np.isin(self.times() // DAY_MS % 7, _SATURDAY_AND_SUNDAY).any():
+            days = [edge.astype("datetime64[ms]").astype("datetime64[D]") for edge in (start_ms, end_ms)]
+            missing = np.asarray(np.busday_count(days[0], days[1]), np.int64)
+        told = missing > 0
+        return start_ms[told], end_ms[told], missing[told]

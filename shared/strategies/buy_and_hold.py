@@ -1,0 +1,18 @@
+"""Buy at the start and hold: what every other strategy is measured against."""
+
+from __future__ import annotations
+
+from shared.bars import Bars
+from shared.strategies.parameters import Parameters
+from shared.strategies.signals import BE_LONG, Signals, silent
+
+
+class BuyAndHoldParameters(Parameters):
+    """No parameters."""
+
+
+def buy_and_hold_signals(bars: Bars, params: BuyAndHoldParameters) -> Signals:
+    """+1 at the first bar, no opinion afterwards."""
+    signals = silent(bars.total)
+    signals[:1] = BE_LONG
+    return signals

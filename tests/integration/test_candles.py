@@ -1,0 +1,436 @@
+"""Market data in every record backend: imports that race, die or disagree, reads that are exact, a cache that heals."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pickle
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import AutoReconnect
+
+from api.importing import import_files
+from shared.bars import Bars
+from shared.candles import (
+    BarConflict,
+    BarFilesGone,
+    Candles,
+    DamagedChunk,
+    Slice,
+    join_bars,
+    open_bars,
+    take_bars,
+)
+from shared.errors import ImportRefused, StoreUnavailable, UnknownMarketData
+from shared.settings import Settings, load_settings
+
+Document = dict[str, Any]
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z
+ALWAYS = (0, 4_000_000_000_000)
+ROOT = Path(__file__).parents[2]
+
+# Runs in a process of its own: imports its part of a series once a line arrives, so that two of them start together.
+IMPORTER = """
+import asyncio, json, sys
+from pathlib import Path
+from pymongo import AsyncMongoClient
+from api.importing import import_files
+from shared.candles import Candles
+from shared.settings import load_settings
+
+async def main(uri, database, cache_dir, *files):
+    async with AsyncMongoClient(uri, serverSelectionTimeoutMS=10_000) as client:
+        candles = Candles(client[database], load_settings(cache_dir=Path(cache_dir)))
+        await candles.list_datasets()
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for file in files:
+            [report] = await import_files(candles, [file])
+            print(json.dumps([report.added, report.known]), flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def walk(time_ms: NDArray[np.int64], seed: int = 1) -> Bars:
+    dice = np.random.default_rng(seed)
+    n = len(time_ms)
+    close = np.round(100 + np.cumsum(dice.normal(0, 0.1, n)), 2)
+    open_ = np.round(close + dice.normal(0, 0.05, n), 2)
+    high, low = np.maximum(open_, close) + 0.25, np.minimum(open_, close) - 0.25
+    return Bars(time_ms, open_, high, low, close, np.round(dice.random(n) * 50, 5))
+
+
+def grid(n: int, step_ms: int, start_ms: int = START_MS) -> NDArray[np.int64]:
+    return start_ms + step_ms * np.arange(n, dtype=np.int64)
+
+
+def assert_same(ours: Bars, theirs: Bars) -> None:
+    for name, one, other in zip(Bars._fields, ours, theirs, strict=True):
+        assert one.tobytes() == other.tobytes(), name
+
+
+async def read(candles: Candles, wanted: Slice) -> Bars:
+    """As the worker and its engine process do it, pickle included."""
+    return open_bars(pickle.loads(pickle.dumps(await candles.fetch(wanted))))
+
+
+async def read_all(candles: Candles, symbol: str, interval: str) -> Bars:
+    return await read(candles, await candles.resolve(symbol, interval, *ALWAYS))
+
+
+@pytest.fixture
+async def database(mongodb_uri: str, mongodb_database: str) -> AsyncIterator[AsyncDatabase[Document]]:
+    async with AsyncMongoClient[Document](mongodb_uri, serverSelectionTimeoutMS=10_000) as client:
+        yield client[mongodb_database]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(cache_dir=tmp_path / "cache", cache_max_bytes=1_000_000)
+
+
+@pytest.fixture
+def candles(database: AsyncDatabase[Document], settings: Settings) -> Candles:
+    return Candles(database, settings)
+
+
+def cached_files(settings: Settings) -> list[Path]:
+    return sorted((settings.cache_dir / "bars").iterdir())
+
+
+async def test_a_year_of_real_hours_is_served_as_the_files_have_it(candles: Candles, market_data_dir: Path) -> None:
+    [report] = await import_files(candles, sorted((market_data_dir / "binance").glob("*.zip")))
+    assert (report.symbol, report.interval, report.bars, report.gap_count) == ("BTCUSDT", "1h", 8784, 0)
+    wanted = await candles.resolve("BTCUSDT", "1h", START_MS, 1_733_011_200_000)  # to 2024-12-01
+    assert wanted.total_bars == 335 * 24
+    bars = await read(candles, wanted)
+    assert (bars.total, bars.open[0], int(bars.time_ms[0])) == (335 * 24, 42283.58, START_MS)
+    [dataset] = await candles.list_datasets()
+    assert (dataset.bars, dataset.start_ms, dataset.end_ms) == (8784, START_MS, START_MS + 8784 * HOUR_MS)
+
+
+async def test_a_range_has_its_start_but_not_its_end(candles: Candles) -> None:
+    dice = np.random.default_rng(3)
+    times = grid(60 * 1440, 5 * MINUTE_MS)  # 300 days: ten chunks
+    whole = walk(np.delete(times, dice.integers(0, len(times), 2_000)))
+    await candles.import_bars("X", "5m", whole, "test")
+    for _ in range(25):
+        start, end = sorted(int(at) for at in dice.integers(times[0] - DAY_MS, times[-1] + DAY_MS, 2))
+        if dice.random() < 0.5:
+            start -= start % (5 * MINUTE_MS)
+            end -= end % (5 * MINUTE_MS)
+        wanted = await candles.resolve("X", "5m", start, end)
+        expected = take_bars(whole, (whole.time_ms >= start) & (whole.time_ms < end))
+        assert wanted.total_bars == expected.total
+        assert wanted.start_ms == expected.time_ms[0]
+        assert wanted.end_ms == expected.time_ms[-1] + 5 * MINUTE_MS
+        assert_same(await read(candles, wanted), expected)
+
+
+async def test_importing_equal_bars_again_changes_nothing(candles: Candles, database: AsyncDatabase[Document]) -> None:
+    bars = walk(grid(500, HOUR_MS))
+    first = await candles.import_bars("X", "1h", bars, "test")
+    before = [await database[name].count_documents({}) for name in ("bar_chunks", "bar_datasets", "bar_heads")]
+    again = await candles.import_bars("X", "1h", take_bars(bars, slice(100, 400)), "test")
+    assert (again.added, again.known, again.version) == (0, 300, first.version)
+    assert again.dataset_hash == first.dataset_hash
+    after = [await database[name].count_documents({}) for name in ("bar_chunks", "bar_datasets", "bar_heads")]
+    assert after == before
+
+
+async def test_a_newer_version_leaves_the_older_one_readable(candles: Candles) -> None:
+    bars = walk(grid(24 * 500, HOUR_MS))
+    await candles.import_bars("X", "1h", take_bars(bars, slice(0, 5_000)), "test")
+    older = await candles.resolve("X", "1h", *ALWAYS)
+    report = await candles.import_bars("X", "1h", take_bars(bars, slice(4_000, 12_000)), "test")
+    assert (report.version, report.added, report.known, report.bars) == (2, 7_000, 1_000, 12_000)
+    assert_same(await read_all(candles, "X", "1h"), bars)
+    assert_same(await read(candles, older), take_bars(bars, slice(0, 5_000)))
+
+
+async def test_equal_bars_have_equal_hashes_however_they_came(candles: Candles) -> None:
+    bars = walk(grid(24 * 700, HOUR_MS))
+    for part in (slice(9_000, 16_800), slice(0, 5_000), slice(4_000, 9_500)):
+        last = await candles.import_bars("X", "1h", take_bars(bars, part), "test")
+    one = await candles.resolve("X", "1h", START_MS + DAY_MS, START_MS + 40 * DAY_MS)
+    same = await candles.resolve("X", "1h", START_MS + DAY_MS - 1, START_MS + 40 * DAY_MS - HOUR_MS + 1)
+    other = await candles.resolve("X", "1h", START_MS + DAY_MS, START_MS + 41 * DAY_MS)
+    assert one.dataset_hash == same.dataset_hash != other.dataset_hash
+    assert (await candles.resolve("X", "1h", *ALWAYS)).dataset_hash == last.dataset_hash
+
+
+async def test_bars_with_other_values_are_refused_and_nothing_changes(candles: Candles) -> None:
+    bars = walk(grid(500, HOUR_MS))
+    await candles.import_bars("X", "1h", take_bars(bars, slice(0, 300)), "test")
+    other = take_bars(bars, np.arange(500))
+    other.volume[77] += 1
+    with pytest.raises(BarConflict, match=r"2024-01-04T05:00:00Z .* volume") as caught:
+        await candles.import_bars("X", "1h", other, "test")
+    assert repr(other.volume[77].item()) in caught.value.message
+    assert_same(await read_all(candles, "X", "1h"), take_bars(bars, slice(0, 300)))
+
+
+async def test_bars_that_cannot_be_true_are_refused_by_the_store_too(candles: Candles) -> None:
+    bars = walk(grid(50, HOUR_MS))
+    bars.high[4] = 1.0
+    with pytest.raises(ImportRefused, match=r"bar 4: high 1\.0"):
+        await candles.import_bars("X", "1h", bars, "test")
+    with pytest.raises(ImportRefused, match="no bars"):
+        await candles.import_bars("X", "1h", take_bars(bars, slice(0, 0)), "test")
+    with pytest.raises(ImportRefused, match="interval '7h'"):
+        await candles.import_bars("X", "7h", bars, "test")
+    assert await candles.list_datasets() == []
+
+
+async def test_an_import_that_dies_at_any_write_leaves_nothing_to_be_seen(
+    candles: Candles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars = walk(grid(120 * 288, 5 * MINUTE_MS))  # four months
+    base = take_bars(bars, slice(0, 10_000))
+    await candles.import_bars("X", "5m", base, "test")
+    writes = _dying_writes(monkeypatch)
+    survived = 0
+    for dies_at in range(1, 20):
+        writes.left = dies_at
+        try:
+            await candles.import_bars("X", "5m", bars, "test")
+        except StoreUnavailable:
+            survived += 1
+            assert_same(await read_all(candles, "X", "5m"), base)
+        else:
+            break
+    # A chunk written before the death is written again by each later attempt: chunks 2 (grown), 3, 4, manifest, head.
+    assert survived == 5
+    assert_same(await read_all(candles, "X", "5m"), bars)
+
+
+class _Writes:
+    left = 1_000_000
+
+
+def _dying_writes(monkeypatch: pytest.MonkeyPatch) -> _Writes:
+    """Every write counts down; the one that reaches zero, and all after it, break off like a lost connection."""
+    writes = _Writes()
+    for method in ("insert_one", "update_one"):
+        original: Callable[..., Awaitable[Any]] = getattr(AsyncCollection, method)
+
+        async def dying(self: Any, *args: Any, original: Any = original, **options: Any) -> Any:
+            writes.left -= 1
+            if writes.left <= 0:
+                raise AutoReconnect("the connection is gone")
+            return await original(self, *args, **options)
+
+        monkeypatch.setattr(AsyncCollection, method, dying)
+    return writes
+
+
+async def test_imports_of_one_series_at_once_lose_no_bars(candles: Candles) -> None:
+    bars = walk(grid(800, HOUR_MS))
+    parts = [take_bars(bars, slice(at, at + 200)) for at in range(0, 700, 100)]
+    reports = await asyncio.gather(*[candles.import_bars("X", "1h", part, "test") for part in parts])
+    assert_same(await read_all(candles, "X", "1h"), bars)
+    assert sum(report.added for report in reports) == 800
+    assert sorted(report.version for report in reports if report.added) == list(
+        range(1, 1 + sum(1 for report in reports if report.added))
+    )
+
+
+async def test_two_processes_importing_overlapping_halves_lose_no_bars(
+    candles: Candles, mongodb_uri: str, mongodb_database: str, tmp_path: Path
+) -> None:
+    bars = walk(grid(3_000, 15 * MINUTE_MS))
+    # Each half in six files, so that the two meet many times; the middle third belongs to both.
+    halves = [_save_parts(bars, range(0, 2_000, 400), tmp_path), _save_parts(bars, range(1_000, 3_000, 400), tmp_path)]
+    arguments = ["-c", IMPORTER, mongodb_uri, mongodb_database, str(tmp_path / "cache")]
+    importers = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, *arguments, *map(str, half)),
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        for half in halves
+    ]
+    try:
+        for importer in importers:
+            assert importer.stdout is not None
+            assert await asyncio.wait_for(importer.stdout.readline(), 30) == b"ready\n"
+        answers = await asyncio.gather(*[asyncio.wait_for(one.communicate(b"\n"), 60) for one in importers])
+    finally:
+        for importer in importers:
+            if importer.returncode is None:
+                importer.kill()
+                await importer.wait()
+    added = [json.loads(line) for out, _ in answers for line in out.splitlines()]
+    assert sum(new for new, _ in added) == 3_000
+    assert_same(await read_all(candles, "X", "15m"), bars)
+
+
+def _save_parts(bars: Bars, starts: range, directory: Path) -> list[Path]:
+    paths: list[Path] = []
+    for at in starts:
+        part = take_bars(bars, slice(at, at + 400))
+        lines = [",".join(repr(column[bar].item()) for column in part) for bar in range(part.total)]
+        paths.append(directory / f"X-15m-{starts.start}-{at}.csv")
+        paths[-1].write_text("\n".join(["time,open,high,low,close,volume", *lines]))
+    return paths
+
+
+async def test_what_is_not_there_is_refused_with_what_is(candles: Candles) -> None:
+    async def refused(symbol: str, interval: str, start_ms: int, end_ms: int) -> tuple[str, str]:
+        with pytest.raises(UnknownMarketData) as caught:
+            await candles.resolve(symbol, interval, start_ms, end_ms)
+        [error] = caught.value.errors
+        return error.field, error.message
+
+    field, message = await refused("BTCUSDT", "1h", *ALWAYS)
+    assert (field, "any" in message) == ("symbol", True)
+    bars = walk(np.delete(grid(100, HOUR_MS), slice(40, 60)))
+    await candles.import_bars("BTCUSDT", "1h", bars, "test")
+    await candles.import_bars("AAPL", "1d", walk(grid(10, DAY_MS)), "test")
+    field, message = await refused("BTCUSD", "1h", *ALWAYS)
+    assert (field, "BTCUSDT" in message) == ("symbol", True)
+    field, message = await refused("BTCUSDT", "4h", *ALWAYS)
+    assert (field, "there are 1h" in message) == ("interval", True)
+    field, message = await refused("BTCUSDT", "1h", 0, START_MS)
+    assert (field, "2024-01-01T00:00:00Z to 2024-01-05T04:00:00Z" in message) == ("endDate", True)
+    field, message = await refused("BTCUSDT", "1h", START_MS + 100 * HOUR_MS, START_MS + 200 * HOUR_MS)
+    assert (field, "2024-01-01T00:00:00Z to 2024-01-05T04:00:00Z" in message) == ("startDate", True)
+    field, message = await refused("BTCUSDT", "1h", START_MS + 40 * HOUR_MS, START_MS + 60 * HOUR_MS)
+    assert (field, "gap" in message) == ("startDate", True)
+
+
+async def test_resolving_costs_one_look_by_id(candles: Candles, monkeypatch: pytest.MonkeyPatch) -> None:
+    await candles.import_bars("X", "1h", walk(grid(100, HOUR_MS)), "test")
+    expected = await candles.resolve("X", "1h", *ALWAYS)
+    asked: list[tuple[str, Any]] = []
+    original = AsyncCollection.find_one
+
+    async def counting(self: Any, query: Any = None, *args: Any, **options: Any) -> Any:
+        asked.append((self.name, query))
+        return await original(self, query, *args, **options)
+
+    monkeypatch.setattr(AsyncCollection, "find_one", counting)
+    assert await candles.resolve("X", "1h", *ALWAYS) == expected
+    assert asked == [("bar_heads", {"_id": "X|1h"})]
+
+
+async def test_one_chunk_is_mapped_and_not_copied(candles: Candles, settings: Settings) -> None:
+    bars = walk(grid(1_000, HOUR_MS))
+    await candles.import_bars("X", "1h", bars, "test")
+    served = await read(candles, await candles.resolve("X", "1h", START_MS + 10 * HOUR_MS, START_MS + 20 * HOUR_MS))
+    assert not any(column.flags.owndata for column in served)
+    served.close[0] = -1.0  # stays private to whoever mapped it
+    assert_same(await read_all(candles, "X", "1h"), bars)
+    assert [path.stat().st_size for path in cached_files(settings)] == [48_000]
+
+
+@pytest.mark.parametrize("size", [0, 100, 48_008])
+async def test_a_cache_file_of_the_wrong_size_is_fetched_again(candles: Candles, settings: Settings, size: int) -> None:
+    bars = walk(grid(1_000, HOUR_MS))
+    await candles.import_bars("X", "1h", bars, "test")
+    wanted = await candles.resolve("X", "1h", *ALWAYS)
+    files = await candles.fetch(wanted)
+    os.truncate(files.paths[0], size)
+    with pytest.raises(BarFilesGone):
+        open_bars(files)
+    assert_same(await read(candles, wanted), bars)
+    os.unlink(files.paths[0])
+    with pytest.raises(BarFilesGone):
+        open_bars(files)
+    assert_same(await read(candles, wanted), bars)
+
+
+async def test_the_cache_drops_what_was_unused_longest(candles: Candles, settings: Settings) -> None:
+    whole = {name: walk(grid(8_000, HOUR_MS), seed) for seed, name in enumerate(("A", "B", "C"))}  # 384 kB each
+    for name, bars in whole.items():
+        await candles.import_bars(name, "1h", bars, "test")
+    held = await read_all(candles, "A", "1h")
+    await read_all(candles, "B", "1h")
+    for name, age_s in (("A", 100), ("B", 200)):
+        for path in (await candles.fetch(await candles.resolve(name, "1h", *ALWAYS))).paths:
+            used_at = os.stat(path).st_mtime - age_s
+            os.utime(path, (used_at, used_at))
+    await read_all(candles, "C", "1h")
+    left = {path.name for path in cached_files(settings)}
+    wanted = {name: (await candles.resolve(name, "1h", *ALWAYS)).chunks for name in whole}
+    assert left == {chunk.id for name in ("A", "C") for chunk in wanted[name]}
+    await read_all(candles, "B", "1h")  # pushes A out
+    assert not {chunk.id for chunk in wanted["A"]} & {path.name for path in cached_files(settings)}
+    assert sum(path.stat().st_size for path in cached_files(settings)) <= settings.cache_max_bytes
+    assert_same(held, whole["A"])  # mapped before its file went
+
+
+async def test_a_slice_larger_than_the_cache_is_still_served(candles: Candles) -> None:
+    bars = walk(grid(24 * 365 * 3, HOUR_MS, START_MS - 4 * 365 * DAY_MS))  # 1.26 MB of files, 1 MB of cache
+    await candles.import_bars("X", "1h", bars, "test")
+    assert_same(await read_all(candles, "X", "1h"), bars)
+
+
+async def test_a_chunk_that_was_tampered_with_is_never_served(
+    candles: Candles, database: AsyncDatabase[Document]
+) -> None:
+    await candles.import_bars("X", "1h", walk(grid(100, HOUR_MS)), "test")
+    await candles.import_bars("Y", "1h", walk(grid(100, HOUR_MS), seed=2), "test")
+    x, y = [(await candles.resolve(name, "1h", *ALWAYS)) for name in ("X", "Y")]
+    stolen = await database["bar_chunks"].find_one({"_id": y.chunks[0].id})
+    assert stolen is not None
+    await database["bar_chunks"].update_one({"_id": x.chunks[0].id}, {"$set": {"columns": stolen["columns"]}})
+    with pytest.raises(DamagedChunk, match=x.chunks[0].id):
+        await candles.fetch(x)
+    await database["bar_chunks"].delete_one({"_id": x.chunks[0].id})
+    with pytest.raises(DamagedChunk, match="is gone"):
+        await candles.fetch(x)
+
+
+async def test_many_readers_and_an_importer_see_whole_versions_only(candles: Candles) -> None:
+    bars = walk(grid(1_000, HOUR_MS))
+    await candles.import_bars("X", "1h", take_bars(bars, slice(0, 100)), "test")
+    done = asyncio.Event()
+
+    async def keep_reading() -> int:
+        reads = 0
+        while not done.is_set() and reads < 10_000:
+            seen = await read_all(candles, "X", "1h")
+            assert seen.total % 100 == 0
+            assert_same(seen, take_bars(bars, slice(0, seen.total)))
+            reads += 1
+        return reads
+
+    readers = [asyncio.create_task(keep_reading()) for _ in range(4)]
+    try:
+        for end in range(200, 1_001, 100):
+            await candles.import_bars("X", "1h", take_bars(bars, slice(end - 150, end)), "test")
+    finally:
+        done.set()
+        reads = await asyncio.gather(*readers)
+    assert min(reads) > 0
+    assert_same(await read_all(candles, "X", "1h"), bars)
+
+
+async def test_documents_stay_small(candles: Candles, database: AsyncDatabase[Document]) -> None:
+    import bson
+
+    january, march = grid(44_640, MINUTE_MS), grid(44_640, MINUTE_MS, START_MS + 60 * DAY_MS)
+    times = join_bars([walk(january), walk(march)]).time_ms[::1]
+    dice = np.random.default_rng(5)
+    bars = walk(times[dice.random(len(times)) < 0.7])  # as full of holes as a thinly traded coin
+    report = await candles.import_bars("X", "1m", bars, "test")
+    chunks = await database["bar_chunks"].find().to_list()
+    assert sum(len(bson.encode(chunk)) for chunk in chunks) < 20 * bars.total
+    [manifest] = await database["bar_datasets"].find().to_list()
+    assert report.gap_count > 10_000
+    assert len(manifest["gaps"]) == 1_000
+    assert len(bson.encode(manifest)) < 200_000

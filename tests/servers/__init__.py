@@ -1,0 +1,1 @@
+"""Servers only the tests start."""

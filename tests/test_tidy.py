@@ -1,0 +1,354 @@
+"""The shape of the code, held by tests. Every rule is shown to bite on a snippet that breaks it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from shared.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("api", "worker", "shared", "deploy")
+
+# Who must not import whom. Nothing that ships imports the tests.
+FORBIDDEN_ARROWS = {
+    "shared": {"api", "worker", "deploy", "tests"},
+    "api": {"worker", "deploy", "tests"},
+    "worker": {"api", "deploy", "tests"},
+    "deploy": {"worker", "tests"},
+}
+# All the engine may name: arithmetic, arrays, and what turns bytes into values. No file, socket, clock, log or model.
+ENGINE_LIBRARIES = {
+    *("__future__", "abc", "bisect", "collections", "copy", "dataclasses", "enum", "functools", "hashlib"),
+    *("itertools", "json", "math", "operator", "struct", "types", "typing", "zlib"),
+    *("numba", "numpy", "talib", "zstandard"),
+}
+ENGINE_NEIGHBOURS = (
+    *("worker.engine", "shared.bars", "shared.contracts", "shared.errors", "shared.reasons", "shared.strategies"),
+)
+ENGINE_SILENT_ABOUT = {"open", "print", "input", "breakpoint"}
+EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "core", "misc"}
+FUNCTION_LINES_MAX = 90
+FILE_BYTES_MAX = 1_000_000
+
+GENERATED = {"__pycache__", "build", "dist", "node_modules", "target", "venv"}
+KEPT_DOT_NAMES = {".ci", ".dockerignore", ".editorconfig", ".github", ".gitignore"}
+TEST_VARIABLES = {"BACKFLEET_TEST_MONGODB_URI", "BACKFLEET_TEST_DATA", "BACKFLEET_REQUIRE_BACKENDS"}
+
+
+@dataclass(frozen=True)
+class Module:
+    """One parsed file under its path from the root."""
+
+    path: PurePosixPath
+    text: str
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, str(self.path))
+
+    @property
+    def package(self) -> str:
+        return self.path.parts[0]
+
+    def at(self, node: ast.stmt | ast.expr | ast.ExceptHandler, problem: str) -> str:
+        return f"{self.path}:{node.lineno}: {problem}"
+
+
+def project_files() -> Iterator[Path]:
+    """Every file of the project, without what tools generate. A walk, so that it also works outside a checkout."""
+    for directory, folders, files in os.walk(ROOT):
+        folders[:] = [
+            name
+            for name in folders
+            if name not in GENERATED
+            and not name.endswith(".egg-info")
+            and (not name.startswith(".") or name in KEPT_DOT_NAMES)
+        ]
+        yield from (Path(directory) / name for name in files if not name.startswith(".") or name in KEPT_DOT_NAMES)
+
+
+def python_modules(*packages: str) -> list[Module]:
+    return [
+        Module(PurePosixPath(path.relative_to(ROOT).as_posix()), path.read_text("utf-8"))
+        for path in sorted(project_files())
+        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in packages
+    ]
+
+
+def imported_names(module: Module) -> Iterator[tuple[ast.stmt | ast.expr, str]]:
+    """Each dotted name a module imports, relative ones made absolute, `importlib.import_module("…")` included."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = module.path.parts[:-1][: len(module.path.parts) - node.level] if node.level else ()
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            yield from ((node, f"{source}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and _called(node) in {"import_module", "__import__"}:
+            yield from ((node, str(argument.value)) for argument in node.args[:1] if isinstance(argument, ast.Constant))
+
+
+def _called(node: ast.Call) -> str:
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return node.func.id if isinstance(node.func, ast.Name) else ""
+
+
+def arrows_between_packages(module: Module) -> Iterator[str]:
+    forbidden = FORBIDDEN_ARROWS.get(module.package, set())
+    for node, name in imported_names(module):
+        if name.split(".")[0] in forbidden:
+            yield module.at(node, f"{module.package} must not import {name}")
+
+
+def io_in_the_engine(module: Module) -> Iterator[str]:
+    if module.path.parts[:2] != ("worker", "engine"):
+        return
+    for node, name in imported_names(module):
+        ours = name.split(".")[0] in PACKAGES
+        near = any(f"{name}.".startswith(f"{neighbour}.") for neighbour in ENGINE_NEIGHBOURS)
+        if not near if ours else name.split(".")[0] not in ENGINE_LIBRARIES:
+            yield module.at(node, f"the engine does no I/O, reads no clock and validates nothing: it imports {name}")
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ENGINE_SILENT_ABOUT:
+            yield module.at(node, f"the engine does no I/O: it calls {node.func.id}()")
+
+
+def environment_outside_settings(module: Module) -> Iterator[str]:
+    if module.package not in PACKAGES or module.path == PurePosixPath("shared/settings.py"):
+        return
+    doors = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
+    uses = [node for node in ast.walk(module.tree) if isinstance(node, ast.Attribute) and node.attr in doors]
+    places = [node for node in uses if isinstance(node.value, ast.Name) and node.value.id == "os"]
+    imports = [node for node, name in imported_names(module) if name in {f"os.{door}" for door in doors}]
+    for node in [*places, *imports]:
+        yield module.at(node, "only shared/settings.py reads the environment")
+
+
+def swallowed_errors(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ExceptHandler):
+            if node.type is None:
+                yield module.at(node, "a bare except")
+            elif _names_everything(node.type) and all(_does_nothing(statement) for statement in node.body):
+                yield module.at(node, "every error is swallowed without a word")
+        elif isinstance(node, ast.Call) and _called(node) == "suppress" and any(map(_names_everything, node.args)):
+            yield module.at(node, "every error is swallowed without a word")
+
+
+def _names_everything(node: ast.expr) -> bool:
+    if isinstance(node, ast.Tuple):
+        return any(_names_everything(element) for element in node.elts)
+    return isinstance(node, ast.Name) and node.id in {"Exception", "BaseException"}
+
+
+def _does_nothing(statement: ast.stmt) -> bool:
+    constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return constant or isinstance(statement, ast.Pass | ast.Continue)
+
+
+def names_that_say_nothing(module: Module) -> Iterator[str]:
+    for part in module.path.with_suffix("").parts:
+        if part.strip("_") in EMPTY_NAMES:
+            yield f"{module.path}: `{part}` says nothing about what is inside"
+
+
+def long_functions(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > FUNCTION_LINES_MAX:
+                yield module.at(node, f"{node.name} has {lines} lines, more than {FUNCTION_LINES_MAX}")
+
+
+def prints_outside_the_terminal_programs(module: Module) -> Iterator[str]:
+    if module.package == "deploy" or module.path == PurePosixPath("api/cli.py"):
+        return
+    if module.path.parts[:2] == ("tests", "bench"):
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield module.at(node, "print() outside api/cli.py and deploy: log it")
+
+
+Rule = Callable[[Module], Iterator[str]]
+RULES: list[Rule] = [
+    arrows_between_packages,
+    io_in_the_engine,
+    environment_outside_settings,
+    swallowed_errors,
+    names_that_say_nothing,
+    long_functions,
+    prints_outside_the_terminal_programs,
+]
+
+LONG_FUNCTION = "def endless():\n" + "    x = 1\n" * FUNCTION_LINES_MAX
+BREACHES: list[tuple[Rule, str, str]] = [
+    (arrows_between_packages, "shared/store.py", "from api.routes import router"),
+    (arrows_between_packages, "shared/store.py", "import worker"),
+    (arrows_between_packages, "shared/store.py", "def late():\n    from worker.lease import Lease"),
+    (arrows_between_packages, "api/routes.py", "import worker.supervisor"),
+    (arrows_between_packages, "worker/lease.py", "from api import commands"),
+    (arrows_between_packages, "worker/lease.py", "import importlib\nimportlib.import_module('api.commands')"),
+    (arrows_between_packages, "deploy/stack.py", "from worker import supervisor"),
+    (arrows_between_packages, "api/app.py", "from tests.conftest import Servers"),
+    (io_in_the_engine, "worker/engine/kernel.py", "import os"),
+    (io_in_the_engine, "worker/engine/kernel.py", "import time"),
+    (io_in_the_engine, "worker/engine/kernel.py", "from pydantic import BaseModel"),
+    (io_in_the_engine, "worker/engine/kernel.py", "import logging"),
+    (io_in_the_engine, "worker/engine/kernel.py", "from shared.store import Store"),
+    (io_in_the_engine, "worker/engine/kernel.py", "from shared import settings"),
+    (io_in_the_engine, "worker/engine/kernel.py", "from .. import runner"),
+    (io_in_the_engine, "worker/engine/kernel.py", "open('bars')"),
+    (environment_outside_settings, "api/app.py", "import os\nos.environ['HOME']"),
+    (environment_outside_settings, "deploy/stack.py", "import os\nos.getenv('HOME')"),
+    (environment_outside_settings, "worker/slot.py", "from os import environ"),
+    (swallowed_errors, "shared/bus.py", "try:\n    x()\nexcept:\n    raise"),
+    (swallowed_errors, "shared/bus.py", "try:\n    x()\nexcept Exception:\n    pass"),
+    (swallowed_errors, "shared/bus.py", "try:\n    x()\nexcept (ValueError, BaseException):\n    ..."),
+    (swallowed_errors, "shared/bus.py", "for y in z:\n    try:\n        x()\n    except Exception:\n        continue"),
+    (swallowed_errors, "shared/bus.py", "import contextlib\nwith contextlib.suppress(Exception):\n    x()"),
+    (names_that_say_nothing, "shared/utils.py", ""),
+    (names_that_say_nothing, "api/core/routes.py", ""),
+    (long_functions, "shared/bars.py", LONG_FUNCTION),
+    (long_functions, "shared/bars.py", LONG_FUNCTION.replace("def", "async def")),
+    (prints_outside_the_terminal_programs, "worker/slot.py", "print('here')"),
+]
+HARMLESS: list[tuple[Rule, str, str]] = [
+    (arrows_between_packages, "api/routes.py", "from shared.store import Store\nfrom api import commands"),
+    (arrows_between_packages, "deploy/stack.py", "from api.auth import mint_token"),
+    (io_in_the_engine, "worker/engine/kernel.py", "import numpy as np\nfrom shared.strategies.signals import Signals"),
+    (io_in_the_engine, "worker/engine/kernel.py", "from . import orders\nfrom .orders import Reason"),
+    (io_in_the_engine, "worker/runner.py", "import asyncio"),
+    (environment_outside_settings, "shared/settings.py", "import os\nos.environ['HOME']"),
+    (environment_outside_settings, "api/app.py", "import os\nos.cpu_count()"),
+    (swallowed_errors, "shared/bus.py", "try:\n    x()\nexcept OSError:\n    pass"),
+    (swallowed_errors, "shared/bus.py", "try:\n    x()\nexcept Exception:\n    log()\n    raise"),
+    (long_functions, "shared/bars.py", LONG_FUNCTION.removesuffix("    x = 1\n")),
+    (prints_outside_the_terminal_programs, "api/cli.py", "print('here')"),
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_code_keeps_the_rule(rule: Rule) -> None:
+    modules = python_modules(*PACKAGES, "tests")
+    assert {module.package for module in modules} == {*PACKAGES, "tests"}
+    problems = [problem for module in modules for problem in rule(module)]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize(("rule", "path", "text"), BREACHES)
+def test_a_breach_of_the_rule_is_found(rule: Rule, path: str, text: str) -> None:
+    assert list(rule(Module(PurePosixPath(path), text)))
+
+
+@pytest.mark.parametrize(("rule", "path", "text"), HARMLESS)
+def test_code_within_the_rule_is_left_alone(rule: Rule, path: str, text: str) -> None:
+    assert list(rule(Module(PurePosixPath(path), text))) == []
+
+
+def test_every_rule_has_a_breach_to_show() -> None:
+    assert {rule for rule, _, _ in BREACHES} == set(RULES)
+
+
+def settings_in_tables(text: str) -> set[str]:
+    """The `BACKFLEET_…` names that stand in the first column of a Markdown table."""
+    return set(re.findall(rf"^\|\s*`?({PREFIX}[A-Z0-9_]+)`?\s*\|", text, re.MULTILINE))
+
+
+def undocumented_settings(readme: str) -> set[str]:
+    return {PREFIX + name.upper() for name in Settings.model_fields} - settings_in_tables(readme)
+
+
+def unknown_settings(readme: str) -> set[str]:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | TEST_VARIABLES
+    return set(re.findall(rf"\b{PREFIX}[A-Z0-9_]*[A-Z0-9]\b", readme)) - known
+
+
+def test_every_setting_has_a_row_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert undocumented_settings(readme) == set()
+    assert unknown_settings(readme) == set()
+
+
+def test_a_setting_that_is_only_mentioned_is_undocumented() -> None:
+    assert f"{PREFIX}PORT" in undocumented_settings(f"Set `{PREFIX}PORT` as you like.\n| `{PREFIX}HOST` | address |")
+    assert f"{PREFIX}HOST" not in undocumented_settings(f"| `{PREFIX}HOST` | address |")
+    assert unknown_settings(f"| `{PREFIX}HOSTS` | addresses |") == {f"{PREFIX}HOSTS"}
+
+
+# Spelled in pieces, so that this file does not name what it forbids.
+REGISTRY_HOSTS = [
+    ".".join(pieces)
+    for pieces in [
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("yarnpkg", "com"),
+        ("repo1", "maven", "org"),
+        ("repo", "maven", "apache", "org"),
+        ("central", "sonatype"),
+        ("anaconda", "org"),
+        ("crates", "io"),
+        ("rubygems", "org"),
+        ("proxy", "golang", "org"),
+        ("docker", "io"),
+        ("ghcr", "io"),
+        ("quay", "io"),
+    ]
+]
+INDEX_OPTION = re.compile(r"^\s*(-i|--index-url|--extra-index-url|--find-links|-f)[ =]\s*\S+:", re.MULTILINE)
+
+
+def registries_named(text: str) -> list[str]:
+    lowered = text.lower()
+    hosts = [host for host in REGISTRY_HOSTS if host in lowered]
+    return hosts + [match.group().strip() for match in INDEX_OPTION.finditer(text)]
+
+
+def test_no_file_names_a_package_registry_or_weighs_a_megabyte() -> None:
+    files = sorted(project_files())
+    assert ROOT / "pyproject.toml" in files
+    assert ROOT / "requirements.lock" in files
+    heavy = [f"{path}: {path.stat().st_size} bytes" for path in files if path.stat().st_size > FILE_BYTES_MAX]
+    assert not heavy
+    named = {str(path): found for path in files if (found := registries_named(path.read_text("utf-8", "ignore")))}
+    assert not named
+
+
+def test_a_registry_in_a_text_is_found() -> None:
+    assert registries_named(f"see https://files.{REGISTRY_HOSTS[1]}/packages") == [REGISTRY_HOSTS[1]]
+    assert registries_named("--index-url https://packages.example/simple\n")
+    assert registries_named("numpy==2.4.6 \\\n    --hash=sha256:00\n") == []
+
+
+def pins(lock: str) -> dict[tuple[str, str], set[str]]:
+    """The hashes of each pinned name and version."""
+    found: dict[tuple[str, str], set[str]] = {}
+    current: set[str] = set()
+    for line in lock.splitlines():
+        if pinned := re.match(r"([a-z0-9][a-z0-9._-]*)==(\S+)", line):
+            current = found.setdefault((pinned[1], pinned[2]), set())
+        elif hashed := re.match(r"\s+--hash=(sha256:[0-9a-f]{64})", line):
+            current.add(hashed[1])
+    return found
+
+
+def test_both_locks_pin_the_same_hashed_versions() -> None:
+    everything = pins((ROOT / "requirements.lock").read_text())
+    runtime = pins((ROOT / "requirements-runtime.lock").read_text())
+    names = {name for name, _ in everything}
+    wanted = re.findall(r'^    "([a-z0-9-]+)[^"]*",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert names >= {"numpy", "pymongo", "pytest", "nx-27017"}
+    assert names >= set(wanted) - {"backfleet"}
+    assert all(everything.values())
+    assert {name for name, _ in runtime} < names
+    assert {pin: everything.get(pin) for pin in runtime} == runtime

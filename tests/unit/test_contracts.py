@@ -1,0 +1,159 @@
+"""The wire contract: its own examples are read, what is wrong is named, and what is extra is ignored."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contracts import (
+    BacktestRequest,
+    Complete,
+    Failure,
+    Progress,
+    SubscribeRequest,
+    Task,
+    decode,
+    iso_from_ms,
+    to_ms,
+    validate,
+)
+from shared.errors import InvalidRequest, MalformedMessage
+
+TASK: dict[str, Any] = {
+    "backtestId": "bt_abc123",
+    "userId": "user123",
+    "params": {
+        "symbol": "BTCUSDT",
+        "interval": "1h",
+        "startDate": "2024-01-01",
+        "endDate": "2024-12-01",
+        "strategies": ["sma", "rsi"],
+        "strategyParams": {"sma": {"fast": 10, "slow": 30}},
+    },
+}
+PROGRESS = {
+    "backtestId": "bt_abc123",
+    "userId": "user123",
+    "progress": 50,
+    "message": "Processing 2024-06-01",
+    "currentDate": "2024-06-01",
+}
+COMPLETE = {
+    "backtestId": "bt_abc123",
+    "userId": "user123",
+    "status": "success",
+    "resultId": "res_xyz789",
+    "summary": {"totalReturn": 25.5, "sharpeRatio": 1.8, "maxDrawdown": -15.2},
+}
+FAILURE = {
+    "backtestId": "bt_abc123",
+    "userId": "user123",
+    "status": "error",
+    "error": "Insufficient market data",
+    "timestamp": "2024-12-09T15:30:00Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "message"), [(Task, TASK), (Progress, PROGRESS), (Complete, COMPLETE), (Failure, FAILURE)]
+)
+def test_the_contracts_own_examples_come_through_unchanged(model: Any, message: dict[str, Any]) -> None:
+    wire = json.loads(decode(model, json.dumps(message | {"unknownField": [1]})).as_json())
+    for name, value in message.items():
+        if name != "params":
+            assert wire[name] == value
+    assert "unknownField" not in wire
+    if model is Task:
+        assert message["params"].items() <= wire["params"].items()
+
+
+@pytest.mark.parametrize("name", ["symbol", "interval", "startDate", "endDate", "strategies"])
+def test_a_missing_field_is_named(name: str) -> None:
+    params = {key: value for key, value in TASK["params"].items() if key != name}
+    with pytest.raises(InvalidRequest) as refused:
+        validate(Task, TASK | {"params": params})
+    assert f"params.{name}" in [error.field for error in refused.value.errors]
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "words"),
+    [
+        ({"startDate": "2024-12-01", "endDate": "2024-01-01"}, "startDate", "must be before endDate"),
+        ({"startDate": 1704067200000}, "startDate", "must be text"),
+        ({"startDate": "2024-01-01T00:00:00"}, "startDate", "no time zone"),
+        ({"startDate": "01/02/2024"}, "startDate", "is not a date"),
+        ({"interval": "7h"}, "interval", '(got "7h")'),
+        ({"strategies": []}, "strategies", "at least 1"),
+        ({"strategies": ["sma", "sma"]}, "strategies", "must not repeat"),
+        ({"strategyParams": {"rsi": {}}}, "strategyParams", "names rsi"),
+        ({"symbol": "BTC USDT"}, "symbol", "pattern"),
+        ({"initialCapital": "1000"}, "initialCapital", "valid number"),
+        ({"initialCapital": -1}, "initialCapital", "greater than 0 (got -1)"),
+        ({"positionSizePercent": 1.5}, "positionSizePercent", "less than or equal to 1"),
+        ({"maxOpenTrades": 2.5}, "maxOpenTrades", "integer"),
+        ({"allowShort": 1}, "allowShort", "boolean"),
+        ({"stopLoss": {"percent": 0}}, "stopLoss.percent", "greater than 0"),
+        ({"commission": {"rate": 5}}, "commission.rate", "less than or equal"),
+        ({"strategyParams": {"sma": {"fast": 10**30}}}, "strategyParams.sma", "more than 64 bits"),
+        ({"strategyParams": {"sma": {"name": "\ud800"}}}, "strategyParams.sma", "surrogate"),
+        ({"strategyParams": {"sma": {"$where": 1}}}, "strategyParams.sma", "name that is not allowed"),
+        ({"strategyParams": {"sma": {"a": [[[[[[[[[[1]]]]]]]]]]}}}, "strategyParams.sma", "nested deeper"),
+        ({"priority": 10}, "priority", "less than or equal to 9"),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_value_and_remedy(change: dict[str, Any], field: str, words: str) -> None:
+    body = {**TASK["params"], "strategies": ["sma"], **change}
+    with pytest.raises(InvalidRequest) as refused:
+        validate(BacktestRequest, body)
+    [error] = [error for error in refused.value.errors if error.field == field]
+    assert words in error.message
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "1", '"x"', "{'a':1}", '{"a":NaN}', "\xff", "[" * 100_000])
+def test_text_that_is_not_a_json_object_is_malformed(text: str) -> None:
+    with pytest.raises(MalformedMessage):
+        decode(Task, text)
+
+
+def test_dates_stay_dates_and_instants_become_utc() -> None:
+    body = TASK["params"] | {"strategies": ["sma"], "startDate": "2024-01-01T02:00:00+02:00"}
+    wire = validate(BacktestRequest, body | {"endDate": "2024-06-01T12:30:00Z"}).as_wire()
+    assert (wire["startDate"], wire["endDate"]) == ("2024-01-01", "2024-06-01T12:30:00Z")
+
+
+def test_a_requests_params_are_what_a_task_carries() -> None:
+    request = validate(BacktestRequest, TASK["params"] | {"priority": 3})
+    params = request.params()
+    assert "priority" not in params.as_wire()
+    task = Task(backtest_id="bt_1", user_id="ann", params=params, recorded=True)
+    assert decode(Task, task.as_json()).params == params
+
+
+@given(st.integers(min_value=-(10**12), max_value=4 * 10**12))
+def test_milliseconds_survive_the_way_to_text_and_back(ms: int) -> None:
+    from datetime import datetime
+
+    assert to_ms(datetime.fromisoformat(iso_from_ms(ms))) == ms
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*TASK, *TASK["params"], "after"]), json_values) | json_values)
+def test_no_value_whatever_gets_past_as_anything_but_a_refusal(value: Any) -> None:
+    for model in (Task, BacktestRequest, SubscribeRequest, Progress):
+        try:
+            read = validate(model, value)
+        except InvalidRequest as refused:
+            assert refused.errors  # noqa: PT017 - the refusal is one of two right answers
+        else:
+            assert all(not isinstance(one, float) or math.isfinite(one) for one in read.as_wire().values())

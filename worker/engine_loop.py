@@ -1,0 +1,61 @@
+"""The loop of an engine process: a command in, a reply out, until the pipe is closed."""
+
+from __future__ import annotations
+
+import pickle
+import resource
+import sys
+from typing import IO
+
+from shared.candles import open_bars
+from shared.contracts import BacktestParams, validate
+from shared.errors import BackfleetError
+from shared.strategies import resolve
+from worker.engine import EngineConfig, Simulation
+from worker.pipe import HEADER_BYTES, Advance, Command, Finish, Finished, Load, Moved, Raised, Reply, frame
+
+
+class _Run:
+    """The one backtest that this process is computing."""
+
+    def __init__(self, load: Load) -> None:
+        params = validate(BacktestParams, load.params)
+        uses = resolve(params.strategies, params.strategy_params)
+        self._bars = open_bars(load.bar_files)
+        self._simulation = Simulation.start(self._bars, EngineConfig.from_params(params), uses, params.seed)
+
+    def answer(self, command: Advance | Finish) -> Reply:
+        if isinstance(command, Finish):
+            outcome = self._simulation.finish()
+            peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return Finished(outcome, peak_kib // (1024 if sys.platform != "darwin" else 1024 * 1024))
+        delta = self._simulation.advance(command.until_bar)
+        time_ms = int(self._bars.time_ms[delta.bar - 1])
+        return Moved(delta.bar, self._simulation.total_bars, time_ms, delta.equity, delta.total_trades)
+
+
+def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
+    run: _Run | None = None
+    while (command := _read(commands)) is not None:
+        try:
+            if isinstance(command, Load):
+                run = None  # Frees the last run's arrays before the next run's are made.
+                run = _Run(command)
+                reply: Reply = run.answer(Advance(command.until_bar))
+            elif run is None:
+                reply = Raised("engine_protocol", "no backtest is loaded", ())
+            else:
+                reply = run.answer(command)
+        except BackfleetError as error:
+            reply = Raised(error.code, error.message, error.errors)
+        except Exception as error:  # noqa: BLE001 - whatever a strategy raises ends its run, never the process
+            reply = Raised("strategy_error", f"{type(error).__name__}: {error}", ())
+        replies.write(frame(reply))
+        replies.flush()
+
+
+def _read(commands: IO[bytes]) -> Command | None:
+    header = commands.read(HEADER_BYTES)
+    if len(header) < HEADER_BYTES:
+        return None
+    return pickle.loads(commands.read(int.from_bytes(header, "little")))
