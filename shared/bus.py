@@ -26,7 +26,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
 from shared.contracts import Channel, Cursor, News, Task
-from shared.errors import BusUnavailable
+from shared.errors import BusUnavailable, ConfigurationError
 from shared.records import NewsDocument
 from shared.settings import Settings
 
@@ -88,16 +88,22 @@ class Bus:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._redis: Redis = Redis.from_url(
-            settings.redis_url.get_secret_value(),
-            decode_responses=True,
-            socket_timeout=settings.bus_timeout_s,
-            socket_connect_timeout=settings.bus_timeout_s,
-            socket_keepalive=True,
-            health_check_interval=15,
-            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
-            client_name="backfleet",
-        )
+        try:
+            self._redis: Redis = Redis.from_url(
+                settings.redis_url.get_secret_value(),
+                decode_responses=True,
+                socket_timeout=settings.bus_timeout_s,
+                socket_connect_timeout=settings.bus_timeout_s,
+                socket_keepalive=True,
+                health_check_interval=15,
+                retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+                client_name="backfleet",
+            )
+        except ValueError as error:
+            raise ConfigurationError(
+                f"BACKFLEET_REDIS_URL cannot be used ({type(error).__name__}): it must read "
+                "redis://user:password@host:port/0, with user and password percent-encoded"
+            ) from None
         self._announce = self._redis.register_script(_ANNOUNCE)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ from pymongo.errors import (
 from shared.errors import StoreUnavailable
 
 _NO_ANSWER = (ConnectionFailure, ExecutionTimeout, WTimeoutError, WaitQueueTimeoutError, CursorNotFound)
+_OPTIONS = re.compile(r" \(configured timeouts:[^)]*\)")
 _SHOWN_LETTERS = 300  # a bulk error repeats the documents it was given
 
 
@@ -34,10 +36,15 @@ def translate_mongo_errors() -> Generator[None, None, None]:
     except DuplicateKeyError:
         raise
     except _NO_ANSWER as error:
-        raise StoreUnavailable(f"MongoDB did not answer: {error}") from error
+        raise StoreUnavailable(f"MongoDB did not answer: {_shown(error)}") from error
     except OperationFailure as error:
-        raise StoreUnavailable(f"MongoDB refused (code {error.code}): {str(error)[:_SHOWN_LETTERS]}") from error
+        raise StoreUnavailable(f"MongoDB refused (code {error.code}): {_shown(error)}") from error
     except PyMongoError as error:
         if error.timeout:
-            raise StoreUnavailable(f"MongoDB did not answer in time: {error}") from error
+            raise StoreUnavailable(f"MongoDB did not answer in time: {_shown(error)}") from error
         raise
+
+
+def _shown(error: PyMongoError) -> str:
+    """What happened and where, without the driver's dump of its topology and options."""
+    return _OPTIONS.sub("", str(error).partition(", Timeout:")[0])[:_SHOWN_LETTERS]

@@ -17,11 +17,11 @@ from typing import Any, Self, cast
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from shared.candles import Slice
 from shared.contracts import BacktestParams, Channel, Failure, News, Task, iso_from_ms
-from shared.errors import Conflict, FieldError, InvalidRequest, NotFound, TooMany
+from shared.errors import ConfigurationError, Conflict, FieldError, InvalidRequest, NotFound, TooMany
 from shared.fitness import Clock, prove_updates_are_atomic
 from shared.mongo_errors import translate_mongo_errors
 from shared.records import BacktestRecord, NewsDocument, RequestKeyDocument, Status, new_id, new_record, queue_rank
@@ -75,7 +75,7 @@ class Store:
         Raises `StoreUnavailable` when no server answers and `StoreUnfit` when its updates are not atomic.
         """
         timeout_ms = int(settings.store_timeout_s * 1000)
-        with translate_mongo_errors():
+        try:
             client: AsyncMongoClient[Document] = AsyncMongoClient(
                 settings.mongodb_uri.get_secret_value(),
                 appname="backfleet",
@@ -84,6 +84,12 @@ class Store:
                 connectTimeoutMS=timeout_ms,
                 socketTimeoutMS=timeout_ms,
             )
+        except (PyMongoError, ValueError) as error:
+            # The driver's words may repeat a part of the URI, which may be a part of the password.
+            raise ConfigurationError(
+                f"BACKFLEET_MONGODB_URI cannot be used ({type(error).__name__}): it must read "
+                "mongodb://user:password@host:port/, with user and password percent-encoded"
+            ) from None
         store = cls(client, settings)
         try:
             await store.sync_clock()

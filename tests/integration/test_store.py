@@ -333,6 +333,13 @@ async def test_a_server_that_is_not_there_is_unavailable_and_its_password_stays_
     assert "geheim" not in str(refused.value)
 
 
+@pytest.mark.parametrize("uri", ["mongodb://ann:ge heim@@h", "mongodb://h:port", ""])
+async def test_a_uri_that_cannot_be_used_is_a_configuration_error_without_the_uri(uri: str) -> None:
+    with pytest.raises(ConfigurationError, match="BACKFLEET_MONGODB_URI") as refused:
+        await Store.open(load_settings(mongodb_uri=uri))
+    assert "heim" not in str(refused.value)
+
+
 def test_a_setting_that_is_wrong_is_named_without_its_value() -> None:
     with pytest.raises(ConfigurationError) as refused:
         load_settings(lease_ttl_s="geheim")
