@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from shared.bars import Bars
 from shared.strategies import NO_OPINION, Strategy, StrategyUse
 from shared.strategies.parameters import Parameters
+from shared.strategies.signals import Signals
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -40,6 +42,14 @@ def bars_of(rows: Sequence[tuple[float, float, float, float]]) -> Bars:
 
 def times(total: int, step_ms: int = HOUR_MS) -> NDArray[np.int64]:
     return MONDAY_MS + np.arange(total, dtype=np.int64) * step_ms
+
+
+def raw(said: NDArray[np.int64]) -> StrategyUse:
+    """A strategy whose signal function returns this very array."""
+    strategy = Strategy(
+        "scripted", "Scripted", "Says what it is told.", Parameters, lambda _bars, _params: cast("Signals", said)
+    )
+    return StrategyUse("scripted", strategy, Parameters())
 
 
 def scripted(said: Sequence[int] | NDArray[np.int8] | dict[int, int]) -> StrategyUse:

@@ -6,50 +6,20 @@ import dataclasses
 import hashlib
 import json
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from shared.bars import Bars
 from shared.contracts import BacktestParams, validate
-from shared.strategies import NO_OPINION, StrategyUse, resolve
-from tests.engine.markets import bars_of, flat, random_walk, scripted
+from shared.errors import EngineFailed
+from shared.strategies import NO_OPINION, resolve
+from tests.engine.markets import bars_of, flat, random_walk, raw, scripted
 from tests.engine.reference import run_slowly
-from worker.engine import EngineConfig, Outcome, Reason, Simulation, SnapshotUnfit, warm
+from tests.engine.runs import CONFIGS, COSTS, EVERYTHING, STOPS, quick_uses, run
+from worker.engine import EngineConfig, Reason, Simulation, warm
 from worker.engine.kernel import advance_nb
-
-COSTS = EngineConfig(commission_rate=0.001, slippage_bps=5.0)
-STOPS = dataclasses.replace(COSTS, stop_loss_percent=1.5, take_profit_percent=2.5)
-EVERYTHING = dataclasses.replace(STOPS, position_size_percent=0.3, max_open_trades=4, allow_short=True)
-CONFIGS = {
-    "plain": EngineConfig(),
-    "costs": COSTS,
-    "stops": STOPS,
-    "stop only, short": dataclasses.replace(COSTS, stop_loss_percent=2.0, allow_short=True),
-    "short, no stops": dataclasses.replace(COSTS, allow_short=True),
-    "target only": dataclasses.replace(COSTS, take_profit_percent=1.0),
-    "several, long": dataclasses.replace(STOPS, position_size_percent=0.4, max_open_trades=3),
-    "everything": EVERYTHING,
-    "tight": dataclasses.replace(EVERYTHING, stop_loss_percent=0.05, take_profit_percent=0.05, slippage_bps=20.0),
-    "small": dataclasses.replace(EVERYTHING, position_size_percent=0.02, max_open_trades=50),
-}
-
-
-def run(bars: Bars, config: EngineConfig, *uses: StrategyUse) -> Outcome:
-    simulation = Simulation.start(bars, config, uses)
-    simulation.advance(bars.total)
-    return simulation.finish()
-
-
-def quick_uses() -> list[StrategyUse]:
-    """Catalogue strategies (a snapshot names them) that trade every few bars."""
-    chosen = {"sma": {"fast": 2, "slow": 5}, "rsi": {"period": 3, "oversold": 40.0, "overbought": 60.0}}
-    return resolve(list(chosen), chosen)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -94,62 +64,6 @@ def test_the_walks_reach_every_reason_there_is_a_rule_for() -> None:
     assert Reason.LIQUIDATION in seen
     assert doubtful > 0
     assert unfilled > 0
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    cuts=st.lists(st.integers(0, 300), max_size=6),
-    name=st.sampled_from(sorted(CONFIGS)),
-    seed=st.integers(0, 5),
-    combine=st.sampled_from(["any", "all", "majority"]),
-)
-def test_any_split_with_snapshots_between_gives_the_same_hash(
-    cuts: list[int], name: str, seed: int, combine: str
-) -> None:
-    bars = random_walk(300, seed)
-    config = dataclasses.replace(CONFIGS[name], combine=combine)
-    whole = run(bars, config, *quick_uses())
-    simulation = Simulation.start(bars, config, quick_uses())
-    for cut in cuts:  # in any order: going back is no step
-        simulation.advance(cut)
-        simulation = Simulation.restore(simulation.snapshot(), bars)
-    simulation.advance(bars.total)
-    parts = simulation.finish()
-    assert parts.result_hash == whole.result_hash
-    assert parts.equity.tobytes() == whole.equity.tobytes()
-    assert [c.tobytes() for c in parts.trades] == [c.tobytes() for c in whole.trades]
-
-
-def test_a_snapshot_of_a_snapshot_is_the_same_bytes() -> None:
-    bars = random_walk(200, 1)
-    simulation = Simulation.start(bars, EVERYTHING, quick_uses(), seed=7)
-    simulation.advance(120)
-    blob = simulation.snapshot()
-    assert Simulation.restore(blob, bars).snapshot() == blob
-
-
-def test_a_run_restored_in_another_process_gives_the_same_hash(tmp_path: Path) -> None:
-    bars = random_walk(400, 3)
-    whole = run(bars, EVERYTHING, *quick_uses())
-    simulation = Simulation.start(bars, EVERYTHING, quick_uses())
-    simulation.advance(173)
-    (tmp_path / "blob").write_bytes(simulation.snapshot())
-    np.savez(tmp_path / "bars.npz", *bars)
-    program = (
-        "import sys, numpy as np, pathlib\n"
-        "from shared.bars import Bars\n"
-        "from worker.engine import Simulation\n"
-        "home = pathlib.Path(sys.argv[1])\n"
-        "with np.load(home / 'bars.npz') as file: bars = Bars(*(file[name] for name in file.files))\n"
-        "simulation = Simulation.restore((home / 'blob').read_bytes(), bars)\n"
-        "simulation.advance(bars.total)\n"
-        "sys.stdout.write(simulation.finish().result_hash)\n"
-    )
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], cwd=root, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout == whole.result_hash
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -401,46 +315,6 @@ def test_another_price_gives_another_hash() -> None:
     assert run(bars, COSTS, *use).result_hash != run(bars._replace(close=close), COSTS, *use).result_hash
 
 
-def damaged(blob: bytes) -> bytes:
-    return blob[:200] + bytes([blob[200] ^ 1]) + blob[201:]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (damaged, "damaged"),
-        (lambda blob: blob[:-1], "damaged"),
-        (lambda blob: blob[:10], "cut short"),
-        (lambda blob: b"GARBAGE" + blob[7:], "not a snapshot"),
-    ],
-)
-def test_a_snapshot_that_is_not_whole_is_refused(spoil: object, message: str) -> None:
-    bars = random_walk(100, 1)
-    simulation = Simulation.start(bars, STOPS, quick_uses())
-    simulation.advance(60)
-    with pytest.raises(SnapshotUnfit, match=message) as refusal:
-        Simulation.restore(spoil(simulation.snapshot()), bars)  # pyright: ignore[reportCallIssue]
-    assert not refusal.value.fault
-
-
-def test_a_snapshot_of_other_bars_is_refused() -> None:
-    bars = random_walk(100, 1)
-    simulation = Simulation.start(bars, STOPS, quick_uses())
-    simulation.advance(60)
-    with pytest.raises(SnapshotUnfit, match="ran over bars"):
-        Simulation.restore(simulation.snapshot(), bars.first(99))
-
-
-def test_a_snapshot_of_another_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    bars = random_walk(100, 1)
-    simulation = Simulation.start(bars, STOPS, quick_uses())
-    monkeypatch.setattr("worker.engine.simulation.ENGINE_VERSION", "0-other")
-    blob = simulation.snapshot()
-    monkeypatch.undo()
-    with pytest.raises(SnapshotUnfit, match="0-other"):
-        Simulation.restore(blob, bars)
-
-
 def test_a_finished_simulation_goes_nowhere() -> None:
     simulation = Simulation.start(flat(5), EngineConfig(), resolve(["buy_and_hold"], {}))
     simulation.finish()
@@ -475,3 +349,25 @@ def test_the_request_reaches_the_engine_number_by_number() -> None:
 def test_warming_up_compiles_the_one_kernel() -> None:
     warm()
     assert len(advance_nb.overloads) == 1
+
+
+@pytest.mark.parametrize("said", [[1, 1], [1, 2, 2, 2, 2, 2], [3, 2, 2, 2, 2], [-2, 2, 2, 2, 2], [[1, 2, 2, 2, 2]]])
+def test_signals_that_are_none_are_refused_by_the_strategys_name(said: list[int]) -> None:
+    with pytest.raises(EngineFailed, match="scripted must return 5 signals"):
+        Simulation.start(flat(5), EngineConfig(), [raw(np.array(said))])
+
+
+def test_columns_of_different_length_are_refused() -> None:
+    bars = flat(5)
+    with pytest.raises(EngineFailed, match="differ in length"):
+        Simulation.start(bars._replace(low=bars.low[:4]), EngineConfig(), resolve(["buy_and_hold"], {}))
+
+
+def test_arrays_of_any_layout_run_alike() -> None:
+    bars = random_walk(300, 9)
+    said = np.random.default_rng(1).choice([1, -1, NO_OPINION], 300)
+    whole = run(bars, EVERYTHING, scripted(said.astype(np.int8)))
+    strided = bars._replace(**{name: np.repeat(column, 2)[::2] for name, column in bars._asdict().items()})
+    assert not strided.close.flags.c_contiguous
+    assert run(strided, EVERYTHING, raw(said)).result_hash == whole.result_hash
+    assert run(strided, EVERYTHING, raw(np.repeat(said, 2)[::2])).result_hash == whole.result_hash

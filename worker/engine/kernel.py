@@ -1,6 +1,6 @@
 """The bar loop: one resumable fold, compiled.
 
-`advance_nb` carries every number it needs from one bar to the next in `state` and `open_trades`, so running to bar a
+`_fold_nb` carries every number it needs from one bar to the next in `state` and `open_trades`, so running to bar a
 and then to bar b leaves the same bits as running to b. fastmath stays off: reordered sums would break that.
 
 Order inside one bar
@@ -13,10 +13,15 @@ Order inside one bar
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
+from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
+from shared.bars import Bars
 from worker.engine import orders as o
 
 Floats = NDArray[np.float64]
@@ -194,8 +199,8 @@ def _check_levels_nb(
     _refresh_nb(state, open_trades)
 
 
-@njit(nogil=True, cache=True)
-def advance_nb(
+@njit(nogil=True, cache=True, inline="always")
+def _fold_nb(
     open_: Floats,
     high: Floats,
     low: Floats,
@@ -263,3 +268,58 @@ def advance_nb(
     if bar > from_bar:
         state[o.EQUITY] = equity[bar - 1]
     return bar, closed
+
+
+# What `advance_nb` is told: where its arrays are, and how long they are.
+_ARRAYS = 10
+_TOTAL_BARS, _OPEN_ROWS, _CLOSED_ROWS = _ARRAYS, _ARRAYS + 1, _ARRAYS + 2
+
+
+def place(
+    bars: Bars,
+    signals: NDArray[np.int8],
+    equity: Floats,
+    state: Floats,
+    terms: Floats,
+    open_trades: Floats,
+    closed_trades: Floats,
+) -> NDArray[np.int64]:
+    """The addresses and lengths `advance_nb` wants. Contiguous arrays only; the caller keeps them all alive.
+
+    Handed ten arrays, numba would look up each of them at every call, which takes as long as a hundred bars.
+    """
+    arrays = (bars.open, bars.high, bars.low, bars.close, signals, equity, state, terms, open_trades, closed_trades)
+    lengths = (equity.shape[0], open_trades.shape[0], closed_trades.shape[0])
+    return np.array([*(array.ctypes.data for array in arrays), *lengths], np.int64)
+
+
+def _type_pointer(_: Any, address: Any) -> Any:
+    """How numba turns an address into a pointer; called while it compiles."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(address), generate
+
+
+_pointer: Any = intrinsic(_type_pointer)
+
+
+@njit(nogil=True, cache=True)
+def advance_nb(places: NDArray[np.int64], from_bar: int, until_bar: int) -> tuple[int, int]:
+    """Runs bars `from_bar` to `until_bar` (exclusive) of the run whose arrays stand at `places`; see `_fold_nb`."""
+    bars = (places[_TOTAL_BARS],)
+    return _fold_nb(
+        carray(_pointer(places[0]), bars, np.float64),
+        carray(_pointer(places[1]), bars, np.float64),
+        carray(_pointer(places[2]), bars, np.float64),
+        carray(_pointer(places[3]), bars, np.float64),
+        carray(_pointer(places[4]), bars, np.int8),
+        carray(_pointer(places[5]), bars, np.float64),
+        carray(_pointer(places[6]), (o.STATE_SLOTS,), np.float64),
+        carray(_pointer(places[7]), (o.TERM_SLOTS,), np.float64),
+        carray(_pointer(places[8]), (places[_OPEN_ROWS], o.OPEN_TRADE_SLOTS), np.float64),
+        carray(_pointer(places[9]), (places[_CLOSED_ROWS], o.CLOSED_TRADE_SLOTS), np.float64),
+        from_bar,
+        until_bar,
+    )

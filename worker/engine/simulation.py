@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
+from shared.errors import EngineFailed
 from shared.reasons import Reason
 from shared.strategies import StrategyUse, combine, find
-from shared.strategies.signals import NO_OPINION, Signals
+from shared.strategies.signals import BE_SHORT, NO_OPINION, Signals
 from worker.engine import orders
 from worker.engine.config import EngineConfig
 from worker.engine.hashing import hash_result
-from worker.engine.kernel import advance_nb, close_all_nb
+from worker.engine.kernel import advance_nb, close_all_nb, place
 from worker.engine.metrics import Metrics, Run, measure
 from worker.engine.snapshot import SnapshotUnfit, pack, unpack
 from worker.engine.trades import OpenTrade, Trades, read_open_trades, read_trades
@@ -138,7 +137,7 @@ class Simulation:
         "_equity",
         "_finished",
         "_open_trades",
-        "_run",
+        "_places",
         "_seed",
         "_signals",
         "_state",
@@ -150,13 +149,13 @@ class Simulation:
     )
 
     def __init__(self, bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int) -> None:
-        bars = Bars(*(_read_only(column) for column in bars))
+        bars = _contiguous(bars)
         self._bars = bars
         self._config = config
         self._strategies = tuple(strategies)
         self._seed = seed
-        self._voices = [use.signals(bars) for use in strategies]
-        self._signals = _read_only(combine(self._voices, config.combine))
+        self._voices = [_listen(use, bars) for use in strategies]
+        self._signals = combine(self._voices, config.combine)
         self._terms = config.terms()
         self._equity = np.empty(bars.total)
         self._state = _initial_state(config)
@@ -164,7 +163,7 @@ class Simulation:
         self._closed_trades = np.empty(
             (max(_FIRST_CAPACITY, 2 * config.max_open_trades + 2), orders.CLOSED_TRADE_SLOTS)
         )
-        self._run = self._bound()
+        self._places = self._place()
         self._closed = 0
         self._finished = False
         self.bar = 0
@@ -182,7 +181,7 @@ class Simulation:
         until = until_bar if until_bar < self.total_bars else self.total_bars
         first_bar, first_trade = bar, closed = self.bar, self._closed
         while bar < until:
-            bar, closed = self._run(bar, until)
+            bar, closed = advance_nb(self._places, bar, until)
             if bar < until:
                 self._make_room(closed)
         self.bar, self._closed = bar, closed
@@ -274,17 +273,11 @@ class Simulation:
         smaller = self._closed_trades
         self._closed_trades = np.empty((2 * smaller.shape[0], smaller.shape[1]))
         self._closed_trades[:used] = smaller[:used]
-        self._run = self._bound()
+        self._places = self._place()
 
-    def _bound(self) -> Callable[[int, int], tuple[int, int]]:
-        """The kernel with its arrays bound once, so that a chunk of bars costs little besides its bars."""
-        bars = self._bars
-        return partial(
-            advance_nb,
-            bars.open,
-            bars.high,
-            bars.low,
-            bars.close,
+    def _place(self) -> NDArray[np.int64]:
+        return place(
+            self._bars,
             self._signals,
             self._equity,
             self._state,
@@ -352,11 +345,22 @@ def _initial_state(config: EngineConfig) -> NDArray[np.float64]:
     return state
 
 
-def _read_only(column: NDArray[Any]) -> NDArray[Any]:
-    """A read-only plain view: memory maps and arrays alike then run the one compiled kernel."""
-    view = column.view(np.ndarray)
-    view.flags.writeable = False
-    return view
+def _contiguous(bars: Bars) -> Bars:
+    """The columns as the kernel reads them, copied only where they are not. It trusts addresses, so lengths matter."""
+    if {column.shape for column in bars} != {(bars.total,)}:
+        raise EngineFailed(f"the columns of bars differ in length: {[column.shape for column in bars]}")
+    prices = (np.ascontiguousarray(column, np.float64) for column in bars[1:])
+    return Bars(np.ascontiguousarray(bars.time_ms, np.int64), *prices)
+
+
+def _listen(use: StrategyUse, bars: Bars) -> Signals:
+    """The strategy's signals as the kernel reads them. A plug-in may have returned anything."""
+    said = np.asarray(use.signals(bars))
+    if said.shape != (bars.total,) or (said.size and (said.min() < BE_SHORT or said.max() > NO_OPINION)):
+        raise EngineFailed(
+            f"strategy {use.name} must return {bars.total} signals of -1, 0, 1 or 2 and returned shape {said.shape}"
+        )
+    return np.ascontiguousarray(said, np.int8)
 
 
 def _identity(bars: Bars) -> list[int]:
