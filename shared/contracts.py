@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, TypeVar, cast
@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
 from shared.errors import FieldError, InvalidRequest, MalformedMessage
 
@@ -381,7 +382,7 @@ def validate(model: type[Model], value: object) -> Model:
         return model.model_validate(cast("Mapping[str, Any]", value))
     except ValidationError as error:
         found = [
-            FieldError(_path(item["loc"], item["msg"]), _plain(item["msg"], item.get("input")), item["type"])
+            FieldError(_path(item), _plain(item["msg"], item.get("input")), item["type"])
             for item in error.errors(include_url=False)
         ]
         raise InvalidRequest("; ".join(f"{one.field}: {one.message}" for one in found[:5]), found) from None
@@ -390,10 +391,13 @@ def validate(model: type[Model], value: object) -> Model:
 _CROSS_FIELD = re.compile(r"^(?:Value error, )?(startDate|strategies|strategyParams)\b")
 
 
-def _path(location: Sequence[int | str], message: str) -> str:
+def _path(error: ErrorDetails) -> str:
+    location = error["loc"]
     if location:
-        return ".".join(str(part) for part in location)
-    named = _CROSS_FIELD.match(message)
+        # Inside a JSON value pydantic ends the path with the name of the type it tried.
+        parts = location[:-1] if error["type"] == "finite_number" and location[-1] == "float" else location
+        return ".".join(str(part) for part in parts)
+    named = _CROSS_FIELD.match(error["msg"])
     return named.group(1) if named else "$"
 
 

@@ -99,6 +99,7 @@ def test_a_missing_field_is_named(name: str) -> None:
         ({"allowShort": 1}, "allowShort", "boolean"),
         ({"stopLoss": {"percent": 0}}, "stopLoss.percent", "greater than 0"),
         ({"commission": {"rate": 5}}, "commission.rate", "less than or equal"),
+        ({"strategyParams": {"sma": {"fast": float("inf")}}}, "strategyParams.sma.fast", "finite"),
         ({"strategyParams": {"sma": {"fast": 10**30}}}, "strategyParams.sma", "more than 64 bits"),
         ({"strategyParams": {"sma": {"name": "\ud800"}}}, "strategyParams.sma", "surrogate"),
         ({"strategyParams": {"sma": {"$where": 1}}}, "strategyParams.sma", "name that is not allowed"),
