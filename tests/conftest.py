@@ -22,6 +22,7 @@ import redis
 from deploy.servers import FakeRedisServer, MongoServer, ValkeyServer, find_redis_binary
 from shared.settings import PREFIX, Settings
 from tests.servers.mongo_java import BackendMissing, JavaMongoServer, find_program
+from worker.slot import engine_digest
 
 EXTERNAL_MONGODB_URI = os.environ.get("BACKFLEET_TEST_MONGODB_URI", "")
 REQUIRE_BACKENDS = os.environ.get("BACKFLEET_REQUIRE_BACKENDS") == "1"
@@ -44,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if not name.startswith((f"{PREFIX}TEST_", f"{PREFIX}REQUIRE_")):
             del os.environ[name]
     # Compiling the kernels takes seconds: once for all engine processes of all tests, not once for each.
-    os.environ["NUMBA_CACHE_DIR"] = str(config.rootpath / ".pytest_cache" / "kernels")
+    os.environ["NUMBA_CACHE_DIR"] = str(config.rootpath / ".pytest_cache" / "kernels" / engine_digest())
 
 
 @dataclass(frozen=True, slots=True)

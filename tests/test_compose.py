@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -195,9 +196,18 @@ def test_the_python_the_image_runs_can_be_run() -> None:
         if isinstance(node, ast.ImportFrom) and node.module
         for alias in node.names
     ]
-    assert imports == [("worker.engine", "warm"), ("api.cli", "main")]
+    assert imports == [("api.cli", "main")]
     for module, name in imports:
         assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_the_image_warms_its_kernels_with_an_option_that_exists() -> None:
+    [options] = re.findall(r"^RUN python -m worker (.+)$", DOCKERFILE, re.MULTILINE)
+    asked = subprocess.run(
+        [sys.executable, "-m", "worker", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert options == "--warm"
+    assert options in asked.stdout
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "deploy").glob("*.sh")), ids=lambda script: script.name)

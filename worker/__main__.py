@@ -1,4 +1,7 @@
-"""`python -m worker`: composition root of a worker process. `--check` tells whether the worker here is healthy."""
+"""`python -m worker`: composition root of a worker process.
+
+`--check` tells whether the worker here is healthy; `--warm` compiles the kernels into the cache and ends.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from shared.errors import BackfleetError, ConfigurationError
 from shared.observability import configure_logging
 from shared.settings import Settings, load_settings
 from shared.store import Store
+from worker.slot import Slot
 from worker.supervisor import Supervisor
 
 _HEALTH_SLACK_S = 15.0
@@ -48,6 +52,15 @@ async def serve(settings: Settings) -> None:
         await store.close()
 
 
+async def warm(settings: Settings) -> None:
+    """Compiles what an engine process compiles at its first start, so that later ones find it in the cache."""
+    slot = Slot(settings)
+    try:
+        await slot.start()
+    finally:
+        await slot.kill()
+
+
 def is_healthy(settings: Settings) -> bool:
     """Whether the worker that writes `health_file` has swept lately."""
     if settings.health_file is None:
@@ -61,14 +74,16 @@ def is_healthy(settings: Settings) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="exit 0 if the worker on this machine is healthy")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--check", action="store_true", help="exit 0 if the worker on this machine is healthy")
+    only.add_argument("--warm", action="store_true", help="compile the kernels into BACKFLEET_CACHE_DIR and exit")
     arguments = parser.parse_args()
     try:
         settings = load_settings()
         configure_logging(settings)
         if arguments.check:
             return 0 if is_healthy(settings) else 1
-        uvloop.run(serve(settings))
+        uvloop.run(warm(settings) if arguments.warm else serve(settings))
     except BackfleetError as error:
         sys.stderr.write(f"backfleet worker: {error.message}\n")
         return 1

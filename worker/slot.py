@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 import pickle
 import sys
+from functools import cache
+from pathlib import Path
 
 from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal
 from shared.settings import Settings, environment_for_child
@@ -19,6 +22,15 @@ log = logging.getLogger(__name__)
 START_LIMIT_S = 120.0
 _KILL_WAIT_S = 5.0
 _PIPE_BUFFER_BYTES = 1 << 20
+
+
+@cache
+def engine_digest() -> str:
+    """Names the engine's source. numba's own cache looks at the file of a kernel only, not at what it imports."""
+    digest = hashlib.sha256()
+    for path in sorted((Path(__file__).parent / "engine").glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 class RunRefused(Refusal):
@@ -71,7 +83,8 @@ class Slot:
 
     def _environment(self) -> dict[str, str]:
         environment = environment_for_child(self._settings)
-        environment.setdefault("NUMBA_CACHE_DIR", str(self._settings.cache_dir / "kernels"))
+        kernels = Path(environment.get("NUMBA_CACHE_DIR", self._settings.cache_dir / "kernels"))
+        environment["NUMBA_CACHE_DIR"] = str(kernels / engine_digest())
         return environment
 
     async def load(self, command: Load) -> Moved:
