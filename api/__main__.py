@@ -65,7 +65,10 @@ async def serve(server: uvicorn.Server, listener: socket.socket) -> bool:
     """Serves until SIGTERM or SIGINT. False when the gateway could not start."""
     host, port = listener.getsockname()[:2]
     log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
-    await server.serve(sockets=[listener])
+    try:
+        await server.serve(sockets=[listener])
+    except SystemExit:
+        return False  # uvicorn's way to say that the application refused to start; the reason is logged.
     return server.started
 
 

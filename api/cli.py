@@ -92,3 +92,7 @@ def describe_datasets(datasets: Sequence[Dataset]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

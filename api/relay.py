@@ -140,7 +140,8 @@ class Relay:
         self, client: Client, standing: Standing, record: BacktestRecord, replayed: list[Piece], held: list[Piece]
     ) -> None:
         known = max([piece.position for piece in replayed if piece.position] + [standing.told()])
-        missed = [piece for piece in _in_order(replayed, held) if standing.admits(piece)]
+        # What was held is newer than the log's tail or stands in it already.
+        missed = [piece for piece in (*replayed, *held) if standing.admits(piece)]
         ended = Status(record["status"]) in TERMINAL
         if ended and not standing.ended:
             # The event log is gone or incomplete; the record still knows how it ended.
@@ -288,14 +289,6 @@ async def _keep_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
         wait_s = RESTART_WAITS_S[min(failures, len(RESTART_WAITS_S) - 1)]
         log.warning("%s begins again in %g s", name, wait_s)
         await asyncio.sleep(wait_s)
-
-
-def _in_order(replayed: Sequence[Piece], held: Sequence[Piece]) -> list[Piece]:
-    """By position, then what has none as it came."""
-    everything = [*replayed, *held]
-    numbered = [piece for piece in everything if piece.position is not None]
-    numbered.sort(key=lambda piece: piece.position or NOWHERE)
-    return numbered + [piece for piece in everything if piece.position is None]
 
 
 def _position_before(missed: Sequence[Piece], known: Position) -> Position:

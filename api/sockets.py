@@ -73,9 +73,13 @@ class Server(socketio.AsyncServer):
     async def _handle_event(self, eio_sid: str, namespace: str | None, id: int | None, data: object) -> None:
         if not isinstance(data, list) or not data or not isinstance(data[0], str):
             raise ValueError("an event is a list that begins with its name")
-        if data[0] in self.reserved_events:
+        if data[0] in ("*", *self.reserved_events):
             raise ValueError(f"{data[0]} is not an event to send")
         await super()._handle_event(eio_sid, namespace, id, data)
+
+    def forget_unfinished(self, eio_sid: str) -> None:
+        """A packet whose attachments never came, or were not its own, must not swallow those after it."""
+        self._binary_packet.pop(eio_sid, None)
 
 
 class Sockets:
@@ -176,11 +180,14 @@ class Sockets:
             await self._drop(eio_sid)
             return
         try:
-            binary = _BINARY.match(data) if isinstance(data, str) else None
-            if binary is not None and int(binary[1] or 0) > _ATTACHMENTS_MAX:
-                raise ValueError(f"more than {_ATTACHMENTS_MAX} attachments")
+            if isinstance(data, str):
+                self.server.forget_unfinished(eio_sid)
+                binary = _BINARY.match(data)
+                if binary is not None and int(binary[1] or 0) > _ATTACHMENTS_MAX:
+                    raise ValueError(f"more than {_ATTACHMENTS_MAX} attachments")
             await self._handle_message(eio_sid, data)
         except _MALFORMED as error:
+            self.server.forget_unfinished(eio_sid)
             self._warn(f"ignored a malformed packet of a socket: {type(error).__name__}: {error}")
             if self.server.manager.sid_from_eio_sid(eio_sid, NAMESPACE) in self._clients:
                 await self._send(eio_sid, "backtest:error", _malformed_packet(error))

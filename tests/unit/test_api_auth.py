@@ -1,4 +1,5 @@
 import base64
+import hmac
 import json
 import threading
 import time
@@ -9,17 +10,19 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from api.auth import LEEWAY_S, Authenticator, mint_token
 from shared.errors import ConfigurationError, InvalidRequest, Unauthenticated, Unavailable
-from shared.settings import Settings
+from shared.settings import Settings, load_settings
 
 SECRET = "kXq5v0Zc8mWn2RtY7uHs4LdPf9Jg1Ea6Bw3TiOyQ"
 OTHER_SECRET = SECRET[::-1]
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings(**({"jwt_secret": SECRET} | changes))
+    return load_settings(**({"jwt_secret": SECRET} | changes))
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -30,10 +33,11 @@ def signed(changes: dict[str, Any] | None = None, *, secret: str = SECRET, algor
     return jwt.encode(claims(**(changes or {})), secret, algorithm=algorithm)
 
 
-def unsigned() -> str:
-    def part(value: object) -> str:
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+def part(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
+
+def unsigned() -> str:
     return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(claims())}."
 
 
@@ -89,6 +93,8 @@ async def test_a_remembered_token_is_refused_once_it_has_expired(monkeypatch: py
     authenticator = Authenticator(settings())
     token = signed()
     await authenticator.identify(token)
+    monkeypatch.setattr(authenticator, "_secret", OTHER_SECRET)
+    await authenticator.identify(token)  # from memory
     now_s = time.time()
     monkeypatch.setattr(time, "time", lambda: now_s + 600 + LEEWAY_S + 1)
     with pytest.raises(Unauthenticated):
@@ -145,7 +151,7 @@ class Issuer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_: object) -> None: ...
+            def log_message(self, format: str, *args: object) -> None: ...
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
@@ -154,7 +160,7 @@ class Issuer:
     @property
     def settings(self) -> Settings:
         url = f"http://127.0.0.1:{self.server.server_address[1]}/jwks"
-        return Settings(jwt_jwks_url=url, jwt_secret=None)
+        return load_settings(jwt_jwks_url=url, jwt_secret=None)
 
     def close(self) -> None:
         self.server.shutdown()
@@ -169,10 +175,10 @@ def issuer() -> Iterator[Issuer]:
     one.close()
 
 
-KEYS = {
-    "RS256": (rsa.generate_private_key(65537, 2048), jwt.algorithms.RSAAlgorithm),
-    "ES256": (ec.generate_private_key(ec.SECP256R1()), jwt.algorithms.ECAlgorithm),
-    "EdDSA": (ed25519.Ed25519PrivateKey.generate(), jwt.algorithms.OKPAlgorithm),
+KEYS: dict[str, tuple[Any, Any]] = {
+    "RS256": (rsa.generate_private_key(65537, 2048), RSAAlgorithm),
+    "ES256": (ec.generate_private_key(ec.SECP256R1()), ECAlgorithm),
+    "EdDSA": (ed25519.Ed25519PrivateKey.generate(), OKPAlgorithm),
 }
 
 
@@ -193,8 +199,10 @@ async def test_a_key_set_verifies_its_algorithms_and_is_fetched_once(issuer: Iss
 
 async def test_the_public_key_as_an_hs256_secret_is_refused(issuer: Issuer) -> None:
     issuer.keys = [public("RS256", "k1")]
-    secret = json.dumps(issuer.keys[0])
-    token = jwt.encode(claims(), secret, algorithm="HS256", headers={"kid": "k1"})
+    pem = KEYS["RS256"][0].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    signing_input = f"{part({'alg': 'HS256', 'typ': 'JWT', 'kid': 'k1'})}.{part(claims())}"
+    signature = base64.urlsafe_b64encode(hmac.digest(pem, signing_input.encode(), "sha256")).decode().rstrip("=")
+    token = f"{signing_input}.{signature}"
     with pytest.raises(Unauthenticated):
         await Authenticator(issuer.settings).identify(token)
 

@@ -1,0 +1,220 @@
+"""The gateway under a real uvicorn on a free port, with clients for it, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import numpy as np
+import socketio
+
+from api.__main__ import bind, build_server
+from api.auth import mint_token
+from shared.bus import Bus
+from shared.candles import Candles
+from shared.contracts import Channel, Complete, Summary
+from shared.records import BacktestRecord, ResultDocument, new_id
+from shared.settings import Settings
+from shared.store import Store
+from tests.fleet import HOUR_MS, START_MS, SYMBOL, random_walk
+
+BARS = 500
+BODY: dict[str, Any] = {
+    "symbol": SYMBOL,
+    "interval": "1h",
+    "startDate": "2024-01-01",
+    "endDate": "2024-02-01",
+    "strategies": ["sma"],
+    "strategyParams": {"sma": {"fast": 5, "slow": 20}},
+}
+BACKTESTS = "/api/algo/backtest"
+
+
+class Ear:
+    """A Socket.IO client and everything it was told."""
+
+    def __init__(self) -> None:
+        self.sio = socketio.AsyncClient(reconnection=False)
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.on_message: Callable[..., None] = lambda *_: None
+        self._changed = asyncio.Event()
+        self.sio.on("*", self._hear)
+        self.sio.on("disconnect", self._changed.set)
+
+    def _hear(self, event: str, *arguments: Any) -> None:
+        self.on_message(event, *arguments)
+        self.told.append((event, *arguments))
+        self._changed.set()
+
+    async def call(self, event: str, *data: Any) -> Any:
+        return await self.sio.call(event, data[0] if data else None, timeout=15)
+
+    async def hears(self, wanted: Callable[[str, dict[str, Any]], bool], deadline_s: float = 15.0) -> dict[str, Any]:
+        """The first message that satisfies `wanted`, past or to come."""
+        seen = 0
+        async with asyncio.timeout(deadline_s):
+            while True:
+                for event, said in self.told[seen:]:
+                    seen += 1
+                    if wanted(event, said):
+                        return said
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def hears_event(self, name: str, deadline_s: float = 15.0) -> dict[str, Any]:
+        return await self.hears(lambda event, _: event == name, deadline_s)
+
+    def events_of(self, backtest_id: str) -> list[str]:
+        return [event for event, said in self.told if said.get("backtestId") == backtest_id]
+
+
+@dataclass
+class Site:
+    """A gateway that answers at `url`, and what stands behind it."""
+
+    url: str
+    settings: Settings
+    store: Store
+    bus: Bus
+    _stack: AsyncExitStack
+
+    def token(self, user: str = "ann") -> str:
+        return mint_token(self.settings, user, 3600)
+
+    async def client(self, user: str = "ann") -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {self.token(user)}"}
+        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=15)
+        return await self._stack.enter_async_context(client)
+
+    async def ear(self, user: str = "ann") -> Ear:
+        ear = Ear()
+        await ear.sio.connect(self.url, auth={"token": self.token(user)}, transports=["websocket"])
+        self._stack.push_async_callback(ear.sio.disconnect)
+        return ear
+
+    async def claim(self) -> BacktestRecord:
+        record = await self.store.claim("worker", new_id("claim"))
+        assert record is not None
+        return record
+
+    async def finish(self, record: BacktestRecord, *, seq: int = 1, publish: bool = True) -> Complete:
+        """Stores a result and the end of a claimed backtest, as a worker would."""
+        document, equity, trades = result_of(record)
+        await self.store.results.write(document, equity, trades)
+        news = Complete(
+            backtest_id=record["_id"],
+            user_id=record["userId"],
+            epoch=record["epoch"],
+            seq=seq,
+            result_id=document["_id"],
+            summary=Summary(total_return=1.5),
+        )
+        assert await self.store.complete(record, news, result_id=document["_id"], dataset_hash="sha256:0")
+        if publish:
+            assert await self.bus.publish(Channel.COMPLETE, news)
+        return news
+
+
+def result_of(record: BacktestRecord, points: int = 5_000) -> tuple[ResultDocument, dict[str, Any], dict[str, Any]]:
+    """A result with one point of equity an hour and two trades."""
+    time_ms = START_MS + HOUR_MS * np.arange(points)
+    equity = {"time_ms": time_ms, "equity": 10_000.0 + np.arange(points)}
+    trades = {
+        "entry_time_ms": time_ms[[1, 5]],
+        "exit_time_ms": time_ms[[3, 9]],
+        "direction": np.array([1, -1]),
+        "quantity": np.array([2.0, 3.0]),
+        "entry_price": np.array([100.0, 110.0]),
+        "pnl": np.array([10.0, np.nan]),
+        "entry_reason": np.array([1, 1]),
+        "exit_reason": np.array([2, 8]),
+        "strategy": np.array([0, -1]),
+    }
+    document: ResultDocument = {
+        "_id": new_id("res"),
+        "backtestId": record["_id"],
+        "userId": record["userId"],
+        "claimId": record["claimId"],
+        "createdAt": 1_704_067_200_000,
+        "summary": {"totalReturn": 1.5},
+        "metrics": {"totalReturn": 1.5, "profitFactor": None},
+        "config": record["params"],
+        "datasetHash": "sha256:0",
+        "resultHash": "sha256:1",
+        "engineVersion": "1",
+        "seed": 0,
+        "totalBars": points,
+        "equity": b"",
+        "frames": {},
+    }
+    return document, equity, trades
+
+
+@asynccontextmanager
+async def site_on(settings: Settings) -> AsyncIterator[Site]:
+    """A gateway over these settings with `BARS` bars of `SYMBOL`; all that it started is gone afterwards."""
+    async with AsyncExitStack() as stack:
+        store = await Store.open(settings)
+        stack.push_async_callback(store.close)
+        bus = await Bus.open(settings)
+        stack.push_async_callback(bus.close)
+        await Candles(store.database, settings).import_bars(SYMBOL, "1h", random_walk(BARS), "synthetic")
+        url = await stack.enter_async_context(gateway_on(settings))
+        yield await stack.enter_async_context(_site(url, settings, store, bus))
+
+
+@asynccontextmanager
+async def _site(url: str, settings: Settings, store: Store, bus: Bus) -> AsyncIterator[Site]:
+    async with AsyncExitStack() as clients:
+        yield Site(url, settings, store, bus, clients)
+
+
+@asynccontextmanager
+async def gateway_on(settings: Settings) -> AsyncIterator[str]:
+    """A running gateway's URL, once it hears the channels."""
+    server = build_server(settings)
+    # Tests run several in one process, where only one could own the signals; and none of them is stopped by one.
+    setattr(server, "capture_signals", contextlib.nullcontext)  # noqa: B010
+    with bind(settings) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await _until_ready(url, serving)
+            yield url
+        finally:
+            server.should_exit = True
+            async with asyncio.timeout(15):
+                await serving
+
+
+async def _until_ready(url: str, serving: asyncio.Task[None]) -> None:
+    async with asyncio.timeout(20), httpx.AsyncClient(base_url=url) as client:
+        while True:
+            assert not serving.done(), "the gateway could not start"
+            with contextlib.suppress(httpx.TransportError):
+                if (await client.get("/readyz")).status_code == 200:
+                    return
+            await asyncio.sleep(0.02)
+
+
+def problem_of(response: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem document of a refusal, checked for its form."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = json.loads(response.text)
+    assert set(problem) == {"type", "title", "status", "detail", "code", "errors"}
+    assert problem["status"] == status
+    assert problem["type"].endswith(problem["code"])
+    for error in problem["errors"]:
+        assert set(error) == {"field", "message", "code"}
+    return problem
+
+
+def fields_of(problem: dict[str, Any]) -> set[str]:
+    return {error["field"] for error in problem["errors"]}

@@ -1,0 +1,432 @@
+"""The gateway over HTTP, on real servers."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from api.routes import Accepted, BacktestPage, Datasets, Equity, Result, StrategyDescription, TradePage, Validation
+from shared.bus import Bus, Heard
+from shared.contracts import Channel, Task, decode
+from shared.settings import Settings, environment_for_child
+from tests.gateway import BACKTESTS, BARS, BODY, Site, fields_of, gateway_on, problem_of, site_on
+
+MakeSettings = Callable[..., Settings]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def site(any_mongodb_uri: str, any_redis_url: str, make_settings: MakeSettings) -> AsyncIterator[Site]:
+    async with site_on(make_settings()) as one:
+        yield one
+
+
+async def submit(client: httpx.AsyncClient, **changes: Any) -> str:
+    answer = await client.post(BACKTESTS, json=BODY | changes)
+    assert answer.status_code == 202, answer.text
+    return answer.json()["backtestId"]
+
+
+async def test_a_backtest_is_stored_then_rung_for(backends: Any, make_settings: MakeSettings) -> None:
+    async with site_on(make_settings()) as site, asyncio.timeout(20):
+        client = await site.client()
+        async with site.bus.listen(Channel.TASK) as items:
+            await anext(items)  # subscribed
+            answer = await client.post(BACKTESTS, json=BODY | {"priority": 3})
+            accepted = Accepted.model_validate(answer.json())
+            item = await anext(items)
+        assert answer.status_code == 202
+        assert accepted.status == "pending"
+        assert answer.headers["location"] == f"{BACKTESTS}/{accepted.backtest_id}"
+        assert isinstance(item, Heard)
+        task = decode(Task, item.payload)
+        assert (task.backtest_id, task.user_id, task.recorded, task.priority) == (accepted.backtest_id, "ann", True, 3)
+        record = await site.store.get(accepted.backtest_id, "ann")
+        assert record["params"]["strategyParams"] == BODY["strategyParams"]
+        assert record["priority"] == 3
+        shown = await client.get(answer.headers["location"])
+        assert shown.json()["status"] == "pending"
+        assert not {"claimId", "workerId", "leaseExpiresAt", "outbox", "requestKey", "userId"} & shown.json().keys()
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown symbol": ({"symbol": "NOPE"}, "symbol"),
+    "an unknown interval": ({"interval": "7m"}, "interval"),
+    "an interval without bars": ({"interval": "1m"}, "interval"),
+    "a range without bars": ({"startDate": "2030-01-01", "endDate": "2031-01-01"}, "startDate"),
+    "a start after the end": ({"startDate": "2024-02-01", "endDate": "2024-01-01"}, "startDate"),
+    "an empty range": ({"startDate": "2024-01-05", "endDate": "2024-01-05"}, "startDate"),
+    "an unknown strategy": ({"strategies": ["sma", "magic"]}, "strategies.1"),
+    "no strategy": ({"strategies": []}, "strategies"),
+    "a parameter out of range": ({"strategyParams": {"sma": {"fast": -5}}}, "strategyParams.sma.fast"),
+    "a parameter of the wrong type": ({"strategyParams": {"sma": {"fast": "five"}}}, "strategyParams.sma.fast"),
+    "a parameter that does not exist": ({"strategyParams": {"sma": {"fats": 5}}}, "strategyParams.sma.fats"),
+    "a parameter beyond 64 bits": ({"strategyParams": {"sma": {"fast": 10**30}}}, "strategyParams.sma"),
+    "a number as a date": ({"startDate": 1704067200}, "startDate"),
+    "a date that does not exist": ({"endDate": "2024-02-31"}, "endDate"),
+    "capital as text": ({"initialCapital": "10000"}, "initialCapital"),
+    "no capital": ({"initialCapital": 0}, "initialCapital"),
+    "a priority out of range": ({"priority": 10}, "priority"),
+    "a symbol that is null": ({"symbol": None}, "symbol"),
+    "a nested fault": ({"stopLoss": {"percent": 200}}, "stopLoss.percent"),
+}
+
+
+async def test_bad_input_is_refused_by_field_and_stores_nothing(site: Site) -> None:
+    client = await site.client()
+    for what, (changes, field) in REFUSED.items():
+        problem = problem_of(await client.post(BACKTESTS, json=BODY | changes), 422)
+        assert field in fields_of(problem), f"{what}: {problem}"
+    for field in ("symbol", "interval", "startDate", "endDate", "strategies"):
+        body = {name: value for name, value in BODY.items() if name != field}
+        assert field in fields_of(problem_of(await client.post(BACKTESTS, json=body), 422))
+    assert (await client.get(BACKTESTS)).json()["items"] == []
+
+
+BROKEN = [
+    *(b"", b"{", b"nonsense", b"\xff\xfe", b'{"symbol": NaN}', b'{"a": Infinity}', b"[" * 50_000, b'{"a":' * 50_000),
+    *(b"[]", b"null", b'"text"', b"7", b"true"),
+]
+
+
+async def test_a_body_that_is_not_a_json_object_is_refused(site: Site) -> None:
+    client = await site.client()
+    for path in (BACKTESTS, "/api/algo/strategies/validate"):
+        for body in BROKEN:
+            problem_of(await client.post(path, content=body), 400)
+    problem = problem_of(
+        await client.post(BACKTESTS, content=json.dumps(BODY)[:-1] + ', "initialCapital": 1e999}'), 422
+    )
+    assert fields_of(problem) == {"initialCapital"}
+    half = json.dumps(BODY | {"strategyParams": {"sma": {"fast": 0}}}).replace("0}}", '"\\ud800"}}')
+    assert fields_of(problem_of(await client.post(BACKTESTS, content=half), 422)) == {"strategyParams.sma"}
+
+
+async def test_a_body_of_5_mb_is_refused_whether_its_length_is_declared_or_not(site: Site) -> None:
+    client = await site.client()
+    large = b'{"symbol": "' + b"x" * 5_000_000 + b'"}'
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(large), 65_536):
+            yield large[start : start + 65_536]
+
+    for content in (large, chunks()):
+        problem_of(await client.post(BACKTESTS, content=content), 413)
+    await submit(client)
+
+
+async def test_a_key_stands_for_one_backtest_however_often_it_is_sent(site: Site) -> None:
+    client, other = await site.client(), await site.client("eve")
+
+    async def post(who: httpx.AsyncClient, key: str, **changes: Any) -> httpx.Response:
+        return await who.post(BACKTESTS, json=BODY | changes, headers={"Idempotency-Key": key})
+
+    answers = await asyncio.gather(*(post(client, "same") for _ in range(12)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["backtestId"] for answer in answers}) == 1
+    assert len((await client.get(BACKTESTS)).json()["items"]) == 1
+    assert (await post(other, "same")).json() != answers[0].json()
+    assert (await post(client, "another")).json() != answers[0].json()
+    problem = problem_of(await post(client, "same", initialCapital=5), 422)
+    assert fields_of(problem) == {"Idempotency-Key"}
+    for wrong in ("", "k" * 201, "tab\there"):
+        assert fields_of(problem_of(await post(client, wrong), 422)) == {"Idempotency-Key"}
+
+
+async def test_lists_are_paged_newest_first_and_by_status(site: Site) -> None:
+    client = await site.client()
+    submitted = [await submit(client) for _ in range(5)]
+    await submit(await site.client("eve"))
+    claimed = (await site.claim())["_id"]
+    seen: list[str] = []
+    query: dict[str, Any] = {"limit": 2}
+    while True:
+        answer = await client.get(BACKTESTS, params=query)
+        page = BacktestPage.model_validate(answer.json())
+        seen += [one.backtest_id for one in page.items]
+        if page.next_cursor is None:
+            break
+        assert len(page.items) == 2
+        query["cursor"] = page.next_cursor
+    assert seen == submitted[::-1]
+    running = (await client.get(BACKTESTS, params={"status": "running"})).json()["items"]
+    assert [one["backtestId"] for one in running] == [claimed]
+    assert running[0]["startedAt"].endswith("Z")
+    for field, value in {"limit": "0", "status": "asleep", "cursor": "nonsense"}.items():
+        assert fields_of(problem_of(await client.get(BACKTESTS, params={field: value}), 422)) == {field}
+    assert fields_of(problem_of(await client.get(BACKTESTS, params={"limit": "201"}), 422)) == {"limit"}
+
+
+async def test_a_result_can_be_read_once_there_is_one(backends: Any, make_settings: MakeSettings) -> None:
+    async with site_on(make_settings()) as site:
+        client = await site.client()
+        backtest_id = await submit(client)
+        base = f"{BACKTESTS}/{backtest_id}"
+        for part in ("result", "equity", "trades"):
+            problem = problem_of(await client.get(f"{base}/{part}"), 409)
+            assert "pending" in problem["detail"]
+        await site.finish(await site.claim())
+        result = Result.model_validate((await client.get(f"{base}/result")).json())
+        assert (result.backtest_id, result.total_bars, result.metrics["profitFactor"]) == (backtest_id, 5_000, None)
+        shown = (await client.get(base)).json()
+        assert (shown["status"], shown["resultId"], shown["progress"]) == ("completed", result.result_id, 100.0)
+
+        for most in (2, 3, 4, 100, 2_000, 4_000, 20_000):
+            answer = await client.get(f"{base}/equity", params={"maxPoints": most})
+            points = Equity.model_validate(answer.json()).points
+            assert min(most, 5_000) * 0.4 <= len(points) <= most
+            assert (points[0].equity, points[-1].equity) == (10_000.0, 14_999.0)
+            assert points[0].time == "2024-01-01T00:00:00Z"
+        assert len(points) == 5_000
+
+        page = TradePage.model_validate((await client.get(f"{base}/trades")).json())
+        first, second = page.items
+        assert (first["entryTime"], first["direction"], first["strategy"]) == ("2024-01-01T01:00:00Z", "long", "sma")
+        assert (first["entryReason"], first["exitReason"]) == ("signal", "stop_loss")
+        assert (second["direction"], second["pnl"], second["strategy"]) == ("short", None, None)
+        rest = (await client.get(f"{base}/trades", params={"limit": 1, "offset": 1})).json()
+        assert rest == {"items": [second], "total": 2, "limit": 1, "offset": 1}
+        beyond = (await client.get(f"{base}/trades", params={"offset": 2})).json()
+        assert (beyond["items"], beyond["total"]) == ([], 2)
+        for path in ("equity?maxPoints=1", "equity?maxPoints=20001", "trades?limit=0", "trades?offset=-1"):
+            problem_of(await client.get(f"{base}/{path}"), 422)
+
+
+async def test_deleting_takes_everything_along_and_tells_who_waits(site: Site) -> None:
+    client = await site.client()
+    done = await submit(client)
+    await site.finish(await site.claim())
+    running = await submit(client)
+    record = await site.claim()
+    ear = await site.ear()
+    for backtest_id in (done, running):
+        assert (await client.delete(f"{BACKTESTS}/{backtest_id}")).status_code == 204
+        problem_of(await client.get(f"{BACKTESTS}/{backtest_id}"), 404)
+        problem_of(await client.get(f"{BACKTESTS}/{backtest_id}/result"), 404)
+        problem_of(await client.delete(f"{BACKTESTS}/{backtest_id}"), 404)
+    said = await ear.hears_event("backtest:error")
+    assert (said["backtestId"], said["code"], said["status"]) == (running, "deleted", "error")
+    assert ear.events_of(done) == []
+    with pytest.raises(AssertionError):
+        await site.finish(record)  # the run that was under way finds its claim gone
+    assert await site.store.database["results"].count_documents({"backtestId": done}) == 0
+
+
+ROUTES = [
+    *(("GET", ""), ("DELETE", ""), ("GET", "/result"), ("GET", "/equity"), ("GET", "/trades")),
+]
+
+
+async def test_nobody_reaches_what_is_not_theirs(site: Site) -> None:
+    owner, other = await site.client(), await site.client("eve")
+    backtest_id = await submit(owner)
+    await site.finish(await site.claim())
+    for method, part in ROUTES:
+        theirs = problem_of(await other.request(method, f"{BACKTESTS}/{backtest_id}{part}"), 404)
+        unknown = problem_of(await other.request(method, f"{BACKTESTS}/bt_unknown{part}"), 404)
+        assert theirs["code"] == unknown["code"]
+        assert theirs["detail"].replace(backtest_id, "") == unknown["detail"].replace("bt_unknown", "")
+    assert (await other.get(BACKTESTS)).json()["items"] == []
+    assert (await owner.get(f"{BACKTESTS}/{backtest_id}/result")).status_code == 200
+
+
+async def test_no_route_but_health_and_docs_answers_without_a_valid_token(site: Site) -> None:
+    client = await site.client()
+    schema = (await client.get("/openapi.json")).json()
+    open_paths = {"/healthz", "/readyz"}
+    bad = [None, "Bearer nonsense", f"Bearer {jwt.encode({'sub': 'ann', 'exp': 2**33}, 'x' * 40)}", "Basic YTpi"]
+    asked = 0
+    for path, methods in schema["paths"].items():
+        for method in methods:
+            for header in bad if path not in open_paths else []:
+                headers = {} if header is None else {"Authorization": header}
+                async with httpx.AsyncClient(base_url=site.url) as stranger:
+                    answer = await stranger.request(method, path.replace("{backtest_id}", "bt_1"), headers=headers)
+                assert problem_of(answer, 401)["code"] == "unauthenticated"
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+                asked += 1
+    assert asked >= 40
+
+
+async def test_strategies_are_described_and_checked(site: Site) -> None:
+    client = await site.client()
+    found = [StrategyDescription.model_validate(one) for one in (await client.get("/api/algo/strategies")).json()]
+    assert {"sma_crossover", "rsi", "buy_and_hold"} <= {one.id for one in found}
+    assert all(one.default_parameters.keys() == one.parameters_schema["properties"].keys() for one in found)
+
+    async def check(**body: Any) -> Validation:
+        answer = await client.post("/api/algo/strategies/validate", json=body)
+        assert answer.status_code == 200
+        return Validation.model_validate(answer.json())
+
+    assert await check(strategy="sma", params={"fast": 5, "slow": 20}) == Validation(valid=True, errors=[])
+    assert (await check(strategy="sma")).valid
+    wrong = await check(strategy="sma", params={"fast": 50, "slow": 20, "x": 1})
+    assert not wrong.valid
+    assert {error["field"] for error in wrong.errors} >= {"params.x"}
+    assert [error["field"] for error in (await check(strategy="magic", params={"a": 1})).errors] == ["strategy"]
+    problem_of(await client.post("/api/algo/strategies/validate", json={"params": {}}), 422)
+
+
+async def test_market_data_is_listed(site: Site) -> None:
+    listed = Datasets.model_validate((await (await site.client()).get("/api/algo/data")).json()).items
+    assert [(one["symbol"], one["interval"], one["bars"]) for one in listed] == [("WALK", "1h", BARS)]
+
+
+async def test_every_refusal_is_a_problem_document(site: Site) -> None:
+    client = await site.client()
+    problem_of(await client.get("/nope"), 404)
+    problem_of(await client.patch(BACKTESTS), 405)
+    problem_of(await client.get(f"{BACKTESTS}/%00%ff%2e"), 404)
+    problem_of(await client.get(f"{BACKTESTS}/" + "x" * 3_000), 404)
+
+
+async def test_the_description_names_bodies_answers_and_problems(site: Site) -> None:
+    schema = (await (await site.client()).get("/openapi.json")).json()
+    operation = schema["paths"][BACKTESTS]["post"]
+    assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/BacktestRequest")
+    properties = schema["components"]["schemas"]["BacktestRequest"]["properties"]
+    assert {"symbol", "startDate", "strategyParams", "priority"} <= properties.keys()
+    assert operation["parameters"][0]["name"] == "Idempotency-Key"
+    text = json.dumps(schema)
+    for reference in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
+        assert reference in schema["components"]["schemas"]
+
+
+async def test_a_bus_that_is_down_loses_no_submission_and_is_not_ready(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await site.client()
+    dead = await Bus.open(site.settings)
+    await dead.close()
+
+    async def fail(*_: Any) -> Any:
+        raise type(error)(error.message)
+
+    from shared.errors import BusUnavailable
+
+    error = BusUnavailable("Redis did not answer")
+    monkeypatch.setattr(Bus, "ring", fail)
+    monkeypatch.setattr(Bus, "ping", fail)
+    backtest_id = await submit(client)
+    assert (await client.get(f"{BACKTESTS}/{backtest_id}")).json()["status"] == "pending"
+    assert "bus" in problem_of(await client.get("/readyz"), 503)["detail"]
+    assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_store_that_is_down_is_a_503_that_tells_nothing_of_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shared.errors import StoreUnavailable
+    from shared.store import Store
+
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("mongodb://root:hunter2@db: no answer")
+
+    for name in ("insert", "get", "ping"):
+        monkeypatch.setattr(Store, name, fail)
+    client = await site.client()
+    for answer in (await client.post(BACKTESTS, json=BODY), await client.get(f"{BACKTESTS}/bt_1")):
+        problem_of(answer, 503)
+        assert answer.headers["retry-after"] == "2"
+        assert "hunter2" not in answer.text
+    problem_of(await client.get("/readyz"), 503)
+
+
+async def test_a_surprise_is_a_500_that_tells_nothing_of_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shared.store import Store
+
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("hunter2")
+
+    monkeypatch.setattr(Store, "get", fail)
+    client = await site.client()
+    answer = await client.get(f"{BACKTESTS}/bt_1")
+    problem_of(answer, 500)
+    assert "hunter2" not in answer.text
+
+
+async def test_browsers_may_call_from_the_origins_that_are_set(any_redis_url: str, make_settings: MakeSettings) -> None:
+    origin = "https://app.example"
+    async with gateway_on(make_settings(cors_origins=(origin,))) as url, httpx.AsyncClient(base_url=url) as client:
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        answer = await client.options(BACKTESTS, headers=asked)
+        assert answer.headers["access-control-allow-origin"] == origin
+        other = await client.options(BACKTESTS, headers=asked | {"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in other.headers
+
+
+def start(settings: Settings) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "api"],
+        env=environment_for_child(settings),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+async def test_the_process_says_where_it_listens_and_ends_on_sigterm(
+    any_mongodb_uri: str, any_redis_url: str, make_settings: MakeSettings
+) -> None:
+    process = start(make_settings(log_format="json"))
+    try:
+        assert process.stderr is not None
+        line = json.loads(await asyncio.to_thread(process.stderr.readline))
+        assert line["level"] == "INFO"
+        url = line["message"].removeprefix("listening on ")
+        async with httpx.AsyncClient(base_url=url) as client:
+            # It listens before it serves: the first answer may take as long as the start.
+            assert (await client.get("/healthz", timeout=30)).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        _, rest = await asyncio.to_thread(process.communicate, None, 20)
+        assert (process.returncode, "Traceback" in rest) == (0, False)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def refusal_of(settings: Settings) -> str:
+    process = start(settings)
+    _, said = await asyncio.to_thread(process.communicate, None, 40)
+    assert process.returncode == 1
+    assert "Traceback" not in said
+    return said.strip()
+
+
+async def test_a_taken_port_is_one_clear_line(site: Site) -> None:
+    port = int(site.url.rpartition(":")[2])
+    settings = site.settings.model_copy(update={"port": port})
+    said = await refusal_of(Settings(**{name: getattr(settings, name) for name in settings.model_fields_set}))
+    assert said == f"backfleet api: 127.0.0.1:{port} is taken; free it or choose another BACKFLEET_PORT"
+
+
+@pytest.mark.parametrize("secret", [None, "short", "secret" * 8])
+async def test_production_without_a_proper_secret_does_not_start(
+    make_settings: MakeSettings, secret: str | None
+) -> None:
+    unreachable = {"mongodb_uri": "mongodb://127.0.0.1:1", "mongodb_database": "x", "redis_url": "redis://127.0.0.1:1"}
+    said = await refusal_of(make_settings(mode="production", jwt_secret=secret, **unreachable))
+    assert said.startswith("backfleet api: BACKFLEET_JWT_SECRET ")
+    assert "\n" not in said
+
+
+async def test_a_missing_server_is_named_without_its_password(make_settings: MakeSettings) -> None:
+    settings = make_settings(
+        mongodb_uri="mongodb://root:hunter2@127.0.0.1:1",
+        mongodb_database="x",
+        redis_url="redis://:hunter2@127.0.0.1:1",
+        store_timeout_s=0.2,
+    )
+    said = await refusal_of(settings)
+    assert "Cannot start: MongoDB did not answer" in said
+    assert "hunter2" not in said

@@ -1,0 +1,107 @@
+"""The `backfleet` command, as a person runs it."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from shared.settings import Settings, environment_for_child
+from tests.conftest import JWT_SECRET
+
+MakeSettings = Callable[..., Settings]
+ROOT = Path(__file__).parents[2]
+CSV = """time,open,high,low,close,volume
+2024-01-01T00:00:00Z,100,110,90,105,5
+2024-01-01T01:00:00Z,105,111,95,106,6
+2024-01-01T02:00:00Z,106,112,96,107,7
+"""
+
+
+async def run(settings: Settings, *arguments: str) -> tuple[int, str, str]:
+    def call() -> Any:
+        return subprocess.run(
+            [sys.executable, "-m", "api.cli", *arguments],
+            env=environment_for_child(settings),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    done = await asyncio.to_thread(call)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def nowhere(make_settings: MakeSettings) -> Settings:
+    """Settings whose servers do not exist."""
+    return make_settings(
+        mongodb_uri="mongodb://127.0.0.1:1",
+        mongodb_database="x",
+        redis_url="redis://127.0.0.1:1",
+        store_timeout_s=0.2,
+    )
+
+
+async def test_a_token_is_printed_alone(nowhere: Settings) -> None:
+    code, out, error = await run(nowhere, "token", "--user", "ann", "--ttl-s", "60")
+    assert (code, error) == (0, "")
+    claims = jwt.decode(out.strip(), JWT_SECRET, algorithms=["HS256"])
+    assert claims["sub"] == "ann"
+    assert claims["exp"] - claims["iat"] == 60
+
+
+async def test_market_data_is_imported_and_listed(
+    any_mongodb_uri: str, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    settings = make_settings(redis_url="redis://127.0.0.1:1")
+    assert await run(settings, "data", "list") == (
+        0,
+        "no market data yet; bring some with `backfleet data import FILE…`\n",
+        "",
+    )
+    file = tmp_path / "ETHUSDT-1h.csv"
+    file.write_text(CSV)
+    code, out, error = await run(settings, "data", "import", str(file))
+    assert (code, error) == (0, "")
+    assert "ETHUSDT 1h: 3 bars added" in out
+    code, out, _ = await run(settings, "data", "list")
+    assert code == 0
+    assert out.splitlines()[1].split()[:5] == ["ETHUSDT", "1h", "3", "2024-01-01T00:00:00Z", "2024-01-01T03:00:00Z"]
+    file.write_text(CSV.replace("105,111", "205,111"))
+    code, out, error = await run(settings, "data", "import", str(file), "--symbol", "ETHUSDT", "--interval", "1h")
+    assert (code, out) == (2, "")
+    assert error.startswith("backfleet: ")
+    assert error.count("\n") == 1
+
+
+async def test_what_is_wrong_is_said_in_one_line(nowhere: Settings, make_settings: MakeSettings) -> None:
+    production = nowhere.model_copy(update={"mode": "production"})
+    production = Settings(**{name: getattr(production, name) for name in nowhere.model_fields_set | {"mode"}})
+    for settings, arguments, said in (
+        (nowhere, ("data", "list"), "MongoDB did not answer"),
+        (nowhere, ("token", "--user", ""), "user"),
+        (nowhere, ("token", "--user", "ann", "--ttl-s", "0"), "ttl_s"),
+        (production, ("token", "--user", "ann"), "BACKFLEET_MODE"),
+        (nowhere, ("data", "import", "no-such-file.csv"), ""),
+    ):
+        code, out, error = await run(settings, *arguments)
+        assert (code, out) == (2, ""), arguments
+        assert error.startswith("backfleet: "), error
+        assert said in error
+        assert error.count("\n") == 1
+
+
+async def test_the_version_and_the_commands_are_shown(nowhere: Settings) -> None:
+    code, out, _ = await run(nowhere, "--version")
+    assert code == 0
+    assert out.startswith("backfleet ")
+    code, _, error = await run(nowhere)
+    assert code == 2
+    assert "usage: backfleet" in error
