@@ -43,7 +43,7 @@ RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --upg
 lock: $(VENV)/.ready ## resolve the dependencies of pyproject.toml anew into both lock files
 	@PATH="$$PWD/$(BIN):$$PATH"; command -v uv >/dev/null || $(PIP) install --quiet uv; \
 	$(RESOLVE) --all-extras --output-file requirements.lock && \
-	$(RESOLVE) --output-file requirements-runtime.lock
+	$(RESOLVE) --constraint requirements.lock --output-file requirements-runtime.lock
 
 clean: ## remove .venv and every cache; the data in .backfleet stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
@@ -66,5 +66,5 @@ $(VENV)/.locked: requirements.lock
 	@touch $@
 
 $(VENV)/.ready: $(VENV)/.locked pyproject.toml
-	@$(PIP) install --quiet --no-deps --editable .
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
