@@ -92,6 +92,9 @@ class Bus:
             self._redis: Redis = Redis.from_url(
                 settings.redis_url.get_secret_value(),
                 decode_responses=True,
+                # Anybody can publish bytes that are no text. So written they are no JSON either and are refused; an
+                # exception from inside the driver would end whoever listens.
+                encoding_errors="backslashreplace",
                 socket_timeout=settings.bus_timeout_s,
                 socket_connect_timeout=settings.bus_timeout_s,
                 socket_keepalive=True,

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 from pydantic import (
@@ -28,7 +29,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from shared.errors import FieldError, InvalidRequest, MalformedMessage
+from shared.errors import ERRORS_MAX, FieldError, InvalidRequest, MalformedMessage
 
 
 class Channel(StrEnum):
@@ -383,22 +384,31 @@ def validate(model: type[Model], value: object) -> Model:
     except ValidationError as error:
         found = [
             FieldError(_path(item), _plain(item["msg"], item.get("input")), item["type"])
-            for item in error.errors(include_url=False)
+            for item in islice(error.errors(include_url=False), ERRORS_MAX)
         ]
         raise InvalidRequest("; ".join(f"{one.field}: {one.message}" for one in found[:5]), found) from None
+    except UnicodeEncodeError as error:
+        # JSON can spell half a character. As a value pydantic refuses it by its path, as a name it raises this.
+        shown = ascii(error.object[error.start : error.end])
+        raise InvalidRequest.of("$", f"has a name that is no text: it holds {shown}, half a character") from None
 
 
 _CROSS_FIELD = re.compile(r"^(?:Value error, )?(startDate|strategies|strategyParams)\b")
 
 
 def _path(error: ErrorDetails) -> str:
-    location = error["loc"]
-    if location:
-        # Inside a JSON value pydantic ends the path with the name of the type it tried.
-        parts = location[:-1] if error["type"] == "finite_number" and location[-1] == "float" else location
-        return ".".join(str(part) for part in parts)
+    parts = [_plain_part(part) for part in error["loc"]]
+    if error["type"] == "finite_number" and parts[-1:] == ["float"]:
+        parts.pop()  # Inside a JSON value pydantic ends the path with the name of the type it tried.
     named = _CROSS_FIELD.match(error["msg"])
-    return named.group(1) if named else "$"
+    if named:
+        parts.append(named.group(1))
+    return ".".join(parts) or "$"
+
+
+def _plain_part(part: int | str) -> str:
+    """A name out of the caller's JSON, short enough to show and without the half characters that JSON can spell."""
+    return str(part)[:_KEY_CHARACTERS_MAX].encode("utf-8", "backslashreplace").decode()
 
 
 def _plain(message: str, value: object) -> str:

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Nobody reads more, and an answer must fit on every wire and into a record.
+ERRORS_MAX = 100
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -24,14 +27,17 @@ class FieldError:
 
 
 class BackfleetError(Exception):
-    """Root of the tree. `code` is a stable machine-readable name; the message is for people."""
+    """Root of the tree. `code` is a stable machine-readable name; the message is for people.
+
+    Of `errors` the first `ERRORS_MAX` are kept.
+    """
 
     code = "internal"
 
     def __init__(self, message: str, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(message)
         self.message = message
-        self.errors = tuple(errors)
+        self.errors = tuple(errors[:ERRORS_MAX])
 
 
 class Refusal(BackfleetError):

@@ -74,6 +74,12 @@ class WorkerProcess:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
 
+    def thaw_engine(self) -> None:
+        """Lets engine processes go on that a test has stopped, if they still live."""
+        for pid in self.engine_pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(10)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.bus import Bus
@@ -184,7 +184,7 @@ class Runner:
             return
         self._on_published(record["_id"])
 
-    async def _tell(self, news: list[tuple[Channel, News]]) -> None:
+    async def _tell(self, news: Sequence[tuple[Channel, News]]) -> None:
         """News on the way: worth a try, never worth a run."""
         try:
             await self._bus.publish_all(news)

@@ -194,7 +194,7 @@ class Supervisor:
                 if not self._seeking and '"recorded":true' in item.payload:
                     continue  # Our gateways' bells are for idle workers; a busy one looks when it has finished.
                 try:
-                    task = decode(Task, item.payload)
+                    task = self._read_task(item.payload)
                 except InvalidRequest as error:
                     self._spawn(self._refuse(item.payload, error))
                     continue
@@ -202,6 +202,13 @@ class Supervisor:
                     self._spawn(self._adopt(task))
                 elif self._seeking and not self._look.is_set() and await self._wins_bell(task.backtest_id):
                     self._answer(task)
+
+    def _read_task(self, payload: str) -> Task:
+        """Raises `InvalidRequest`, also for a task that is longer than a gateway would take it."""
+        limit = self._settings.request_max_bytes
+        if len(payload) > limit:
+            raise InvalidRequest.of("$", f"has {len(payload)} characters, the most allowed is {limit}", "too_long")
+        return decode(Task, payload)
 
     def _answer(self, task: Task) -> None:
         """Looks for work because of a bell, or passes it on when the last free slot has gone meanwhile."""
@@ -356,4 +363,8 @@ def _readable_ids(payload: str) -> tuple[str, str]:
 
 
 def _readable(value: object) -> str:
-    return value if isinstance(value, str) and 0 < len(value) <= 256 else _UNKNOWN_ID
+    if isinstance(value, str) and 0 < len(value) <= 256:
+        with contextlib.suppress(UnicodeEncodeError):  # JSON can spell half a character, which nobody can be sent.
+            value.encode()
+            return value
+    return _UNKNOWN_ID
