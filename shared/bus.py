@@ -11,6 +11,7 @@ newer than the last, which keeps a stalled worker silent and a repeated publicat
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import time
@@ -23,11 +24,11 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from shared.contracts import Channel, Cursor, News, Task
 from shared.errors import BusUnavailable, ConfigurationError
-from shared.records import NewsDocument
+from shared.records import NewsDocument, news_document
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -37,21 +38,28 @@ HEARTBEAT_INTERVAL_S = 2.0
 SILENCE_MAX_S = 3 * HEARTBEAT_INTERVAL_S
 _RECONNECT_WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
-# Appends to the event log and publishes, or does neither. KEYS[1] stream; ARGV: id, channel, payload, most entries
-# kept, seconds kept. Answers 1, or 0 when the id is not newer than the last one.
+# Appends news of one backtest to its event log and publishes it, or does neither. KEYS[1] stream; ARGV: most entries
+# kept, seconds kept, then id, channel and payload of each. Answers how many had an id newer than all before it.
 _ANNOUNCE = """
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-if #last > 0 then
-  local epoch, seq = string.match(last[1][1], '^(%d+)-(%d+)$')
-  local new_epoch, new_seq = string.match(ARGV[1], '^(%d+)-(%d+)$')
-  epoch, seq, new_epoch, new_seq = tonumber(epoch), tonumber(seq), tonumber(new_epoch), tonumber(new_seq)
-  if new_epoch < epoch or (new_epoch == epoch and new_seq <= seq) then return 0 end
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+local epoch, seq, said = -1, -1, 0
+local function read(id)
+  local first, second = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(first), tonumber(second)
 end
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[4], ARGV[1], 'channel', ARGV[2], 'payload', ARGV[3])
-redis.call('EXPIRE', KEYS[1], ARGV[5])
-redis.call('PUBLISH', ARGV[2], ARGV[3])
-return 1
+if #newest > 0 then epoch, seq = read(newest[1][1]) end
+for at = 3, #ARGV, 3 do
+  local new_epoch, new_seq = read(ARGV[at])
+  if new_epoch > epoch or (new_epoch == epoch and new_seq > seq) then
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], ARGV[at], 'channel', ARGV[at + 1], 'payload', ARGV[at + 2])
+    redis.call('PUBLISH', ARGV[at + 1], ARGV[at + 2])
+    epoch, seq, said = new_epoch, new_seq, said + 1
+  end
+end
+if said > 0 then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
+return said
 """
+_ANNOUNCE_SHA = hashlib.sha1(_ANNOUNCE.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,6 @@ class Bus:
                 f"BACKFLEET_REDIS_URL cannot be used ({type(error).__name__}): it must read "
                 "redis://user:password@host:port/0, with user and password percent-encoded"
             ) from None
-        self._announce = self._redis.register_script(_ANNOUNCE)
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -147,31 +154,38 @@ class Bus:
 
     async def publish(self, channel: Channel, news: News) -> bool:
         """Appends to the event log and publishes in one step. False: something newer was said already."""
-        return await self._publish_text(channel, news.backtest_id, news.epoch or 0, news.seq or 0, news.as_json())
+        return await self.publish_document(news.backtest_id, news_document(channel, news))
 
     async def publish_all(self, news: Sequence[tuple[Channel, News]]) -> None:
         """Publishes several messages in order and in one round trip."""
-        with _translate_redis_errors():
-            pipe = self._redis.pipeline(transaction=False)
-            for channel, one in news:
-                arguments = self._announce_arguments(channel, one.epoch or 0, one.seq or 0, one.as_json())
-                await self._announce(keys=[stream_key(one.backtest_id)], args=arguments, client=pipe)
-            await pipe.execute()
+        await self.publish_documents([(one.backtest_id, news_document(channel, one)) for channel, one in news])
 
     async def publish_document(self, backtest_id: str, news: NewsDocument) -> bool:
         """Publishes news out of a record's outbox. Doing so again is harmless: the event log refuses the second."""
-        return await self._publish_text(
-            Channel(news["channel"]), backtest_id, news["epoch"], news["seq"], news["payload"]
-        )
+        return await self.publish_documents([(backtest_id, news)]) == 1
 
-    async def _publish_text(self, channel: Channel, backtest_id: str, epoch: int, seq: int, payload: str) -> bool:
-        arguments = self._announce_arguments(channel, epoch, seq, payload)
+    async def publish_documents(self, news: Sequence[tuple[str, NewsDocument]]) -> int:
+        """Publishes news of any backtests in one round trip, of each in order: how many were new."""
+        kept = self._settings.event_log_max, self._settings.event_log_ttl_s
+        said: dict[str, list[str]] = {}
+        for backtest_id, one in news:
+            of_one = said.setdefault(backtest_id, [])
+            of_one += (f"{one['epoch']}-{one['seq']}", one["channel"], one["payload"])
+        calls = [(1, stream_key(backtest_id), *kept, *of_one) for backtest_id, of_one in said.items()]
         with _translate_redis_errors():
-            return bool(await self._announce(keys=[stream_key(backtest_id)], args=arguments))
+            try:
+                counts = await self._call_announce(calls)
+            except NoScriptError:
+                # A new or restarted server. What it carried out of the first try, it refuses in the second.
+                await self._redis.script_load(_ANNOUNCE)
+                counts = await self._call_announce(calls)
+        return sum(counts)
 
-    def _announce_arguments(self, channel: Channel, epoch: int, seq: int, payload: str) -> list[str | int]:
-        kept = self._settings
-        return [f"{epoch}-{seq}", channel.value, payload, kept.event_log_max, kept.event_log_ttl_s]
+    async def _call_announce(self, calls: Sequence[tuple[str | int, ...]]) -> list[int]:
+        pipe = self._redis.pipeline(transaction=False)
+        for arguments in calls:
+            pipe.evalsha(_ANNOUNCE_SHA, *arguments)  # pyright: ignore[reportArgumentType]
+        return await pipe.execute()
 
     async def say(self, channel: Channel, payload: str) -> None:
         """Publishes without an event log: for news of what never became a backtest."""

@@ -11,6 +11,8 @@ import time
 from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
 
+from shared.contracts import Channel, News
+
 
 class Status(StrEnum):
     PENDING = "pending"
@@ -167,6 +169,10 @@ def new_record(
         "outboxAt": 0,
         "requestKey": request_key,
     }
+
+
+def news_document(channel: Channel, news: News) -> NewsDocument:
+    return {"channel": channel.value, "epoch": news.epoch or 0, "seq": news.seq or 0, "payload": news.as_json()}
 
 
 def terminal_news(record: BacktestRecord) -> NewsDocument | None:

@@ -14,17 +14,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
-from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument, WriteConcern
+from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
+from shared.batches import Batches
 from shared.candles import Slice
 from shared.contracts import BacktestParams, Channel, Failure, News, Task, iso_from_ms
-from shared.errors import ConfigurationError, Conflict, FieldError, InvalidRequest, NotFound, TooMany
+from shared.errors import ConfigurationError, Conflict, FieldError, InvalidRequest, NotFound, StoreUnavailable, TooMany
 from shared.fitness import Clock, prove_updates_are_atomic
 from shared.mongo_errors import translate_mongo_errors
-from shared.records import BacktestRecord, NewsDocument, RequestKeyDocument, Status, new_id, new_record, queue_rank
+from shared.records import (
+    BacktestRecord,
+    NewsDocument,
+    RequestKeyDocument,
+    Status,
+    new_id,
+    new_record,
+    news_document,
+    queue_rank,
+)
 from shared.results import Results
 from shared.settings import Settings
 
@@ -40,6 +50,8 @@ OUTBOX_BATCH = 200
 _RECOUNT_S = 1.0
 _COUNT_TRUSTED_S = 30.0
 _COUNTED_USERS_MAX = 1_000
+# A request may be a megabyte, and one message to MongoDB at most 48: the driver cuts what is longer.
+_INSERTS_MOST = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,16 @@ class Lease:
     backtest_id: str
     claim_id: str
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends: the terminal status, the news of it, and what else its record learns."""
+
+    lease: Lease
+    status: Status
+    news: NewsDocument
+    changes: Document
 
 
 class Store:
@@ -66,6 +88,7 @@ class Store:
             "backtests"
         ]
         self._request_keys: AsyncCollection[Document] = durable["request_keys"]
+        self._inserts: Batches[BacktestRecord, None] = Batches(self._insert_all, most=_INSERTS_MOST)
         self.results = Results(self.database)
 
     @classmethod
@@ -154,10 +177,21 @@ class Store:
                 manifest_id=bars.manifest_id if bars else "",
                 dataset_hash=bars.dataset_hash if bars else "",
             )
-            with translate_mongo_errors():
-                await self._backtests.insert_one(cast("Document", record))
+            await self._inserts.ask(record)
             return record, True
         return await self._insert_once(user_id, wire, priority, idempotency_key, bars)
+
+    async def _insert_all(self, records: list[BacktestRecord]) -> list[Exception | None]:
+        outcomes: list[Exception | None] = [None] * len(records)
+        with translate_mongo_errors():
+            try:
+                await self._backtests.insert_many(cast("list[Document]", records), ordered=False)
+            except BulkWriteError as error:
+                if error.details["writeConcernErrors"]:
+                    raise
+                for one in error.details["writeErrors"]:
+                    outcomes[one["index"]] = StoreUnavailable(f"MongoDB refused (code {one['code']}): {one['errmsg']}")
+        return outcomes
 
     async def _insert_once(
         self, user_id: str, wire: Document, priority: int, idempotency_key: str, bars: Slice | None
@@ -360,26 +394,25 @@ class Store:
             )
         return outcome.matched_count == 1
 
-    async def complete(self, record: BacktestRecord, news: News, *, result_id: str, dataset_hash: str) -> bool:
-        """`running → completed` with the news in the outbox. False: the claim is not ours any more, discard quietly."""
-        changes = {"resultId": result_id, "datasetHash": dataset_hash, "progress": 100.0}
-        return await self._end(record, Status.COMPLETED, news_document(Channel.COMPLETE, news), changes)
+    async def end(self, endings: Sequence[Ending]) -> list[bool]:
+        """`running → completed | failed` with the news in the outbox, each by its own conditional update.
 
-    async def fail(self, record: BacktestRecord, news: Failure) -> bool:
-        """`running → failed` with the news in the outbox. False: the claim is not ours any more."""
-        changes = {"error": _error_document(news)}
-        return await self._end(record, Status.FAILED, news_document(Channel.ERROR, news), changes)
-
-    async def _end(self, record: BacktestRecord, status: Status, news: NewsDocument, changes: Document) -> bool:
-        lease = lease_of(record)
+        One round trip for all. False: that claim is not ours any more, discard quietly.
+        """
+        updates = [
+            UpdateOne(self._held(one.lease), {"$set": {**self._ending(one.status, one.news), **one.changes}})
+            for one in endings
+        ]
         with translate_mongo_errors():
-            update = {"$set": {**self._ending(status, news), **changes}}
-            outcome = await self._backtests.update_one(self._held(lease), update)
-            if outcome.matched_count == 1:
-                return True
-            # An earlier try of ours may have been carried out although its reply was lost: re-read, never guess.
-            found = await self._backtests.find_one({"_id": lease.backtest_id}, {"status": 1, "claimId": 1})
-        return found is not None and found["claimId"] == lease.claim_id and found["status"] == status.value
+            outcome = await self._backtests.bulk_write(updates, ordered=False)
+            if outcome.matched_count == len(endings):
+                return [True] * len(endings)
+            # Some matched nothing: the claim was lost, or an earlier try of ours was carried out although its reply was
+            # lost. Re-read, never guess.
+            ids = [one.lease.backtest_id for one in endings]
+            found = await self._backtests.find({"_id": {"$in": ids}}, {"status": 1, "claimId": 1}).to_list()
+        standing = {one["_id"]: (one["claimId"], one["status"]) for one in found}
+        return [standing.get(one.lease.backtest_id) == (one.lease.claim_id, one.status.value) for one in endings]
 
     def _ending(self, status: Status, news: NewsDocument) -> Document:
         now_ms = self.now_ms()
@@ -473,8 +506,14 @@ def lease_of(record: BacktestRecord) -> Lease:
     return Lease(record["_id"], record["claimId"], record["epoch"])
 
 
-def news_document(channel: Channel, news: News) -> NewsDocument:
-    return {"channel": channel.value, "epoch": news.epoch or 0, "seq": news.seq or 0, "payload": news.as_json()}
+def completed(record: BacktestRecord, news: News, *, result_id: str, dataset_hash: str) -> Ending:
+    changes = {"resultId": result_id, "datasetHash": dataset_hash, "progress": 100.0}
+    return Ending(lease_of(record), Status.COMPLETED, news_document(Channel.COMPLETE, news), changes)
+
+
+def failed(record: BacktestRecord, news: Failure) -> Ending:
+    changes = {"error": _error_document(news)}
+    return Ending(lease_of(record), Status.FAILED, news_document(Channel.ERROR, news), changes)
 
 
 def _error_document(news: Failure) -> Document:

@@ -21,7 +21,7 @@ from shared.candles import Candles
 from shared.contracts import Channel, Complete, Summary
 from shared.records import BacktestRecord, ResultDocument, new_id
 from shared.settings import Settings
-from shared.store import Store
+from shared.store import Store, completed
 from tests.fleet import HOUR_MS, START_MS, SYMBOL, random_walk
 
 BARS = 500
@@ -106,7 +106,8 @@ class Site:
     async def finish(self, record: BacktestRecord, *, seq: int = 1, publish: bool = True) -> Complete:
         """Stores a result and the end of a claimed backtest, as a worker would."""
         document, equity, trades = result_of(record)
-        await self.store.results.write(document, equity, trades)
+        await self.store.results.prepare(document, equity, trades)
+        await self.store.results.write([document])
         news = Complete(
             backtest_id=record["_id"],
             user_id=record["userId"],
@@ -115,7 +116,8 @@ class Site:
             result_id=document["_id"],
             summary=Summary(total_return=1.5),
         )
-        assert await self.store.complete(record, news, result_id=document["_id"], dataset_hash="sha256:0")
+        ending = completed(record, news, result_id=document["_id"], dataset_hash="sha256:0")
+        assert await self.store.end([ending]) == [True]
         if publish:
             assert await self.bus.publish(Channel.COMPLETE, news)
         return news

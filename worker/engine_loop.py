@@ -12,7 +12,7 @@ from shared.contracts import BacktestParams, validate
 from shared.errors import BackfleetError
 from shared.strategies import resolve
 from worker.engine import EngineConfig, Simulation
-from worker.pipe import HEADER_BYTES, Advance, Command, Finish, Finished, Load, Moved, Raised, Reply, frame
+from worker.pipe import HEADER_BYTES, Command, Finished, Load, Moved, Raised, Reply, frame
 
 
 class _Run:
@@ -24,14 +24,15 @@ class _Run:
         self._bars = open_bars(load.bar_files)
         self._simulation = Simulation.start(self._bars, EngineConfig.from_params(params), uses, params.seed)
 
-    def answer(self, command: Advance | Finish) -> Reply:
-        if isinstance(command, Finish):
-            outcome = self._simulation.finish()
-            peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            return Finished(outcome, peak_kib // (1024 if sys.platform != "darwin" else 1024 * 1024))
-        delta = self._simulation.advance(command.until_bar)
+    def advance(self, until_bar: int) -> Moved | Finished:
+        delta = self._simulation.advance(until_bar)
         time_ms = int(self._bars.time_ms[delta.bar - 1])
-        return Moved(delta.bar, self._simulation.total_bars, time_ms, delta.equity, delta.total_trades)
+        moved = Moved(delta.bar, self._simulation.total_bars, time_ms, delta.equity, delta.total_trades)
+        if moved.bar < moved.total_bars:
+            return moved
+        outcome = self._simulation.finish()
+        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return Finished(moved, outcome, peak_kib // (1024 if sys.platform != "darwin" else 1024 * 1024))
 
 
 def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
@@ -41,11 +42,11 @@ def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
             if isinstance(command, Load):
                 run = None  # Frees the last run's arrays before the next run's are made.
                 run = _Run(command)
-                reply: Reply = run.answer(Advance(command.until_bar))
+                reply: Reply = run.advance(command.until_bar)
             elif run is None:
                 reply = Raised("engine_protocol", "no backtest is loaded", ())
             else:
-                reply = run.answer(command)
+                reply = run.advance(command.until_bar)
         except BackfleetError as error:
             reply = Raised(error.code, error.message, error.errors)
         except Exception as error:  # noqa: BLE001 - whatever a strategy raises ends its run, never the process

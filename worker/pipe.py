@@ -22,7 +22,7 @@ HEADER_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Begin a backtest and go on to just before bar `until_bar`: most runs are short, and a step saved is time saved.
+    """Begin a backtest and go on to just before bar `until_bar`: most runs are short, one step is all they take.
 
     `params` is the wire form, `bar_files` what `Candles.fetch` answered.
     """
@@ -40,18 +40,13 @@ class Advance:
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
-    """Close what is open and answer with the outcome."""
-
-
-@dataclass(frozen=True, slots=True)
 class Ready:
     """The process has loaded and compiled everything it needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Where a run stands: answer to `Load` and `Advance`. `time_ms` is the last processed bar's."""
+    """Where a run stands: answer to `Load` and `Advance` while bars are left. `time_ms` is the last processed bar's."""
 
     bar: int
     total_bars: int
@@ -62,8 +57,12 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Answer to `Finish`: the engine's outcome, and the process's resident memory for the recycling decision."""
+    """Answer to the step that reached the last bar: what is open was closed, and this came of it.
 
+    `peak_mib` is the process's resident memory, for the recycling decision.
+    """
+
+    last: Moved
     outcome: Outcome
     peak_mib: int
 
@@ -77,7 +76,7 @@ class Raised:
     errors: tuple[FieldError, ...]
 
 
-Command = Load | Advance | Finish
+Command = Load | Advance
 Reply = Ready | Moved | Finished | Raised
 
 

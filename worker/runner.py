@@ -1,15 +1,12 @@
-"""Drives one backtest through one slot: resolve the bars, step the engine, tell the news, store the end.
-
-Order at the end, never to be changed: result and frames → conditional update with the news in the outbox → publish.
-"""
+"""Drives one backtest through one slot: resolve the bars, step the engine, tell the news, hand the end over."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from shared.bus import Bus
 from shared.candles import BarFilesGone, Candles, DamagedChunk, Slice
@@ -25,13 +22,14 @@ from shared.contracts import (
     iso_from_ms,
     validate,
 )
-from shared.errors import BusUnavailable, EngineFailed, FieldError, Refusal, StoreUnavailable, Unavailable
-from shared.records import BacktestRecord, ResultDocument, new_id
+from shared.errors import BackfleetError, BusUnavailable, EngineFailed, Refusal, StoreUnavailable, Unavailable
+from shared.records import BacktestRecord, NewsDocument, ResultDocument, new_id, news_document
 from shared.settings import Settings
-from shared.store import Store, lease_of
+from shared.store import Store, completed, failed, lease_of
+from worker.committer import Commit, Committer
 from worker.lease import LeaseKeeper
-from worker.pipe import Load, Moved
-from worker.slot import RunRefused, Slot
+from worker.pipe import Finished, Load, Moved
+from worker.slot import Hold, RunRefused, Slot
 
 if TYPE_CHECKING:
     from worker.engine import Outcome
@@ -40,7 +38,8 @@ log = logging.getLogger(__name__)
 
 _STORE_RETRY_S = 0.25
 _FETCHES_MAX = 5
-Answer = TypeVar("Answer")
+# A run that is over sooner says all it has to say at once, with its end: four messages cost little more than one.
+_QUIET_S = 0.05
 
 
 class Runner:
@@ -60,13 +59,17 @@ class Runner:
         self._bus = bus
         self._candles = candles
         self._settings = settings
-        self._on_published = on_published
         self._on_unfinished = on_unfinished
+        self._committer = Committer(store, bus, settings, on_published=on_published)
 
-    async def run(self, record: BacktestRecord, slot: Slot, *, claim_sent_s: float) -> None:
-        """Runs to a terminal state, or gives the backtest back. Cancelled (a drain): gives it back, uncounted."""
-        run = _Run(record)
-        work = asyncio.create_task(self._drive(run, slot))
+    async def run(self, record: BacktestRecord, hold: Hold, *, claim_sent_s: float, crowded: bool) -> None:
+        """Runs to a terminal state, or gives the backtest back. Cancelled (a drain): gives it back, uncounted.
+
+        Lets go of the slot when its engine has done its part; the end is stored while the slot is used again. In a
+        crowd, what it has to write and to say waits a moment to go with that of others.
+        """
+        run = _Run(record, crowded=crowded)
+        work = asyncio.create_task(self._drive(run, hold))
         keeper = LeaseKeeper(
             self._store,
             self._settings,
@@ -79,7 +82,7 @@ class Runner:
             async with keeper:
                 await work
         except asyncio.CancelledError:
-            await slot.kill()  # It may be in the middle of a step, its answer would be read by the next run.
+            await hold.kill()  # It may be in the middle of a step, its answer would be read by the next run.
             if not keeper.lost:
                 work.cancel()
                 await asyncio.wait([work])
@@ -89,41 +92,64 @@ class Runner:
             self._on_unfinished(record)
         except StoreUnavailable as error:
             log.warning("%s: given up for now: %s", record["_id"], error.message)
-            await slot.kill()
+            await hold.kill()
             self._on_unfinished(record)
 
-    async def _drive(self, run: _Run, slot: Slot) -> None:
+    async def _drive(self, run: _Run, hold: Hold) -> None:
+        slot = hold.slot
         try:
-            bars = await self._resolve(run.record)
-            await slot.start()
-            begun = [(Channel.EVENT, run.started(bars)), (Channel.PROGRESS, run.progress_at(bars.start_ms, 0, bars))]
-            # The news goes out while the engine works on the first step.
-            _, position = await asyncio.gather(self._tell(begun), self._load(run, bars, slot))
-            while position.bar < position.total_bars:
-                if run.wants_to_speak(self._settings.progress_interval_s):
-                    await self._tell([(Channel.PROGRESS, run.progress_news(position, bars))])
-                position = await slot.advance(min(position.bar + self._settings.chunk_bars, position.total_bars))
-            finished = await slot.finish()
-        except Refusal as refusal:
-            await self._fail(run, run.failure(refusal.code, refusal.message, refusal.errors, self._store.now_ms()))
-            return
+            commit = await self._compute(run, slot)
+        except (Refusal, DamagedChunk) as error:
+            commit = Commit(failed(run.record, run.failure(error, self._store.now_ms())))
         except EngineFailed as error:
             log.warning("%s: %s", run.record["_id"], error.message)
             await slot.kill()
-            await self._after_engine_failure(run, error)
-            return
+            commit = await self._after_engine_failure(run, error)
         except StoreUnavailable:
             raise
         except Unavailable as error:
             # A disk cache that cannot be written, say. It counts: else this worker would take the same one for ever.
-            await self._after_engine_failure(run, EngineFailed(error.message))
+            commit = await self._after_engine_failure(run, EngineFailed(error.message))
+        if commit is None:
             return
-        except DamagedChunk as error:
-            await self._fail(run, run.failure(error.code, error.message, error.errors, self._store.now_ms()))
-            return
-        last = self._tell([(Channel.PROGRESS, run.progress_news(position, bars))])
-        await asyncio.gather(last, self._complete(run, bars, finished.outcome))
-        await slot.recycle_if_worn(finished.peak_mib)
+        if run.telling is not None:
+            await asyncio.wait([run.telling])  # What comes later must not overtake it: it would not be said any more.
+        if run.crowded:
+            commit.patient, commit.unsaid = True, run.unsaid
+        else:
+            self._tell(run)
+        await self._committer.commit(commit, on_accepted=hold.let_go)
+
+    async def _compute(self, run: _Run, slot: Slot) -> Commit:
+        """The engine's part: from the bars to a result that is ready to be stored."""
+        bars = await self._resolve(run.record)
+        await slot.start()
+        run.say(Channel.EVENT, run.started(bars))
+        run.say(Channel.PROGRESS, run.progress_at(bars.start_ms, 0, bars))
+        position = await self._begin(run, bars, slot)
+        while isinstance(position, Moved):
+            if run.wants_to_speak(self._settings.progress_interval_s):
+                run.say(Channel.PROGRESS, run.progress_news(position, bars))
+            self._tell(run)
+            position = await slot.advance(min(position.bar + self._settings.chunk_bars, position.total_bars))
+        run.say(Channel.PROGRESS, run.progress_news(position.last, bars))
+        document = await self._prepare(run, bars, position.outcome)
+        await slot.recycle_if_worn(position.peak_mib)
+        news = run.complete(document)
+        ending = completed(run.record, news, result_id=document["_id"], dataset_hash=bars.dataset_hash)
+        return Commit(ending, document)
+
+    async def _begin(self, run: _Run, bars: Slice, slot: Slot) -> Moved | Finished:
+        """The first step, which is the only one of most runs. What lasts longer is announced meanwhile."""
+        loading = asyncio.create_task(self._load(run, bars, slot))
+        try:
+            if run.crowded:
+                await asyncio.wait([loading], timeout=_QUIET_S)
+            if not loading.done():
+                self._tell(run)
+            return await loading
+        finally:
+            loading.cancel()
 
     async def _resolve(self, record: BacktestRecord) -> Slice:
         """The bars the record is pinned to; a record that a foreign publisher left open is pinned now."""
@@ -134,7 +160,7 @@ class Runner:
         await self._store.pin(lease_of(record), bars)
         return bars
 
-    async def _load(self, run: _Run, bars: Slice, slot: Slot) -> Moved:
+    async def _load(self, run: _Run, bars: Slice, slot: Slot) -> Moved | Finished:
         """Another process may evict a file of the disk cache between fetching and mapping it: then fetch it again."""
         for _ in range(_FETCHES_MAX):
             files = await self._candles.fetch(bars)
@@ -148,56 +174,38 @@ class Runner:
                 log.info("%s: %s", run.record["_id"], refused.message)
         raise EngineFailed(f"bars vanished from the disk cache {_FETCHES_MAX} times; it is too small", fault=False)
 
-    async def _complete(self, run: _Run, bars: Slice, outcome: Outcome) -> None:
-        record = run.record
-        document = _result_document(record, bars, outcome, self._store.now_ms())
+    async def _prepare(self, run: _Run, bars: Slice, outcome: Outcome) -> ResultDocument:
+        """The result as it will be stored; what is large of it is stored now, while the run still holds its slot."""
+        document = _result_document(run.record, bars, outcome, self._store.now_ms())
         equity = {"time_ms": outcome.time_ms, "equity": outcome.equity}
-        await self._until_stored(lambda: self._store.results.write(document, equity, outcome.trades._asdict()))
-        news = run.complete(document)
-        ours = await self._until_stored(
-            lambda: self._store.complete(record, news, result_id=document["_id"], dataset_hash=bars.dataset_hash)
-        )
-        if ours:
-            await self._publish_end(record, Channel.COMPLETE, news)
-        else:
-            log.info("%s: the claim was lost, its result is discarded", record["_id"])
-            await self._store.results.discard(document["_id"])
-
-    async def _fail(self, run: _Run, news: Failure) -> None:
-        if await self._until_stored(lambda: self._store.fail(run.record, news)):
-            await self._publish_end(run.record, Channel.ERROR, news)
-
-    async def _until_stored(self, write: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Repeats an idempotent write while the store is away. Bounded by the lease: its keeper cancels the run."""
-        while True:
+        while True:  # Bounded by the lease: its keeper cancels the run.
             try:
-                return await write()
+                await self._store.results.prepare(document, equity, outcome.trades._asdict())
+                return document
             except StoreUnavailable as error:
-                log.warning("store is away, trying again: %s", error.message)
+                log.warning("%s: store is away, trying again: %s", document["backtestId"], error.message)
                 await asyncio.sleep(_STORE_RETRY_S)
 
-    async def _publish_end(self, record: BacktestRecord, channel: Channel, news: News) -> None:
-        try:
-            await self._bus.publish(channel, news)
-        except BusUnavailable as error:
-            log.warning("%s: its end waits in the outbox: %s", record["_id"], error.message)
-            return
-        self._on_published(record["_id"])
+    def _tell(self, run: _Run) -> None:
+        """News on the way: worth a try, never worth a run. The engine goes on meanwhile, whatever Redis does."""
+        if run.unsaid and (run.telling is None or run.telling.done()):
+            news, run.unsaid = run.unsaid, []
+            run.telling = asyncio.create_task(self._publish(run.record["_id"], news))
 
-    async def _tell(self, news: Sequence[tuple[Channel, News]]) -> None:
-        """News on the way: worth a try, never worth a run."""
+    async def _publish(self, backtest_id: str, news: list[NewsDocument]) -> None:
         try:
-            await self._bus.publish_all(news)
+            await self._bus.publish_documents([(backtest_id, one) for one in news])
         except BusUnavailable as error:
-            log.warning("%s: news not published: %s", news[0][1].backtest_id, error.message)
+            log.warning("%s: news not published: %s", backtest_id, error.message)
 
-    async def _after_engine_failure(self, run: _Run, error: EngineFailed) -> None:
+    async def _after_engine_failure(self, run: _Run, error: EngineFailed) -> Commit | None:
+        """The end of a backtest that is poison; others are given back."""
         record = run.record
         if error.fault and record["failures"] + 1 >= self._settings.failures_max:
-            news = self._store.poison_news(record, epoch=record["epoch"], seq=run.next_seq(), last=error.message)
-            await self._fail(run, news)
-        else:
-            await self._give_back(record, failed=error.fault)
+            epoch, seq = record["epoch"], run.next_seq()
+            return Commit(failed(record, self._store.poison_news(record, epoch=epoch, seq=seq, last=error.message)))
+        await self._give_back(record, failed=error.fault)
+        return None
 
     async def _give_back(self, record: BacktestRecord, *, failed: bool) -> None:
         try:
@@ -209,9 +217,12 @@ class Runner:
 class _Run:
     """What is said of one run: its numbering, its pace, its messages."""
 
-    def __init__(self, record: BacktestRecord) -> None:
+    def __init__(self, record: BacktestRecord, *, crowded: bool) -> None:
         self.record = record
+        self.crowded = crowded
         self.progress = 0.0
+        self.unsaid: list[NewsDocument] = []
+        self.telling: asyncio.Task[None] | None = None
         self._seq = 0
         self._spoke_s = self._began_s = time.monotonic()
 
@@ -226,6 +237,9 @@ class _Run:
             "epoch": self.record["epoch"],
             "seq": self.next_seq(),
         }
+
+    def say(self, channel: Channel, news: News) -> None:
+        self.unsaid.append(news_document(channel, news))
 
     def wants_to_speak(self, interval_s: float) -> bool:
         return time.monotonic() - self._spoke_s >= interval_s
@@ -267,12 +281,12 @@ class _Run:
             total_bars=result["totalBars"],
         )
 
-    def failure(self, code: str, message: str, errors: tuple[FieldError, ...], now_ms: int) -> Failure:
+    def failure(self, error: BackfleetError, now_ms: int) -> Failure:
         return Failure(
             **self._common(),
-            error=message,
-            code=code,
-            errors=[error.as_wire() for error in errors] or None,
+            error=error.message,
+            code=error.code,
+            errors=[one.as_wire() for one in error.errors] or None,
             timestamp=iso_from_ms(now_ms),
         )
 

@@ -9,12 +9,13 @@ import logging
 import os
 import pickle
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal
 from shared.settings import Settings, environment_for_child
-from worker.pipe import HEADER_BYTES, Advance, Command, Finish, Finished, Load, Moved, Raised, Ready, frame
+from worker.pipe import HEADER_BYTES, Advance, Command, Finished, Load, Moved, Raised, Ready, frame
 
 log = logging.getLogger(__name__)
 
@@ -87,22 +88,17 @@ class Slot:
         environment["NUMBA_CACHE_DIR"] = str(kernels / engine_digest())
         return environment
 
-    async def load(self, command: Load) -> Moved:
-        return self._moved(await self._ask(command))
+    async def load(self, command: Load) -> Moved | Finished:
+        return await self._step(command)
 
-    async def advance(self, until_bar: int) -> Moved:
-        return self._moved(await self._ask(Advance(until_bar)))
+    async def advance(self, until_bar: int) -> Moved | Finished:
+        return await self._step(Advance(until_bar))
 
-    async def finish(self) -> Finished:
-        reply = await self._ask(Finish())
-        if not isinstance(reply, Finished):
-            raise EngineFailed(f"engine process answered {type(reply).__name__} to Finish")
-        self._runs += 1
-        return reply
-
-    @staticmethod
-    def _moved(reply: object) -> Moved:
-        if not isinstance(reply, Moved):
+    async def _step(self, command: Command) -> Moved | Finished:
+        reply = await self._ask(command)
+        if isinstance(reply, Finished):
+            self._runs += 1
+        elif not isinstance(reply, Moved):
             raise EngineFailed(f"engine process answered {type(reply).__name__}, not a position")
         return reply
 
@@ -162,3 +158,25 @@ class Slot:
             how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
             raise EngineFailed(f"engine process {how}") from None
         return pickle.loads(data)
+
+
+class Hold:
+    """A run's hold on a slot until it lets go: from then on the slot is another run's, and nothing here reaches it."""
+
+    def __init__(self, slot: Slot, free: Callable[[Slot], None]) -> None:
+        self._slot: Slot | None = slot
+        self._free = free
+
+    @property
+    def slot(self) -> Slot:
+        assert self._slot is not None, "the slot was let go"
+        return self._slot
+
+    async def kill(self) -> None:
+        if self._slot is not None:
+            await self._slot.kill()
+
+    def let_go(self) -> None:
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            self._free(slot)

@@ -25,7 +25,7 @@ from shared.records import BacktestRecord, new_id, terminal_news
 from shared.settings import Settings
 from shared.store import Store
 from worker.runner import Runner
-from worker.slot import Slot
+from worker.slot import Hold, Slot
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Supervisor:
         self._adoptions: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
         self._seeking = False  # A slot is free and a claim is being tried or awaited.
+        self._idle = False  # No claim is being tried: a bell is awaited.
         self._won: Task | None = None  # The bell this worker won last and has not answered yet.
         self._draining = asyncio.Event()
         self._published: deque[str] = deque()
@@ -135,24 +136,27 @@ class Supervisor:
             if self._look.is_set() and self._won is not None and self._free.empty():
                 # The bell rang while the claim was under way, and no slot is left to answer it.
                 self._spawn(self._pass_bell(self._won))
-            record, sent_s = claimed
+            record, sent_s, crowded = claimed
             log.info("%s: claimed, epoch %d", record["_id"], record["epoch"])
-            run = asyncio.create_task(self._run(record, slot, sent_s))
+            run = asyncio.create_task(self._run(record, slot, sent_s, crowded))
             self._runs.add(run)
             run.add_done_callback(self._runs.discard)
 
-    async def _run(self, record: BacktestRecord, slot: Slot, sent_s: float) -> None:
+    async def _run(self, record: BacktestRecord, slot: Slot, sent_s: float, crowded: bool) -> None:
+        hold = Hold(slot, self._free.put_nowait)
         try:
-            await self._runner.run(record, slot, claim_sent_s=sent_s)
+            await self._runner.run(record, hold, claim_sent_s=sent_s, crowded=crowded)
         except Exception:
             # Ours to mend, not the backtest's fault: the lease runs out and another try is made and counted.
             log.exception("%s: the run ended in an error of the worker", record["_id"])
-            await slot.kill()
+            await hold.kill()
         finally:
-            self._free.put_nowait(slot)
+            hold.let_go()
 
-    async def _next(self) -> tuple[BacktestRecord, float] | None:
-        """Waits for a backtest to run: it, and when its claim was sent on the monotonic clock. None when draining."""
+    async def _next(self) -> tuple[BacktestRecord, float, bool] | None:
+        """Waits for a backtest to run: it, when its claim was sent on the monotonic clock, and whether it was there
+        without waiting, so that others may be too. None when draining."""
+        crowded = True
         while not self._draining.is_set():
             self._look.clear()
             self._won = None
@@ -162,8 +166,13 @@ class Supervisor:
                 log.warning("cannot claim: %s", error.message)
                 claimed = None
             if claimed is not None:
-                return claimed
-            await self._look.wait()
+                return *claimed, crowded
+            crowded = False
+            self._idle = True
+            try:
+                await self._look.wait()
+            finally:
+                self._idle = False
         return None
 
     async def _try_claim(self) -> tuple[BacktestRecord, float] | None:
@@ -193,6 +202,9 @@ class Supervisor:
                     continue
                 if not self._seeking and '"recorded":true' in item.payload:
                     continue  # Our gateways' bells are for idle workers; a busy one looks when it has finished.
+                if not self._idle and '"recorded":true' in item.payload:
+                    self._look.set()  # If the claim that is under way finds nothing, look again.
+                    continue
                 try:
                     task = self._read_task(item.payload)
                 except InvalidRequest as error:

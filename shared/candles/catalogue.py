@@ -24,6 +24,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
 from shared.bars import Bars
+from shared.batches import Batches
 from shared.candles.cache import BarFiles, ChunkCache
 from shared.candles.chunks import (
     DamagedChunk,
@@ -102,6 +103,7 @@ class Candles:
         self._chunks = _collection(database, "bar_chunks")
         self._datasets = _collection(database, "bar_datasets")
         self._heads = _collection(database, "bar_heads")
+        self._looks: Batches[str, Document | None] = Batches(self._look_at_heads, most=_HEADS_MAX)
         self._cache = ChunkCache(settings.cache_dir / "bars", settings.cache_max_bytes)
         self._filling = asyncio.Lock()
         self._manifests: OrderedDict[str, Manifest] = OrderedDict()
@@ -209,8 +211,16 @@ class Candles:
             raise DamagedChunk(f"bar_chunks/{min(lost)} is gone; restore it from a backup")
 
     async def _head(self, symbol: str, interval: str) -> Document | None:
+        return await self._looks.ask(_series_id(symbol, interval))
+
+    async def _look_at_heads(self, series: list[str]) -> list[Document | None]:
+        asked = sorted(set(series))
         with translate_mongo_errors():
-            return await self._heads.find_one({"_id": _series_id(symbol, interval)})
+            if len(asked) == 1:
+                found = await self._heads.find_one({"_id": asked[0]})
+                return [found] * len(series)
+            heads = {head["_id"]: head async for head in self._heads.find({"_id": {"$in": asked}})}
+        return [heads.get(one) for one in series]
 
     async def _manifest(self, manifest_id: str) -> Manifest:
         known = self._manifests.get(manifest_id)

@@ -15,7 +15,7 @@ from shared.contracts import BacktestParams, Channel, Complete, Failure, Summary
 from shared.errors import ConfigurationError, Conflict, InvalidRequest, NotFound, StoreUnavailable, StoreUnfit, TooMany
 from shared.records import TERMINAL, TRANSITIONS, BacktestRecord, Status, new_id, queue_rank, terminal_news
 from shared.settings import Settings, load_settings
-from shared.store import CLAIM_QUERY, CLAIM_SORT, Store, lease_of
+from shared.store import CLAIM_QUERY, CLAIM_SORT, Store, completed, failed, lease_of
 
 PARAMS = validate(
     BacktestParams,
@@ -70,7 +70,8 @@ def failure(record: BacktestRecord) -> Failure:
 
 
 async def complete(store: Store, record: BacktestRecord) -> bool:
-    return await store.complete(record, completion(record), result_id="res_1", dataset_hash="sha256:0")
+    ending = completed(record, completion(record), result_id="res_1", dataset_hash="sha256:0")
+    return await store.end([ending]) == [True]
 
 
 async def expire(store: Store, record: BacktestRecord) -> None:
@@ -129,7 +130,7 @@ async def test_a_worker_that_woke_up_cannot_finish_a_reclaimed_backtest(store: S
     assert current["failures"] == 1
 
     assert not await complete(store, stalled)
-    assert not await store.fail(stalled, failure(stalled))
+    assert await store.end([failed(stalled, failure(stalled))]) == [False]
     assert not await store.requeue(stalled, failed=True)
     assert await store.renew(lease_of(stalled), 50.0) is None
     assert await store.renew(lease_of(current), 50.0) == ""
@@ -138,12 +139,29 @@ async def test_a_worker_that_woke_up_cannot_finish_a_reclaimed_backtest(store: S
     assert (record["status"], record["epoch"], record["resultId"]) == ("completed", 2, "res_1")
 
 
+async def test_of_several_ends_stored_at_once_only_those_with_a_lost_claim_are_discarded(store: Store) -> None:
+    records = []
+    for number in range(4):
+        await insert(store)
+        records.append(await claim(store, f"w{number}"))
+    await store.requeue(records[1], failed=False)
+    taken_over = await claim(store, "another")
+    assert taken_over["_id"] == records[1]["_id"]
+    endings = [completed(one, completion(one), result_id="res_1", dataset_hash="d") for one in records[:3]]
+    endings.append(failed(records[3], failure(records[3])))
+    assert await store.end(endings) == [True, False, True, True]
+    # The same again, as after a lost reply: what is stored is known to be ours.
+    assert await store.end(endings) == [True, False, True, True]
+    status = [(await store.get(one["_id"], "ann"))["status"] for one in records]
+    assert status == ["completed", "running", "completed", "failed"]
+
+
 async def test_a_terminal_state_absorbs(store: Store) -> None:
     await insert(store)
     record = await claim(store)
     assert await complete(store, record)
     before = await store.get(record["_id"], "ann")
-    assert not await store.fail(record, failure(record))
+    assert await store.end([failed(record, failure(record))]) == [False]
     assert not await store.requeue(record, failed=True)
     assert await store.renew(lease_of(record), 1.0) is None
     assert await store.claim("w2", new_id("claim")) is None
@@ -202,10 +220,9 @@ async def test_a_run_that_went_silent_too_often_fails_with_an_epoch_of_its_own(s
 
 
 async def test_giving_back_in_a_drain_never_counts(store: Store) -> None:
-    await insert(store)
+    record = await insert(store)
     for _ in range(5):
-        record = await claim(store)
-        assert await store.requeue(record, failed=False)
+        assert await store.requeue(await claim(store), failed=False)
     assert (await store.get(record["_id"], "ann"))["failures"] == 0
 
 

@@ -18,6 +18,7 @@ from shared.contracts import TERMINAL_CHANNELS, Channel, Complete, Summary, Task
 from shared.errors import NotFound
 from shared.records import BacktestRecord, new_id
 from shared.settings import Settings
+from shared.store import completed
 from tests.conftest import Backends
 from tests.fleet import HOUR_MS, SYMBOL, Fleet, WorkerProcess, fleet_on, random_walk, request
 
@@ -87,7 +88,8 @@ async def test_news_that_a_dead_worker_left_unpublished_is_published_exactly_onc
     news = Complete(
         backtest_id=record["_id"], user_id="ann", epoch=1, seq=5, result_id="res_dead", summary=Summary(total_return=4)
     )
-    assert await fleet.store.complete(record, news, result_id="res_dead", dataset_hash="d")
+    ending = completed(record, news, result_id="res_dead", dataset_hash="d")
+    assert await fleet.store.end([ending]) == [True]
     for _ in range(3):
         fleet.start_worker()
     end = await fleet.end_of(record["_id"])
