@@ -22,6 +22,15 @@ def silent(total: int) -> Signals:
     return np.full(total, NO_OPINION, np.int8)
 
 
+def told_once(signals: Signals) -> Signals:
+    """The same opinions without those that only repeat the last one."""
+    spoken = np.flatnonzero(signals != NO_OPINION)
+    once = silent(int(signals.shape[0]))
+    changed = spoken[np.flatnonzero(np.diff(signals[spoken], prepend=np.int8(NO_OPINION)))]
+    once[changed] = signals[changed]
+    return once
+
+
 def combine(voices: Sequence[Signals], how: Combination) -> Signals:
     """One int8[n] of signals from several of the same length; a single voice is returned as it is.
 
