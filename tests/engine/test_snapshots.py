@@ -129,5 +129,5 @@ def test_the_hash_is_what_it_was_when_this_engine_version_was_named() -> None:
     bars = Bars(times(500), opened, high, low, close, np.ones(500))
     uses = resolve(["sma"], {"sma": {"fast": 3, "slow": 8}})
     assert run(bars, EVERYTHING, *uses).result_hash == (
-        "sha256:4481430223516bf2201992c7afad7543704eb5a847cbdfd674eaa2aae97ca77c"
+        "sha256:ac3cb72cab83e069b3123c097333f8bb94eff0878ad209c96821034907273864"
     )
