@@ -129,5 +129,5 @@ def test_the_hash_is_what_it_was_when_this_engine_version_was_named() -> None:
     bars = Bars(times(500), opened, high, low, close, np.ones(500))
     uses = resolve(["sma"], {"sma": {"fast": 3, "slow": 8}})
     assert run(bars, EVERYTHING, *uses).result_hash == (
-        "sha256:ac3cb72cab83e069b3123c097333f8bb94eff0878ad209c96821034907273864"
+        "sha256:fed3482cfabc291ae18ba64d369e6167940d21bc93c3dbbf59a5f8f2533b5aa8"
     )
