@@ -226,7 +226,12 @@ class BacktestParams(Wire):
     strategy_params: dict[str, Annotated[dict[str, JsonValue], AfterValidator(_storable)]] = Field(
         default_factory=dict, max_length=16
     )
-    combine: Literal["any", "all", "majority"] = "any"
+    combine: Literal["any", "all", "majority", "weighted"] = "any"
+    weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="By strategy, where combine is weighted: more than half decides.",
+    )
     initial_capital: float = Field(default=10_000.0, gt=0, le=1e15)
     position_size_percent: float = Field(
         default=1.0,
@@ -280,6 +285,17 @@ class BacktestParams(Wire):
         stray = sorted(set(self.strategy_params) - set(self.strategies))
         if stray:
             raise ValueError(f"strategyParams names {', '.join(stray)}, which strategies does not")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_belong_to_the_strategies(self) -> Self:
+        if self.combine == "weighted" and set(self.weights) != set(self.strategies):
+            raise ValueError(
+                f"weights must name every strategy and no other: {', '.join(self.strategies)} "
+                f"(got {', '.join(self.weights) or 'none'})"
+            )
+        if self.combine != "weighted" and self.weights:
+            raise ValueError(f'weights are for combine "weighted" (combine is "{self.combine}")')
         return self
 
     @model_validator(mode="after")
@@ -468,7 +484,7 @@ def validate(model: type[Model], value: object) -> Model:
 # A check across fields begins its message with the field to change.
 _CROSS_FIELD = re.compile(
     r"^(?:Value error, )?"
-    r"(startDate|strategies|strategyParams|positionSizePercent|maintenanceMargin|sizing|mode|value)\b"
+    r"(startDate|strategies|strategyParams|positionSizePercent|maintenanceMargin|sizing|weights|mode|value)\b"
 )
 
 

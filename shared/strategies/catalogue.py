@@ -20,6 +20,7 @@ from shared.strategies.macd import MacdParameters, macd_signals
 from shared.strategies.mean_reversion import MeanReversionParameters, mean_reversion_signals
 from shared.strategies.momentum import MomentumParameters, momentum_signals
 from shared.strategies.parameters import Parameters
+from shared.strategies.plugins import load_plugins
 from shared.strategies.rsi import RsiParameters, rsi_signals
 from shared.strategies.signals import Signals
 from shared.strategies.sma_crossover import SmaCrossoverParameters, sma_crossover_signals
@@ -36,6 +37,11 @@ class Strategy:
     parameters: type[Parameters]
     signals: Callable[[Bars, Any], Signals]
     aliases: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a request may call it."""
+        return (self.id, *self.aliases)
 
     @property
     def parameters_schema(self) -> dict[str, Any]:
@@ -167,13 +173,22 @@ _BUILT_IN = (
 
 
 def catalogue() -> list[Strategy]:
-    """Every strategy there is, in the order it is shown."""
-    return list(_BUILT_IN)
+    """Every strategy there is, in the order it is shown: our own, then those of installed plug-ins.
+
+    Raises `ConfigurationError` for a plug-in that cannot be used.
+    """
+    return [*_BUILT_IN, *_plugged_in()]
+
+
+@cache
+def _plugged_in() -> tuple[Strategy, ...]:
+    taken = {name for strategy in _BUILT_IN for name in strategy.names}
+    return tuple(load_plugins(Strategy, lambda strategy: strategy.names, taken))
 
 
 @cache
 def _by_name() -> dict[str, Strategy]:
-    return {name: strategy for strategy in catalogue() for name in (strategy.id, *strategy.aliases)}
+    return {name: strategy for strategy in catalogue() for name in strategy.names}
 
 
 def find(id_or_alias: str, field: str = "strategy") -> Strategy:

@@ -456,6 +456,8 @@ def test_every_other_field_of_a_request_reaches_the_engine_too() -> None:
         "startDate": "2024-01-01",
         "endDate": "2024-02-01",
         "strategies": ["sma"],
+        "combine": "weighted",
+        "weights": {"sma": 2},
         "stopLoss": {"distance": 150},
         "takeProfit": {"atr": 2.0},
         "trailingStop": {"percent": 3},
@@ -488,6 +490,8 @@ def test_every_other_field_of_a_request_reaches_the_engine_too() -> None:
         tick_size=0.01,
         leverage=5.0,
         maintenance_margin=0.05,
+        combine="weighted",
+        weights=(2.0,),
     )
 
 

@@ -25,13 +25,13 @@ from worker.engine import Simulation, SnapshotUnfit
     cuts=st.lists(st.integers(0, 300), max_size=6),
     name=st.sampled_from(sorted(CONFIGS)),
     seed=st.integers(0, 5),
-    combine=st.sampled_from(["any", "all", "majority"]),
+    combine=st.sampled_from(["any", "all", "majority", "weighted"]),
 )
 def test_any_split_with_snapshots_between_gives_the_same_hash(
     cuts: list[int], name: str, seed: int, combine: str
 ) -> None:
     bars = random_walk(300, seed)
-    config = dataclasses.replace(CONFIGS[name], combine=combine)
+    config = dataclasses.replace(CONFIGS[name], combine=combine, weights=(2.0, 3.0))
     whole = run(bars, config, *quick_uses())
     simulation = Simulation.start(bars, config, quick_uses())
     for cut in cuts:  # in any order: going back is no step

@@ -228,6 +228,29 @@ def test_several_voices_become_one_by_the_table(
     assert tuple(combine(stack, "majority").tolist()) == by_majority
 
 
+@pytest.mark.parametrize(("voices", "by_any", "by_all", "by_majority"), TRUTH)
+def test_equal_weights_are_a_majority(
+    voices: tuple[tuple[int, ...], ...], by_any: Any, by_all: Any, by_majority: Any
+) -> None:
+    stack = [np.array(voice, np.int8) for voice in voices]
+    assert tuple(combine(stack, "weighted", [0.1] * len(stack)).tolist()) == by_majority
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ((3.0, 1.0, 1.0), (1, 2, 1, 0)),  # the first decides alone
+        ((2.0, 1.0, 1.0), (0, 2, 0, 0)),  # half is not more than half
+        ((0.3, 0.1, 0.2), (0, 2, 0, 0)),  # nor when rounding makes it a little more
+        ((1.0, 2.0, 2.0), (0, 2, -1, 0)),
+        ((1.0, 1.0, 9.0), (0, 2, -1, 0)),
+    ],
+)
+def test_more_than_half_of_the_weight_decides(weights: tuple[float, ...], expected: tuple[int, ...]) -> None:
+    stack = [np.array(voice, np.int8) for voice in ((1, 2, 2, 0), (2, 2, -1, 2), (2, 2, -1, 0))]
+    assert tuple(combine(stack, "weighted", weights).tolist()) == expected
+
+
 def test_one_voice_is_itself() -> None:
     voice = np.array([1, 2, 0, -1], np.int8)
     for how in ("any", "all", "majority"):

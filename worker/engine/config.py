@@ -60,6 +60,7 @@ class EngineConfig:
     tick_size: float = 0.0
     leverage: float = 1.0
     maintenance_margin: float = 0.0  # share of exposure
+    weights: tuple[float, ...] = ()  # one per strategy where combine is weighted
 
     @classmethod
     def from_params(cls, params: BacktestParams) -> EngineConfig:
@@ -83,6 +84,7 @@ class EngineConfig:
             tick_size=params.tick_size,
             leverage=params.leverage,
             maintenance_margin=params.maintenance_margin,
+            weights=tuple(params.weights[name] for name in params.strategies) if params.weights else (),
             **_sizes("stop_loss", params.stop_loss),
             **_sizes("take_profit", params.take_profit),
             **_sizes("trailing_stop", params.trailing_stop),

@@ -156,7 +156,7 @@ class Simulation:
         self._strategies = tuple(strategies)
         self._seed = seed
         self._voices = [_listen(use, bars) for use in strategies]
-        self._signals = combine(self._voices, config.combine)
+        self._signals = combine(self._voices, config.combine, config.weights)
         self._terms = config.terms()
         self._true_range = _average_true_range(bars, config)
         self._equity = np.empty(bars.total)
