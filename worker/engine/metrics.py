@@ -42,8 +42,8 @@ def measure(run: Run) -> Metrics:
     """All metrics by their wire names."""
     periods = periodic_returns(run.time_ms, run.equity, run.initial_capital)
     market = periodic_returns(run.time_ms, run.close, float(run.close[0]))
-    drawdown = max_drawdown(run.equity, run.initial_capital)
     falls = drawdowns(run.equity, run.initial_capital)
+    drawdown = max_drawdown(falls)
     slope = beta(periods, market)
     growth = cagr(run.initial_capital, float(run.equity[-1]), periods.years)
     pnl, percent = run.trades.pnl, run.trades.pnl_percent
@@ -167,16 +167,6 @@ def sortino_ratio(periods: PeriodicReturns) -> float | None:
     return _mean(periods.values) / downside * math.sqrt(periods.per_year) if downside > 0.0 else None
 
 
-def max_drawdown(equity: Floats, initial_capital: float) -> float:
-    """Deepest fall of equity below its highest point so far, percent, zero or below; judged at every bar.
-
-    min over bars of equity / max(initial capital, equity so far) - 1. Source: Magdon-Ismail & Atiya (2004).
-    """
-    peaks = np.maximum.accumulate(equity)
-    np.maximum(peaks, initial_capital, out=peaks)
-    return min(float((equity / peaks).min()) - 1.0, 0.0) * 100.0
-
-
 class Drawdowns(NamedTuple):
     """Spells below the highest point so far: where each begins (its peak's bar), where it ends, how deep it went."""
 
@@ -194,6 +184,14 @@ def drawdowns(equity: Floats, initial_capital: float) -> Drawdowns:
     last = np.flatnonzero(under[1:-1] & ~under[2:])
     depth = np.minimum.reduceat(equity / peaks, first) - 1.0 if first.shape[0] else np.empty(0)
     return Drawdowns(np.maximum(first - 1, 0), np.minimum(last + 1, equity.shape[0] - 1), depth)
+
+
+def max_drawdown(falls: Drawdowns) -> float:
+    """Deepest fall of equity below its highest point so far, percent, zero or below; judged at every bar.
+
+    min over bars of equity / max(initial capital, equity so far) - 1. Source: Magdon-Ismail & Atiya (2004).
+    """
+    return float(falls.depth.min()) * 100.0 if falls.depth.shape[0] else 0.0
 
 
 def max_drawdown_duration(falls: Drawdowns, time_ms: NDArray[np.int64]) -> float:
