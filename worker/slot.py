@@ -27,10 +27,12 @@ _PIPE_BUFFER_BYTES = 1 << 20
 
 @cache
 def engine_digest() -> str:
-    """Names the engine's source. numba's own cache looks at the file of a kernel only, not at what it imports."""
+    """Names the source of engine and strategies: numba's own cache looks at the file of a kernel only."""
     digest = hashlib.sha256()
-    for path in sorted((Path(__file__).parent / "engine").glob("*.py")):
-        digest.update(path.read_bytes())
+    here = Path(__file__).parent
+    for folder in (here / "engine", here.parent / "shared" / "strategies"):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

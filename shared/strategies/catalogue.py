@@ -12,11 +12,19 @@ from pydantic import ValidationError
 
 from shared.bars import Bars
 from shared.errors import FieldError, InvalidRequest
+from shared.strategies.bollinger import BollingerParameters, bollinger_signals
 from shared.strategies.buy_and_hold import BuyAndHoldParameters, buy_and_hold_signals
+from shared.strategies.donchian import DonchianParameters, donchian_signals
+from shared.strategies.ema_crossover import EmaCrossoverParameters, ema_crossover_signals
+from shared.strategies.macd import MacdParameters, macd_signals
+from shared.strategies.mean_reversion import MeanReversionParameters, mean_reversion_signals
+from shared.strategies.momentum import MomentumParameters, momentum_signals
 from shared.strategies.parameters import Parameters
+from shared.strategies.plugins import load_plugins
 from shared.strategies.rsi import RsiParameters, rsi_signals
 from shared.strategies.signals import Signals
 from shared.strategies.sma_crossover import SmaCrossoverParameters, sma_crossover_signals
+from shared.strategies.supertrend import SupertrendParameters, supertrend_signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,11 @@ class Strategy:
     parameters: type[Parameters]
     signals: Callable[[Bars, Any], Signals]
     aliases: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a request may call it."""
+        return (self.id, *self.aliases)
 
     @property
     def parameters_schema(self) -> dict[str, Any]:
@@ -85,12 +98,69 @@ _BUILT_IN = (
         aliases=("sma",),
     ),
     Strategy(
+        id="ema_crossover",
+        name="EMA crossover",
+        description="Long when the fast exponential moving average crosses above the slow one, short when it crosses "
+        "below (Appel 2005).",
+        parameters=EmaCrossoverParameters,
+        signals=ema_crossover_signals,
+        aliases=("ema",),
+    ),
+    Strategy(
         id="rsi",
         name="Relative strength index",
         description="Long when RSI crosses back above oversold, short when it crosses back below overbought "
         "(Wilder 1978).",
         parameters=RsiParameters,
         signals=rsi_signals,
+    ),
+    Strategy(
+        id="macd",
+        name="MACD",
+        description="Long when the MACD line crosses above its signal line, short when it crosses below (Appel 1979).",
+        parameters=MacdParameters,
+        signals=macd_signals,
+    ),
+    Strategy(
+        id="bollinger",
+        name="Bollinger bands",
+        description="Long when the close returns above the lower band, short when it returns below the upper, flat at "
+        "the middle (Bollinger 2001).",
+        parameters=BollingerParameters,
+        signals=bollinger_signals,
+    ),
+    Strategy(
+        id="donchian",
+        name="Donchian channels",
+        description="Long above the highest high of earlier bars, short below the lowest low, flat at the nearer "
+        "channel (Faith 2007, the turtles' system 1).",
+        parameters=DonchianParameters,
+        signals=donchian_signals,
+        aliases=("turtle",),
+    ),
+    Strategy(
+        id="momentum",
+        name="Time-series momentum",
+        description="Long when the price has risen over the period, short when it has fallen (Moskowitz et al. 2012).",
+        parameters=MomentumParameters,
+        signals=momentum_signals,
+    ),
+    Strategy(
+        id="mean_reversion",
+        name="Mean reversion by z-score",
+        description="Long when the price is far below its average, short when it is far above, flat when it is back "
+        "(Chan 2013).",
+        parameters=MeanReversionParameters,
+        signals=mean_reversion_signals,
+        aliases=("zscore",),
+    ),
+    Strategy(
+        id="supertrend",
+        name="Supertrend",
+        description="Long when the close breaks above a ratcheting band of average true ranges, short when it breaks "
+        "below (Seban 2008).",
+        parameters=SupertrendParameters,
+        signals=supertrend_signals,
     ),
     Strategy(
         id="buy_and_hold",
@@ -103,13 +173,22 @@ _BUILT_IN = (
 
 
 def catalogue() -> list[Strategy]:
-    """Every strategy there is, in the order it is shown."""
-    return list(_BUILT_IN)
+    """Every strategy there is, in the order it is shown: our own, then those of installed plug-ins.
+
+    Raises `ConfigurationError` for a plug-in that cannot be used.
+    """
+    return [*_BUILT_IN, *_plugged_in()]
+
+
+@cache
+def _plugged_in() -> tuple[Strategy, ...]:
+    taken = {name for strategy in _BUILT_IN for name in strategy.names}
+    return tuple(load_plugins(Strategy, lambda strategy: strategy.names, taken))
 
 
 @cache
 def _by_name() -> dict[str, Strategy]:
-    return {name: strategy for strategy in catalogue() for name in (strategy.id, *strategy.aliases)}
+    return {name: strategy for strategy in catalogue() for name in strategy.names}
 
 
 def find(id_or_alias: str, field: str = "strategy") -> Strategy:

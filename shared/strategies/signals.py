@@ -13,8 +13,10 @@ BE_SHORT = -1  # or flat, where shorts are not allowed
 BE_FLAT = 0
 NO_OPINION = 2  # keep what there is
 
+_HALF_WITHIN = 1e-9  # weights that differ from half by less than this share are half, which is not more than half
+
 Signals = NDArray[np.int8]
-Combination = Literal["any", "all", "majority"]
+Combination = Literal["any", "all", "majority", "weighted"]
 
 
 def silent(total: int) -> Signals:
@@ -22,7 +24,16 @@ def silent(total: int) -> Signals:
     return np.full(total, NO_OPINION, np.int8)
 
 
-def combine(voices: Sequence[Signals], how: Combination) -> Signals:
+def told_once(signals: Signals) -> Signals:
+    """The same opinions without those that only repeat the last one."""
+    spoken = np.flatnonzero(signals != NO_OPINION)
+    once = silent(int(signals.shape[0]))
+    changed = spoken[np.flatnonzero(np.diff(signals[spoken], prepend=np.int8(NO_OPINION)))]
+    once[changed] = signals[changed]
+    return once
+
+
+def combine(voices: Sequence[Signals], how: Combination, weights: Sequence[float] = ()) -> Signals:
     """One int8[n] of signals from several of the same length; a single voice is returned as it is.
 
     | how      | when                                       | result     |
@@ -38,10 +49,13 @@ def combine(voices: Sequence[Signals], how: Combination) -> Signals:
     | majority | nobody speaks at this bar                  | NO_OPINION |
     |          | more than half of the voices stand on v    | v          |
     |          | otherwise                                  | 0          |
+    | weighted | nobody speaks at this bar                  | NO_OPINION |
+    |          | more than half of the weight stands on v   | v          |
+    |          | otherwise                                  | 0          |
 
     The standing opinion of a voice is the last thing it said, this bar included; before its first word it stands on
-    nothing and agrees with nobody. `all` and `majority` judge standing opinions because events such as crossings hardly
-    ever fall on the same bar.
+    nothing and agrees with nobody. All but `any` judge standing opinions because events such as crossings hardly ever
+    fall on the same bar. `weights`, one above zero for each voice, are read by `weighted` only.
     """
     if len(voices) == 1:
         return voices[0]
@@ -50,10 +64,12 @@ def combine(voices: Sequence[Signals], how: Combination) -> Signals:
     if how == "any":
         return _combine_any(stack)
     standing = _standing(stack)
-    needed = len(voices) if how == "all" else len(voices) // 2 + 1
+    shares = np.array(weights if how == "weighted" else [1.0] * len(voices))
+    total = float(shares.sum())
+    needed = total * (1.0 - _HALF_WITHIN if how == "all" else 0.5 + _HALF_WITHIN)
     combined = np.full(voices[0].shape[0], BE_FLAT, np.int8)
     for opinion in (BE_LONG, BE_SHORT):
-        combined[(standing == opinion).sum(axis=0) >= needed] = opinion
+        combined[shares @ (standing == opinion) >= needed] = opinion
     combined[~spoken] = NO_OPINION
     return combined
 

@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from shared.bars import Bars
+from shared.strategies.averages import tell_crossings
 from shared.strategies.parameters import Parameters
-from shared.strategies.signals import BE_LONG, BE_SHORT, Signals, silent
-
-# TA-Lib keeps a running sum, whose rounding makes two averages of the same constant price differ in the last digits.
-_EQUAL_WITHIN = 1e-12
+from shared.strategies.signals import Signals, silent
 
 
 class SmaCrossoverParameters(Parameters):
@@ -38,13 +36,7 @@ def sma_crossover_signals(bars: Bars, params: SmaCrossoverParameters) -> Signals
         return signals
     fast = moving_average(bars.close, params.fast)[params.slow - 1 :]
     slow = moving_average(bars.close, params.slow)[params.slow - 1 :]
-    gap = fast - slow
-    margin = slow * _EQUAL_WITHIN
-    above = gap > margin
-    below = gap < -margin
-    later = signals[params.slow :]
-    later[above[1:] & ~above[:-1]] = BE_LONG
-    later[below[1:] & ~below[:-1]] = BE_SHORT
+    tell_crossings(signals, fast - slow, slow)
     return signals
 
 

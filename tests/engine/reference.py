@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from shared.bars import Bars
@@ -16,6 +17,17 @@ class Position:
     price: float
     fee: float
     why: Reason
+    stop: float | None
+    target: float | None
+    trail: float | None
+    behind: float  # the trailing stop's distance; of the price where it is in percent
+
+    def nearest_stop(self) -> tuple[float, Reason] | None:
+        """The stop the market meets first, as the trade feels it: prices times side."""
+        stops = [(self.side * self.stop, Reason.STOP_LOSS)] if self.stop is not None else []
+        if self.trail is not None and (self.stop is None or self.side * self.trail > self.side * self.stop):
+            stops = [(self.side * self.trail, Reason.TRAILING_STOP)]
+        return stops[0] if stops else None
 
 
 @dataclass
@@ -46,12 +58,30 @@ class Account:
     def worth(self, price: float) -> float:
         return self.cash + sum(one.side * one.units * price for one in self.positions)
 
+    def exposure(self, price: float) -> float:
+        return sum(one.units * price for one in self.positions)
+
+    def fee(self, value: float) -> float:
+        fee = value * self.config.commission_rate + self.config.commission_fixed
+        return fee if fee > self.config.commission_minimum else self.config.commission_minimum
+
+    def on_grid(self, price: float, side: int) -> float:
+        """The price at or beyond `price` (above for side +1, below for -1) that is a whole number of ticks."""
+        tick = self.config.tick_size
+        if not tick or price < tick:
+            return price
+        steps = round(price / tick)
+        if not math.isclose(steps * tick, price, rel_tol=1e-12):
+            steps = math.ceil(price / tick) if side > 0 else math.floor(price / tick)
+        return steps * tick
+
     def against(self, price: float, side: int) -> float:
-        """The price after slippage for someone who buys (side +1) or sells (side -1)."""
-        return price + side * price * self.config.slippage_bps / 10_000
+        """The price after costs for someone who buys (side +1) or sells (side -1) at the market."""
+        bps = self.config.slippage_bps + self.config.spread_bps / 2
+        return self.on_grid(price + side * price * bps / 10_000, side)
 
     def close(self, position: Position, bar: int, price: float, why: Reason) -> None:
-        fee = position.units * price * self.config.commission_rate
+        fee = self.fee(position.units * price)
         self.cash += position.side * position.units * price
         self.cash -= fee
         gain = position.units * (price - position.price) * position.side - position.fee - fee
@@ -75,62 +105,174 @@ class Account:
         for position in list(self.positions):
             self.close(position, bar, self.against(price, -position.side), why)
 
-    def order(self, bar: int, opening: float, wanted: int) -> None:
+    def order(self, bar: int, market: float, wanted: int, true_range: float | None) -> None:
         side = 0 if wanted == -1 and not self.config.allow_short else wanted
         why = Reason.SIGNAL
         if any(one.side != side for one in self.positions):
             why = Reason.REVERSAL if side else Reason.SIGNAL
-            self.close_everything(bar, opening, why)
+            self.close_everything(bar, market, why)
         if side == 0 or len(self.positions) >= self.config.max_open_trades:
             return
-        worth = self.worth(opening)
-        price = self.against(opening, side)
-        rate = self.config.commission_rate
-        free = worth - sum(one.units * opening for one in self.positions)
-        # What one more unit takes away from (equity - exposure): itself at the open, its slippage and its fee.
-        affordable = free / (opening + abs(price - opening) + price * rate)
-        units = min(worth * self.config.position_size_percent / price, affordable)
-        if worth <= 0 or units * price <= 1e-9 * worth:
+        price = self.against(market, side)
+        c = self.config
+        try:
+            stop = self.level(price, -side, c.stop_loss_percent, c.stop_loss_distance, c.stop_loss_atr, true_range)
+            target = self.level(
+                price, side, c.take_profit_percent, c.take_profit_distance, c.take_profit_atr, true_range
+            )
+            trail = self.level(
+                price, -side, c.trailing_stop_percent, c.trailing_stop_distance, c.trailing_stop_atr, true_range
+            )
+        except LookupError:
             self.unfilled += 1
             return
-        fee = units * price * rate
-        self.cash -= side * units * price
-        self.cash -= fee
-        self.positions.append(Position(bar, side, units, price, fee, why))
+        behind = c.trailing_stop_percent / 100 or c.trailing_stop_distance or c.trailing_stop_atr * (true_range or 0.0)
+        position = Position(bar, side, 0.0, price, 0.0, why, stop, target, trail, behind)
+        position.units = self.units(position, market)
+        worth = self.worth(market)
+        if worth <= 0 or position.units * price <= 1e-9 * worth:
+            self.unfilled += 1
+            return
+        position.fee = self.fee(position.units * price)
+        self.cash -= side * position.units * price
+        self.cash -= position.fee
+        self.positions.append(position)
+
+    def units(self, position: Position, market: float) -> float:
+        c, price, worth = self.config, position.price, self.worth(market)
+        stop = position.nearest_stop()
+        wanted = {
+            "equity_fraction": lambda: c.position_size_percent * worth / price,
+            "fixed_quantity": lambda: c.sizing_value,
+            "fixed_notional": lambda: c.sizing_value / price,
+            "risk_fraction": lambda: c.sizing_value * worth / ((position.side * price - stop[0]) if stop else math.inf),
+        }[c.sizing_mode]()
+
+        def left(units: float) -> float:
+            """Equity x leverage less exposure, had so many units been bought."""
+            after = worth - units * abs(price - market) - self.fee(units * price)
+            return after * c.leverage - self.exposure(market) - units * market
+
+        if left(wanted) < 0:  # halve the interval: slow, and nothing like the formula
+            low, high = 0.0, wanted
+            for _ in range(200):
+                middle = (low + high) / 2
+                low, high = (middle, high) if left(middle) >= 0 else (low, middle)
+            wanted = low
+        if c.lot_size:
+            lots = wanted / c.lot_size
+            whole = round(lots) if math.isclose(lots, round(lots), rel_tol=1e-9) else math.floor(lots)
+            wanted = whole * c.lot_size
+        return wanted
+
+    def level(
+        self, price: float, side: int, percent: float, distance: float, ranges: float, true_range: float | None
+    ) -> float | None:
+        if ranges:
+            if true_range is None:
+                raise LookupError
+            distance = ranges * true_range
+        if percent:
+            distance = price * percent / 100
+        return self.on_grid(price + side * distance, side) if distance else None
 
     def inside(self, bar: int, opening: float, high: float, low: float) -> None:
-        doubtful = False
+        if not self.positions:
+            return
+        side = self.positions[0].side
+        best, worst, first = (high, low, opening) if side > 0 else (-low, -high, -opening)
+        if self.is_lost(opening):
+            self.close_everything(bar, opening, Reason.LIQUIDATION)
+            return
         for position in list(self.positions):
-            side = position.side
-            # Prices as the trade feels them: higher is better for it.
-            best, worst, first = (high, low, opening) if side > 0 else (-low, -high, -opening)
-            stop = side * position.price * (1 - side * self.config.stop_loss_percent / 100)
-            target = side * position.price * (1 + side * self.config.take_profit_percent / 100)
-            has_stop, has_target = self.config.stop_loss_percent > 0, self.config.take_profit_percent > 0
-            if has_stop and first <= stop:
-                self.close(position, bar, self.against(opening, -side), Reason.STOP_LOSS)
-            elif has_target and first >= target:
+            stop = position.nearest_stop()
+            if stop and first <= stop[0]:
+                self.close(position, bar, self.against(opening, -side), stop[1])
+            elif position.target is not None and first >= side * position.target:
                 self.close(position, bar, opening, Reason.TAKE_PROFIT)
-            elif has_stop and worst <= stop:
-                doubtful = doubtful or (has_target and best >= target)
-                self.close(position, bar, self.against(abs(stop), -side), Reason.STOP_LOSS)
-            elif has_target and best >= target:
-                self.close(position, bar, abs(target), Reason.TAKE_PROFIT)
-        self.ambiguous += doubtful
+        stops = [one.nearest_stop() for one in self.positions]
+        self.ambiguous += any(
+            one.target is not None
+            and best >= side * one.target
+            and ((stop is not None and worst <= stop[0]) or self.is_lost(abs(worst)))
+            for one, stop in zip(self.positions, stops, strict=True)
+        )
+        upwards_first = high - opening < opening - low
+        kind = self.config.intrabar
+        target_first = kind == "target_first" or (kind == "ohlc_path" and upwards_first == (side > 0))
+        steps = [self.fall, self.rise]
+        for step in reversed(steps) if target_first else steps:
+            step(bar, side, worst, best)
+
+    def rise(self, bar: int, side: int, _worst: float, best: float) -> None:
+        for position in list(self.positions):
+            if position.target is not None and best >= side * position.target:
+                self.close(position, bar, position.target, Reason.TAKE_PROFIT)
+
+    def fall(self, bar: int, side: int, worst: float, _best: float) -> None:
+        while self.positions:
+            reached = [
+                (one, stop)
+                for one in self.positions
+                if (stop := one.nearest_stop()) and worst <= stop[0] and not self.is_lost(abs(stop[0]), nearly=True)
+            ]
+            for position, (price, why) in reached:
+                self.close(position, bar, self.against(abs(price), -side), why)
+            if reached:
+                continue
+            if self.is_lost(abs(worst)):
+                self.close_everything(bar, self.ruin(), Reason.LIQUIDATION)
+            return
+
+    def is_lost(self, price: float, nearly: bool = False) -> bool:
+        spare = self.worth(price) - self.config.maintenance_margin * self.exposure(price)
+        return spare < 0 if nearly else spare <= 0
+
+    def ruin(self) -> float:
+        """The price at which equity is down to the maintenance margin, found by halving."""
+        side = self.positions[0].side
+        low, high = (1e-12, 1e9)
+        for _ in range(300):
+            middle = (low + high) / 2
+            lost = self.is_lost(middle)
+            low, high = (middle, high) if lost == (side > 0) else (low, middle)
+        return low
+
+    def follow(self, high: float, low: float) -> None:
+        for one in self.positions:
+            if one.trail is None:
+                continue
+            best = high if one.side > 0 else low
+            behind = one.behind * best if self.config.trailing_stop_percent else one.behind
+            new = self.on_grid(best - one.side * behind, -one.side)
+            one.trail = max(one.trail, new) if one.side > 0 else min(one.trail, new)
+
+
+def true_ranges(bars: Bars, period: int) -> list[float | None]:
+    high, low, close = bars.high.tolist(), bars.low.tolist(), bars.close.tolist()
+    found: list[float | None] = [None] * bars.total
+    each = [max(high[i], close[i - 1]) - min(low[i], close[i - 1]) for i in range(1, bars.total)]
+    if bars.total > period:
+        found[period] = average = sum(each[:period]) / period
+        for bar in range(period + 1, bars.total):
+            found[bar] = average = average + (each[bar - 1] - average) / period
+    return found
 
 
 def run_slowly(bars: Bars, config: EngineConfig, signals: list[int]) -> Account:
     account = Account(config, config.initial_capital)
+    ranges = true_ranges(bars, config.atr_period)
     pending = 2
     for bar in range(bars.total):
         opening, high, low, close = (float(c[bar]) for c in (bars.open, bars.high, bars.low, bars.close))
-        if pending != 2:
-            account.order(bar, opening, pending)
+        if pending != 2 and config.fill_at == "open":
+            account.order(bar, opening, pending, ranges[bar - 1])
         account.exposed += bool(account.positions)
         account.inside(bar, opening, high, low)
+        account.follow(high, low)
         pending = signals[bar]
-        if account.positions and account.worth(close) <= 0:
-            account.close_everything(bar, close, Reason.LIQUIDATION)
+        if pending != 2 and config.fill_at == "close":
+            account.order(bar, close, pending, ranges[bar])
         account.equity.append(account.worth(close))
     if account.positions:
         account.close_everything(bars.total - 1, float(bars.close[-1]), Reason.END_OF_DATA)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ import pytest
 from shared.strategies import resolve
 from tests.engine.markets import DAY_MS, HOUR_MS, MONDAY_MS, random_walk, times
 from worker.engine import EngineConfig, Simulation
-from worker.engine.metrics import Metrics, Run, measure, periodic_returns
+from worker.engine.metrics import DEFINITIONS, Metrics, Run, measure, periodic_returns
+from worker.engine.metrics_page import write_page
 from worker.engine.trades import Trades
 
 WEEK_MS = 7 * DAY_MS
@@ -132,6 +135,95 @@ def test_trade_figures_are_sums_and_counts() -> None:
     }
     for name, value in expected.items():
         assert found[name] == pytest.approx(value), name
+
+
+def test_spells_below_the_peak_have_a_depth_and_a_length() -> None:
+    #            peak 100, 110; falls to 99 (-10 %), back at 110; 120; falls to 60 (-50 %) and stays below
+    found = metrics_of([105.0, 110.0, 99.0, 104.5, 110.0, 120.0, 60.0, 90.0], times(8))
+    assert found["averageDrawdown"] == pytest.approx((-10 - 50) / 2)
+    assert found["maxDrawdownDuration"] == pytest.approx(3 / 24)  # from bar 1 to bar 4
+    below = metrics_of([90.0, 95.0, 99.0, 98.0], every_day(4))  # below the initial capital from the first bar on
+    assert below["averageDrawdown"] == pytest.approx(-10.0)
+    assert below["maxDrawdownDuration"] == 3.0
+    rising = metrics_of([101.0, 101.0, 102.0], times(3))
+    assert (rising["averageDrawdown"], rising["maxDrawdownDuration"]) == (0.0, 0.0)
+
+
+def test_spells_are_those_of_a_walk_bar_by_bar() -> None:
+    equity = wandering(400, 11)
+    depths, longest, peak, peak_bar, deepest = [], 0, 100.0, 0, 0.0
+    for bar, value in enumerate(equity):
+        if value >= peak:
+            if deepest < 0:
+                depths.append(deepest)
+                longest = max(longest, bar - peak_bar)
+            peak, peak_bar, deepest = value, bar, 0.0
+        else:
+            deepest = min(deepest, value / peak - 1)
+    if deepest < 0:
+        depths.append(deepest)
+        longest = max(longest, len(equity) - 1 - peak_bar)
+    found = metrics_of(equity, every_day(400))
+    assert len(depths) > 5
+    assert found["averageDrawdown"] == pytest.approx(statistics.fmean(depths) * 100, rel=1e-9)
+    assert found["maxDrawdownDuration"] == longest
+
+
+def test_alpha_and_beta_are_the_line_through_both_returns() -> None:
+    close, noise = wandering(300, 1), wandering(300, 2)
+    equity = [math.sqrt(a * b) for a, b in zip(close, noise, strict=True)]
+    points = np.array(equity, np.float64)
+    run = Run(every_day(300), np.array(close), points, 100.0, trades_of([]), 0.0, 0, 0, 0)
+    mine = [b / a - 1 for a, b in pairwise([100.0, *equity])]
+    market = [b / a - 1 for a, b in pairwise([close[0], *close])]
+    line = statistics.linear_regression(market, mine)
+    found = measure(run)
+    assert found["beta"] == pytest.approx(line.slope, rel=1e-9)
+    assert found["alpha"] == pytest.approx(line.intercept * 365 * 100, rel=1e-9)
+    assert measure(run._replace(close=np.full(300, 5.0)))["beta"] is None
+    assert measure(run._replace(close=np.full(300, 5.0)))["alpha"] is None
+
+
+def test_quality_figures_are_the_plain_formulas() -> None:
+    pnl = [10.0, -4.0, 0.0, -6.0, -1.0, 8.0, -2.0, -3.0]
+    found = metrics_of([100.0, 110.0], times(2), pnl)
+    assert found["sqn"] == pytest.approx(math.sqrt(8) * statistics.fmean(pnl) / statistics.stdev(pnl))
+    assert found["kelly"] == pytest.approx(100 * (2 / 8 - 5 / 8 / (9.0 / 3.2)))
+    assert found["maxConsecutiveLosses"] == 2
+    assert metrics_of([1.0, 1.0], times(2), [-1.0, -1.0, -1.0])["maxConsecutiveLosses"] == 3
+    for pnl in ([], [5.0], [5.0, 5.0]):
+        found = metrics_of([100.0, 110.0], times(2), pnl)
+        assert (found["sqn"], found["kelly"], found["maxConsecutiveLosses"]) == (None, None, 0)
+
+
+def test_trades_are_measured_by_time_share_and_value() -> None:
+    bars = random_walk(24 * 40, 7)
+    simulation = Simulation.start(bars, EngineConfig(), resolve(["sma"], {"sma": {"fast": 3, "slow": 9}}))
+    simulation.advance(bars.total)
+    outcome = simulation.finish()
+    rows = outcome.trades.as_rows()
+    shares = [100 * row["pnl"] / (row["quantity"] * row["entry_price"]) for row in rows]
+    held = [(row["exit_time_ms"] - row["entry_time_ms"]) / DAY_MS for row in rows]
+    traded = sum(row["quantity"] * (row["entry_price"] + row["exit_price"]) for row in rows)
+    expected = {
+        "averageTrade": statistics.fmean(shares),
+        "bestTrade": max(shares),
+        "worstTrade": min(shares),
+        "averageHolding": statistics.fmean(held),
+        "turnover": traded / 2 / statistics.fmean(outcome.equity.tolist()) / (40 / 365),
+    }
+    for name, value in expected.items():
+        assert outcome.metrics[name] == pytest.approx(value, rel=1e-9), name
+    assert outcome.trades.total > 20
+
+
+def test_every_figure_is_on_the_page_that_is_made_from_the_code() -> None:
+    assert list(DEFINITIONS) == list(metrics_of([100.0, 101.0], times(2)))
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    assert page == write_page()
+    for name in DEFINITIONS:
+        text = page.split(f"## `{name}`\n\n")[1].split("\n\n## ")[0]
+        assert re.search(r"percent|a number|money|days|a count|times a year|in a row", text), name
 
 
 def test_what_is_undefined_is_none() -> None:

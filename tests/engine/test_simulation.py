@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from shared.bars import Bars
-from shared.contracts import BacktestParams, validate
+from shared.contracts import BacktestParams, Intrabar, validate
 from shared.errors import EngineFailed
 from shared.strategies import NO_OPINION, resolve
 from tests.engine.markets import bars_of, flat, random_walk, raw, scripted
@@ -61,7 +61,7 @@ def test_the_walks_reach_every_reason_there_is_a_rule_for() -> None:
             doubtful += int(outcome.metrics["ambiguousBars"] or 0)
             unfilled += int(outcome.metrics["unfilledOrders"] or 0)
     assert seen >= {Reason.SIGNAL, Reason.STOP_LOSS, Reason.TAKE_PROFIT, Reason.REVERSAL, Reason.END_OF_DATA}
-    assert Reason.LIQUIDATION in seen
+    assert seen >= {Reason.LIQUIDATION, Reason.TRAILING_STOP}
     assert doubtful > 0
     assert unfilled > 0
 
@@ -87,7 +87,9 @@ def test_cash_and_positions_make_up_equity_at_every_bar(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_fill_never_takes_exposure_above_equity(name: str) -> None:
     bars = random_walk(300, 6)
-    config = dataclasses.replace(CONFIGS[name], stop_loss_percent=0.0, take_profit_percent=0.0)
+    nowhere = {"stop_loss_percent": 0.0, "take_profit_percent": 0.0, "take_profit_atr": 0.0, "trailing_stop_atr": 0.0}
+    config = dataclasses.replace(CONFIGS[name], **nowhere)
+    market = bars.close if config.fill_at == "close" else bars.open
     simulation = Simulation.start(bars, config, quick_uses())
     fills = 0
     for bar in range(300):
@@ -95,11 +97,11 @@ def test_a_fill_never_takes_exposure_above_equity(name: str) -> None:
         if not any(one.entry_bar == bar for one in delta.open_trades):
             continue
         fills += 1
-        opened = float(bars.open[bar])
+        opened = float(market[bar])
         exposure = sum(one.quantity * opened for one in delta.open_trades)
         equity = delta.cash + sum(one.direction * one.quantity * opened for one in delta.open_trades)
-        assert exposure <= equity * (1 + 1e-12)
-        if not config.allow_short:
+        assert exposure <= equity * config.leverage * (1 + 1e-12)
+        if not config.allow_short and config.leverage == 1:
             assert delta.cash >= -1e-9
     assert fills > 5
 
@@ -111,14 +113,25 @@ def test_no_trade_fills_outside_its_bar(name: str) -> None:
     assert trades.total > 50
     assert (trades.fees >= 0).all()
     assert (trades.quantity > 0).all()
-    slip = config.slippage_bps / 10_000
-    side = trades.direction
-    assert trades.entry_price == pytest.approx(bars.open[trades.entry_bar] * (1 + side * slip), rel=1e-12)
+    slip = (config.slippage_bps + config.spread_bps / 2) / 10_000
+    side, tick = trades.direction, config.tick_size
+    asked = (bars.close if config.fill_at == "close" else bars.open)[trades.entry_bar] * (1 + side * slip)
+    if tick:
+        assert (side * (trades.entry_price - asked) >= -1e-9).all()
+        assert (abs(trades.entry_price - asked) < tick).all()
+        at_open = trades.exit_price == bars.open[trades.exit_bar]  # a limit order gets the market's price as it is
+        steps = trades.exit_price / tick
+        assert (at_open | (abs(steps - np.round(steps)) < 1e-6)).all()
+    else:
+        assert trades.entry_price == pytest.approx(asked, rel=1e-12)
     unslipped = np.where(
         trades.exit_reason == Reason.TAKE_PROFIT, trades.exit_price, trades.exit_price / (1 - side * slip)
     )
-    assert (unslipped <= bars.high[trades.exit_bar] * (1 + 1e-12)).all()
-    assert (unslipped >= bars.low[trades.exit_bar] * (1 - 1e-12)).all()
+    assert (unslipped <= bars.high[trades.exit_bar] * (1 + 1e-12) + tick).all()
+    assert (unslipped >= bars.low[trades.exit_bar] * (1 - 1e-12) - tick).all()
+    if config.lot_size:
+        lots = trades.quantity / config.lot_size
+        assert (abs(lots - np.round(lots)) < 1e-6).all()
     assert (trades.exit_bar >= trades.entry_bar).all()
 
 
@@ -178,13 +191,103 @@ def test_several_trades_stand_at_once_and_an_order_without_money_is_counted() ->
 
 
 def test_a_short_that_ate_all_equity_is_liquidated_and_nothing_opens_afterwards() -> None:
-    bars = bars_of([(100, 100, 100, 100)] * 2 + [(100, 250, 100, 250)] + [(250, 250, 250, 250)] * 3)
+    bars = bars_of([(100, 100, 100, 100)] * 2 + [(250, 250, 250, 250)] * 4)
     outcome = run(bars, EngineConfig(allow_short=True), scripted({0: -1, 3: 1}))
     assert [row["exit_reason"] for row in outcome.trades.as_rows()] == ["liquidation"]
     assert outcome.equity[-1] == pytest.approx(-5_000.0)
     assert outcome.metrics["unfilledOrders"] == 1
     assert outcome.metrics["cagr"] is None
     assert outcome.metrics["sharpeRatio"] is None
+
+
+def test_equity_that_falls_to_the_maintenance_margin_is_liquidated_at_the_worst_price() -> None:
+    """Five times 10,000 at 100 is 500 units on 40,000 borrowed; at 88.89 equity is a tenth of exposure."""
+    bars = bars_of([(100, 100, 100, 100)] * 2 + [(100, 101, 85, 100)] + [(100, 100, 100, 100)] * 2)
+    config = EngineConfig(position_size_percent=5.0, leverage=5.0, maintenance_margin=0.1)
+    outcome = run(bars, config, scripted({0: 1}))
+    [row] = outcome.trades.as_rows()
+    assert (row["exit_reason"], row["exit_bar"], row["quantity"]) == ("liquidation", 2, 500.0)
+    assert row["exit_price"] == pytest.approx(40_000 / (500 * 0.9))
+    assert outcome.equity.tolist() == pytest.approx([10_000, 10_000] + [500 * 40_000 / 450 - 40_000] * 3)
+
+
+def test_a_stop_before_the_liquidation_price_comes_first() -> None:
+    bars = bars_of([(100, 100, 100, 100)] * 2 + [(100, 101, 80, 100)])
+    config = EngineConfig(position_size_percent=5.0, leverage=5.0, maintenance_margin=0.1)
+    for percent, reason in ((8.0, "stop_loss"), (12.0, "liquidation")):
+        outcome = run(bars, dataclasses.replace(config, stop_loss_percent=percent), scripted({0: 1}))
+        assert [row["exit_reason"] for row in outcome.trades.as_rows()] == [reason]
+
+
+def test_a_trailing_stop_follows_the_best_price_and_never_turns_back() -> None:
+    rows = [(100, 100, 100, 100)] * 2 + [(100, 120, 100, 115), (112, 116, 111, 112), (112, 112, 105, 106)]
+    config = EngineConfig(trailing_stop_percent=10.0)
+    simulation = Simulation.start(bars_of(rows), config, [scripted({0: 1})])
+    levels = [simulation.advance(bar + 1).open_trades for bar in range(1, 4)]
+    assert [one.trailing_stop_price for [one] in levels] == pytest.approx([90.0, 108.0, 108.0])
+    simulation.advance(5)
+    [row] = simulation.finish().trades.as_rows()
+    assert (row["exit_reason"], row["exit_bar"], row["exit_price"]) == ("trailing_stop", 4, pytest.approx(108.0))
+
+
+def test_a_bar_that_makes_a_high_cannot_reach_the_stop_that_high_moves() -> None:
+    """Within a bar nobody knows whether the low came after the high: the stop moves for the next one."""
+    bars = bars_of([(100, 100, 100, 100)] * 2 + [(100, 130, 95, 130), (130, 131, 129, 130)])
+    outcome = run(bars, EngineConfig(trailing_stop_percent=10.0), scripted({0: 1}))
+    assert [row["exit_reason"] for row in outcome.trades.as_rows()] == ["end_of_data"]
+
+
+@pytest.mark.parametrize(
+    ("intrabar", "side", "bar", "reason"),
+    [
+        ("stop_first", 1, (100, 112, 88, 100), "stop_loss"),
+        ("target_first", 1, (100, 112, 88, 100), "take_profit"),
+        ("ohlc_path", 1, (100, 111, 88, 100), "take_profit"),  # the high is nearer: up first
+        ("ohlc_path", 1, (100, 112, 89, 100), "stop_loss"),
+        ("ohlc_path", -1, (100, 111, 88, 100), "stop_loss"),
+        ("ohlc_path", -1, (100, 112, 89, 100), "take_profit"),
+        ("ohlc_path", 1, (100, 112, 88, 100), "stop_loss"),  # neither is nearer: down first
+    ],
+)
+def test_what_came_first_inside_a_bar_is_what_was_asked_for(
+    intrabar: Intrabar, side: int, bar: tuple[float, float, float, float], reason: str
+) -> None:
+    bars = bars_of([(100, 100, 100, 100), bar, (100, 100, 100, 100)])
+    config = EngineConfig(stop_loss_percent=10, take_profit_percent=10, allow_short=True, intrabar=intrabar)
+    outcome = run(bars, config, scripted({0: side}))
+    assert [row["exit_reason"] for row in outcome.trades.as_rows()] == [reason]
+    assert outcome.metrics["ambiguousBars"] == 1
+
+
+def test_an_order_may_fill_at_the_close_that_decided_it() -> None:
+    bars = bars_of([(10, 11, 9, 10), (20, 25, 5, 20), (40, 41, 39, 40)])
+    config = EngineConfig(fill_at="close", stop_loss_percent=10.0)
+    trade = run(bars, config, scripted({1: 1, 2: 0})).trades.as_rows()[0]
+    assert (trade["entry_bar"], trade["exit_bar"], trade["strategy"]) == (1, 2, 0)  # the low of 5 was before it
+    assert (trade["entry_price"], trade["exit_price"]) == (20.0, 40.0)
+
+
+def test_a_share_of_equity_is_what_a_stop_loses() -> None:
+    bars = bars_of([(100, 100, 100, 100)] * 2 + [(100, 100, 80, 80)])
+    config = EngineConfig(sizing_mode="risk_fraction", sizing_value=0.01, stop_loss_distance=5.0)
+    [row] = run(bars, config, scripted({0: 1})).trades.as_rows()
+    assert (row["quantity"], row["pnl"]) == (pytest.approx(20.0), pytest.approx(-100.0))
+
+
+def test_a_level_in_true_ranges_waits_until_there_is_one() -> None:
+    outcome = run(random_walk(30, 1), EngineConfig(stop_loss_atr=50.0, atr_period=9), scripted({3: 1, 8: 1, 9: 1}))
+    assert outcome.trades.entry_bar.tolist() == [10]
+    assert outcome.metrics["unfilledOrders"] == 2
+
+
+def test_a_fee_has_its_rate_its_fixed_part_and_its_minimum() -> None:
+    said = scripted({0: 1, 2: 0})
+    config = EngineConfig(
+        commission_rate=0.001, commission_fixed=2.0, sizing_mode="fixed_notional", sizing_value=5_000.0
+    )
+    assert run(flat(5), config, said).metrics["totalFees"] == pytest.approx(2 * (5.0 + 2.0))
+    config = dataclasses.replace(config, commission_minimum=10.0)
+    assert run(flat(5), config, said).metrics["totalFees"] == pytest.approx(2 * 10.0)
 
 
 def test_a_reversal_closes_and_opens_at_the_same_open() -> None:
@@ -344,6 +447,52 @@ def test_the_request_reaches_the_engine_number_by_number() -> None:
         },
     )
     assert EngineConfig.from_params(params) == EngineConfig(5000.0, 0.25, 3, True, 2.0, 4.0, 0.001, 3.0, "majority")
+
+
+def test_every_other_field_of_a_request_reaches_the_engine_too() -> None:
+    body = {
+        "symbol": "BTCUSDT",
+        "interval": "1h",
+        "startDate": "2024-01-01",
+        "endDate": "2024-02-01",
+        "strategies": ["sma"],
+        "combine": "weighted",
+        "weights": {"sma": 2},
+        "stopLoss": {"distance": 150},
+        "takeProfit": {"atr": 2.0},
+        "trailingStop": {"percent": 3},
+        "atrPeriod": 21,
+        "commission": {"rate": 0.001, "fixed": 1.0, "minimum": 2.0},
+        "spreadBps": 4,
+        "fillAt": "close",
+        "intrabar": "ohlc_path",
+        "sizing": {"mode": "risk_fraction", "value": 0.01},
+        "lotSize": 0.1,
+        "tickSize": 0.01,
+        "leverage": 5,
+        "maintenanceMargin": 0.05,
+    }
+    params = validate(BacktestParams, body)
+    assert EngineConfig.from_params(validate(BacktestParams, params.as_wire())) == EngineConfig(
+        commission_rate=0.001,
+        stop_loss_distance=150.0,
+        take_profit_atr=2.0,
+        trailing_stop_percent=3.0,
+        atr_period=21,
+        commission_fixed=1.0,
+        commission_minimum=2.0,
+        spread_bps=4.0,
+        fill_at="close",
+        intrabar="ohlc_path",
+        sizing_mode="risk_fraction",
+        sizing_value=0.01,
+        lot_size=0.1,
+        tick_size=0.01,
+        leverage=5.0,
+        maintenance_margin=0.05,
+        combine="weighted",
+        weights=(2.0,),
+    )
 
 
 def test_warming_up_compiles_the_one_kernel() -> None:

@@ -21,6 +21,13 @@ QUICK: dict[str, dict[str, Any]] = {
     "sma_crossover": {"fast": 3, "slow": 8},
     "rsi": {"period": 4, "oversold": 35.0, "overbought": 65.0},
     "buy_and_hold": {},
+    "ema_crossover": {"fast": 3, "slow": 8},
+    "macd": {"fast": 3, "slow": 6, "signal": 3},
+    "bollinger": {"period": 6, "deviations": 1.2},
+    "donchian": {"entry": 6, "exit": 3},
+    "momentum": {"period": 4, "threshold": 0.2},
+    "mean_reversion": {"period": 6, "entry": 1.3, "exit": 0.2},
+    "supertrend": {"period": 4, "multiplier": 1.2},
 }
 
 
@@ -109,7 +116,7 @@ def test_the_relative_strength_index_is_wilders() -> None:
 
 
 @pytest.mark.parametrize("price", [0.1, 1e-9, 123.456, 1e12])
-@pytest.mark.parametrize("name", ["sma_crossover", "rsi"])
+@pytest.mark.parametrize("name", sorted(set(QUICK) - {"buy_and_hold"}))
 def test_a_price_that_stands_still_says_nothing(name: str, price: float) -> None:
     """Also after it moved: the running sums inside indicators keep rounding errors, which are no crossings."""
     walk = random_walk(60, 4)
@@ -175,6 +182,14 @@ def test_every_wrong_field_is_listed_at_once() -> None:
         ("rsi", {"oversold": 80}, "strategyParams.rsi.oversold"),
         ("rsi", {"overbought": 101}, "strategyParams.rsi.overbought"),
         ("rsi", {"oversold": float("inf")}, "strategyParams.rsi.oversold"),
+        ("ema", {"fast": 26}, "strategyParams.ema.fast"),
+        ("macd", {"fast": 26}, "strategyParams.macd.fast"),
+        ("macd", {"signal": 0}, "strategyParams.macd.signal"),
+        ("bollinger", {"deviations": 0}, "strategyParams.bollinger.deviations"),
+        ("turtle", {"exit": 21}, "strategyParams.turtle.exit"),
+        ("momentum", {"threshold": -1}, "strategyParams.momentum.threshold"),
+        ("mean_reversion", {"exit": 2.0}, "strategyParams.mean_reversion.exit"),
+        ("supertrend", {"multiplier": 1e9}, "strategyParams.supertrend.multiplier"),
         ("buy_and_hold", {"period": 1}, "strategyParams.buy_and_hold.period"),
     ],
 )
@@ -211,6 +226,29 @@ def test_several_voices_become_one_by_the_table(
     assert tuple(combine(stack, "any").tolist()) == by_any
     assert tuple(combine(stack, "all").tolist()) == by_all
     assert tuple(combine(stack, "majority").tolist()) == by_majority
+
+
+@pytest.mark.parametrize(("voices", "by_any", "by_all", "by_majority"), TRUTH)
+def test_equal_weights_are_a_majority(
+    voices: tuple[tuple[int, ...], ...], by_any: Any, by_all: Any, by_majority: Any
+) -> None:
+    stack = [np.array(voice, np.int8) for voice in voices]
+    assert tuple(combine(stack, "weighted", [0.1] * len(stack)).tolist()) == by_majority
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ((3.0, 1.0, 1.0), (1, 2, 1, 0)),  # the first decides alone
+        ((2.0, 1.0, 1.0), (0, 2, 0, 0)),  # half is not more than half
+        ((0.3, 0.1, 0.2), (0, 2, 0, 0)),  # nor when rounding makes it a little more
+        ((1.0, 2.0, 2.0), (0, 2, -1, 0)),
+        ((1.0, 1.0, 9.0), (0, 2, -1, 0)),
+    ],
+)
+def test_more_than_half_of_the_weight_decides(weights: tuple[float, ...], expected: tuple[int, ...]) -> None:
+    stack = [np.array(voice, np.int8) for voice in ((1, 2, 2, 0), (2, 2, -1, 2), (2, 2, -1, 0))]
+    assert tuple(combine(stack, "weighted", weights).tolist()) == expected
 
 
 def test_one_voice_is_itself() -> None:

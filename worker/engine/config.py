@@ -8,33 +8,59 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.contracts import BacktestParams
+from shared.contracts import BacktestParams, FillAt, Intrabar, Level, SizingMode
 from shared.strategies.signals import Combination
-from worker.engine.orders import (
-    ALLOW_SHORT,
-    FEE_RATE,
-    MAX_OPEN_TRADES,
-    SHARE_OF_EQUITY,
-    SLIPPAGE_SHARE,
-    STOP_SHARE,
-    TARGET_SHARE,
-    TERM_SLOTS,
-)
+from worker.engine import orders as o
+
+_SIZING: dict[SizingMode, int] = {
+    "equity_fraction": o.EQUITY_FRACTION,
+    "fixed_quantity": o.FIXED_QUANTITY,
+    "fixed_notional": o.FIXED_NOTIONAL,
+    "risk_fraction": o.RISK_FRACTION,
+}
+_INTRABAR: dict[Intrabar, int] = {
+    "stop_first": o.STOP_FIRST,
+    "target_first": o.TARGET_FIRST,
+    "ohlc_path": o.OHLC_PATH,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """How orders are sized, filled and charged. Checked where the request came in, not here."""
+    """How orders are sized, filled and charged. Checked where the request came in, not here.
+
+    A level has at most one of its three sizes above zero: percent of the price, a distance, or average true ranges.
+    """
 
     initial_capital: float = 10_000.0
     position_size_percent: float = 1.0  # share of equity per trade: 0.02 is 2 %
     max_open_trades: int = 1
     allow_short: bool = False
-    stop_loss_percent: float = 0.0  # percent of the entry price; 0 is none
+    stop_loss_percent: float = 0.0
     take_profit_percent: float = 0.0
     commission_rate: float = 0.0  # share of the traded value, per side
     slippage_bps: float = 0.0
     combine: Combination = "any"
+    stop_loss_distance: float = 0.0
+    stop_loss_atr: float = 0.0
+    take_profit_distance: float = 0.0
+    take_profit_atr: float = 0.0
+    trailing_stop_percent: float = 0.0
+    trailing_stop_distance: float = 0.0
+    trailing_stop_atr: float = 0.0
+    atr_period: int = 14
+    commission_fixed: float = 0.0  # per side
+    commission_minimum: float = 0.0  # per side
+    spread_bps: float = 0.0
+    fill_at: FillAt = "open"
+    intrabar: Intrabar = "stop_first"
+    sizing_mode: SizingMode = "equity_fraction"
+    sizing_value: float = 0.0  # of the other modes; equity_fraction has position_size_percent
+    lot_size: float = 0.0
+    tick_size: float = 0.0
+    leverage: float = 1.0
+    maintenance_margin: float = 0.0  # share of exposure
+    weights: tuple[float, ...] = ()  # one per strategy where combine is weighted
 
     @classmethod
     def from_params(cls, params: BacktestParams) -> EngineConfig:
@@ -43,24 +69,72 @@ class EngineConfig:
             position_size_percent=params.position_size_percent,
             max_open_trades=params.max_open_trades,
             allow_short=params.allow_short,
-            stop_loss_percent=params.stop_loss.percent if params.stop_loss else 0.0,
-            take_profit_percent=params.take_profit.percent if params.take_profit else 0.0,
             commission_rate=params.commission.rate,
             slippage_bps=params.slippage_bps,
             combine=params.combine,
+            atr_period=params.atr_period,
+            commission_fixed=params.commission.fixed,
+            commission_minimum=params.commission.minimum,
+            spread_bps=params.spread_bps,
+            fill_at=params.fill_at,
+            intrabar=params.intrabar,
+            sizing_mode=params.sizing.mode if params.sizing else "equity_fraction",
+            sizing_value=params.sizing.value if params.sizing else 0.0,
+            lot_size=params.lot_size,
+            tick_size=params.tick_size,
+            leverage=params.leverage,
+            maintenance_margin=params.maintenance_margin,
+            weights=tuple(params.weights[name] for name in params.strategies) if params.weights else (),
+            **_sizes("stop_loss", params.stop_loss),
+            **_sizes("take_profit", params.take_profit),
+            **_sizes("trailing_stop", params.trailing_stop),
         )
+
+    @property
+    def needs_true_range(self) -> bool:
+        return max(self.stop_loss_atr, self.take_profit_atr, self.trailing_stop_atr) > 0.0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def terms(self) -> NDArray[np.float64]:
         """The kernel's view of this configuration, float64[TERM_SLOTS]."""
-        terms = np.empty(TERM_SLOTS)
-        terms[SHARE_OF_EQUITY] = self.position_size_percent
-        terms[MAX_OPEN_TRADES] = self.max_open_trades
-        terms[ALLOW_SHORT] = self.allow_short
-        terms[STOP_SHARE] = self.stop_loss_percent / 100.0
-        terms[TARGET_SHARE] = self.take_profit_percent / 100.0
-        terms[FEE_RATE] = self.commission_rate
-        terms[SLIPPAGE_SHARE] = self.slippage_bps / 10_000.0
+        terms = np.empty(o.TERM_SLOTS)
+        by_equity = self.sizing_mode == "equity_fraction"
+        terms[o.SIZING_MODE] = _SIZING[self.sizing_mode]
+        terms[o.SIZING_VALUE] = self.position_size_percent if by_equity else self.sizing_value
+        terms[o.MAX_OPEN_TRADES] = self.max_open_trades
+        terms[o.ALLOW_SHORT] = self.allow_short
+        terms[o.STOP_KIND], terms[o.STOP_SIZE] = _level(
+            self.stop_loss_percent, self.stop_loss_distance, self.stop_loss_atr
+        )
+        terms[o.TARGET_KIND], terms[o.TARGET_SIZE] = _level(
+            self.take_profit_percent, self.take_profit_distance, self.take_profit_atr
+        )
+        terms[o.TRAIL_KIND], terms[o.TRAIL_SIZE] = _level(
+            self.trailing_stop_percent, self.trailing_stop_distance, self.trailing_stop_atr
+        )
+        terms[o.FEE_RATE] = self.commission_rate
+        terms[o.FEE_FIXED] = self.commission_fixed
+        terms[o.FEE_MINIMUM] = self.commission_minimum
+        terms[o.MARKET_COST_SHARE] = (self.slippage_bps + self.spread_bps / 2.0) / 10_000.0
+        terms[o.FILL_AT_CLOSE] = self.fill_at == "close"
+        terms[o.INTRABAR] = _INTRABAR[self.intrabar]
+        terms[o.LOT_SIZE] = self.lot_size
+        terms[o.TICK_SIZE] = self.tick_size
+        terms[o.LEVERAGE] = self.leverage
+        terms[o.MAINTENANCE_SHARE] = self.maintenance_margin
         return terms
+
+
+def _sizes(name: str, level: Level | None) -> dict[str, Any]:
+    given = level.model_dump(exclude_none=True) if level else {}
+    return {f"{name}_{kind}": size for kind, size in given.items()}
+
+
+def _level(percent: float, distance: float, true_ranges: float) -> tuple[int, float]:
+    if percent > 0.0:
+        return o.SHARE_OF_PRICE, percent / 100.0
+    if distance > 0.0:
+        return o.PRICE_DISTANCE, distance
+    return (o.TRUE_RANGES, true_ranges) if true_ranges > 0.0 else (o.NO_LEVEL, 0.0)

@@ -4,11 +4,14 @@
 and then to bar b leaves the same bits as running to b. fastmath stays off: reordered sums would break that.
 
 Order inside one bar
-1. Open: the order decided at the previous close fills at this open, plus slippage against the trade.
-2. Inside: stops and targets of every open trade, also of one opened at this open. A bar that opens beyond a level fills
-   at the open; both levels inside one bar fill the stop and count as ambiguous.
-3. Close: the signal at this close becomes the order for the next bar.
-4. Mark: equity = cash + net quantity x close. Equity of zero or less closes everything at this close.
+1. Open: the order decided at the previous close fills at this open, plus slippage and half the spread against it.
+2. Inside: stops, targets and the liquidation price of every open trade, also of one opened at this open. A bar that
+   opens beyond a level fills at the open. Both ends inside one bar: `intrabar` says which came first, and the bar
+   counts as ambiguous. A stop before the liquidation price comes first. Then trailing stops follow the best price.
+3. Close: the signal at this close becomes the order for the next bar, or fills here where orders fill at the close.
+4. Mark: equity = cash + net quantity x close.
+
+Liquidation is judged at the worst price of every bar; no mark is worse than that, so the close needs no second look.
 """
 
 from __future__ import annotations
@@ -28,6 +31,29 @@ Floats = NDArray[np.float64]
 
 
 @njit(nogil=True, cache=True, inline="always")
+def _market_fill_nb(terms: Floats, price: float, side: float) -> float:
+    """What a buyer (side +1) or a seller (-1) at the market pays: costs and the tick are against them."""
+    fill = price * (1.0 + side * terms[o.MARKET_COST_SHARE])
+    tick = terms[o.TICK_SIZE]
+    return _on_tick_nb(fill, side, tick) if tick > 0.0 else fill
+
+
+@njit(nogil=True, cache=True)
+def _on_tick_nb(price: float, side: float, tick: float) -> float:
+    """The next price of the grid upwards (side +1) or downwards (-1). A price below one tick has no grid and stays."""
+    if price < tick or not np.isfinite(price):
+        return price
+    steps = price / tick
+    steps = np.ceil(steps - o.GRID_TOLERANCE) if side > 0.0 else np.floor(steps + o.GRID_TOLERANCE)
+    return steps * tick
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _fee_nb(terms: Floats, value: float) -> float:
+    return max(value * terms[o.FEE_RATE] + terms[o.FEE_FIXED], terms[o.FEE_MINIMUM])
+
+
+@njit(nogil=True, cache=True)
 def _book_exit_nb(
     state: Floats,
     terms: Floats,
@@ -41,7 +67,7 @@ def _book_exit_nb(
     """Moves open trade `i` into the closed rows at `price`. The caller removes it and refreshes the state."""
     direction = open_trades[i, o.DIRECTION]
     quantity = open_trades[i, o.QUANTITY]
-    fee = quantity * price * terms[o.FEE_RATE]
+    fee = _fee_nb(terms, quantity * price)
     fees = open_trades[i, o.ENTRY_FEE] + fee
     pnl = direction * quantity * (price - open_trades[i, o.ENTRY_PRICE]) - fees
     state[o.CASH] += direction * quantity * price - fee
@@ -65,59 +91,120 @@ def _book_exit_nb(
     state[o.CLOSED_TRADES] = k + 1
 
 
-@njit(nogil=True, cache=True, inline="always")
-def _refresh_nb(state: Floats, open_trades: Floats) -> None:
-    """Recomputes what the loop keeps about open trades. Summed afresh, so that no rounding is carried along."""
+@njit(nogil=True, cache=True)
+def _refresh_nb(state: Floats, terms: Floats, open_trades: Floats) -> None:
+    """Recomputes what the loop keeps about open trades. Summed afresh, so that no rounding is carried along.
+
+    Equity at price P is cash + net x P and meets the maintenance margin m x |net| x P at P = -cash / (net - m x |net|).
+    """
     net = 0.0
     below = -np.inf
     above = np.inf
     for i in range(int(state[o.OPEN_TRADES])):
         net += open_trades[i, o.DIRECTION] * open_trades[i, o.QUANTITY]
         if open_trades[i, o.DIRECTION] > 0.0:
-            below = max(below, open_trades[i, o.STOP_PRICE])
+            below = max(below, open_trades[i, o.STOP_PRICE], open_trades[i, o.TRAIL_PRICE])
             above = min(above, open_trades[i, o.TARGET_PRICE])
         else:
             below = max(below, open_trades[i, o.TARGET_PRICE])
-            above = min(above, open_trades[i, o.STOP_PRICE])
+            above = min(above, open_trades[i, o.STOP_PRICE], open_trades[i, o.TRAIL_PRICE])
+    liquidation = np.inf
+    if net != 0.0:
+        liquidation = -state[o.CASH] / (net - terms[o.MAINTENANCE_SHARE] * abs(net))
+        if net > 0.0:
+            below = max(below, liquidation)
+        else:
+            above = min(above, liquidation)
     state[o.NET_QUANTITY] = net
     state[o.TRIGGER_BELOW] = below
     state[o.TRIGGER_ABOVE] = above
+    state[o.LIQUIDATION_PRICE] = liquidation
 
 
 @njit(nogil=True, cache=True)
 def close_all_nb(
     state: Floats, terms: Floats, open_trades: Floats, closed_trades: Floats, bar: int, price: float, reason: int
 ) -> None:
-    """Closes every open trade at `price` less slippage against it. At most MAX_OPEN_TRADES rows are written."""
-    slip = terms[o.SLIPPAGE_SHARE]
+    """Closes every open trade at the market. At most MAX_OPEN_TRADES rows are written."""
     for i in range(int(state[o.OPEN_TRADES])):
-        fill = price * (1.0 - open_trades[i, o.DIRECTION] * slip)
+        fill = _market_fill_nb(terms, price, -open_trades[i, o.DIRECTION])
         _book_exit_nb(state, terms, open_trades, closed_trades, i, bar, fill, reason)
     state[o.OPEN_TRADES] = 0.0
-    _refresh_nb(state, open_trades)
+    _refresh_nb(state, terms, open_trades)
 
 
-@njit(nogil=True, cache=True, inline="always")
-def _open_trade_nb(
-    state: Floats, terms: Floats, open_trades: Floats, bar: int, open_price: float, direction: int, reason: int
-) -> None:
-    """Opens one trade of a share of equity, cut so that gross exposure plus costs stays within equity.
+@njit(nogil=True, cache=True)
+def _distance_nb(kind: float, size: float, price: float, true_range: float) -> float:
+    """How far from `price` a level of that kind lies; NaN while there is no average true range yet."""
+    if kind == o.SHARE_OF_PRICE:
+        return size * price
+    return size * true_range if kind == o.TRUE_RANGES else size
 
-    With q units at price p = open x (1 + direction x slip), marked at the open, equity falls by q x |p - open| and the
-    fee q x p x rate, and exposure rises by q x open. Long or short, this bounds q by
-    (equity - exposure) / (open x (1 + slip) + p x rate).
+
+@njit(nogil=True, cache=True)
+def _level_nb(kind: float, distance: float, price: float, side: float, tick: float) -> float:
+    """`distance` above (side +1) or below (-1) `price`, rounded away from it to the tick; infinitely far for none."""
+    if kind == o.NO_LEVEL:
+        return side * np.inf
+    level = price + side * distance
+    return _on_tick_nb(level, side, tick) if tick > 0.0 else level
+
+
+@njit(nogil=True, cache=True)
+def _size_nb(state: Floats, terms: Floats, market: float, price: float, risk: float) -> float:
+    """Quantity of a new trade, cut so that gross exposure stays within leverage x equity after costs.
+
+    With q units filled at `price` and marked at `market`, exposure rises by q x market and equity falls by
+    q x |price - market| and the fee, the larger of q x price x rate + fixed and the minimum: one bound for each.
     """
-    slip = terms[o.SLIPPAGE_SHARE]
-    exposure = abs(state[o.NET_QUANTITY]) * open_price  # open trades all point the same way
-    equity = state[o.CASH] + state[o.NET_QUANTITY] * open_price
-    price = open_price * (1.0 + direction * slip)
-    fee_rate = terms[o.FEE_RATE]
-    affordable = (equity - exposure) / (open_price * (1.0 + slip) + price * fee_rate)
-    quantity = min(equity * terms[o.SHARE_OF_EQUITY] / price, affordable)
-    if not quantity * price > max(o.DUST_SHARE * equity, 0.0):
+    equity = state[o.CASH] + state[o.NET_QUANTITY] * market
+    mode = terms[o.SIZING_MODE]
+    wanted = terms[o.SIZING_VALUE]
+    if mode == o.EQUITY_FRACTION:
+        wanted = equity * wanted / price
+    elif mode == o.FIXED_NOTIONAL:
+        wanted = wanted / price
+    elif mode == o.RISK_FRACTION:
+        wanted = equity * wanted / risk
+    leverage = terms[o.LEVERAGE]
+    exposure = abs(state[o.NET_QUANTITY]) * market  # open trades all point the same way
+    per_unit = market + leverage * abs(price - market)
+    by_rate = (leverage * (equity - terms[o.FEE_FIXED]) - exposure) / (per_unit + leverage * price * terms[o.FEE_RATE])
+    by_minimum = (leverage * (equity - terms[o.FEE_MINIMUM]) - exposure) / per_unit
+    quantity = min(wanted, by_rate, by_minimum)
+    lot = terms[o.LOT_SIZE]
+    if lot > 0.0:
+        quantity = np.floor(quantity / lot + o.GRID_TOLERANCE) * lot
+    return quantity if quantity * price > max(o.DUST_SHARE * equity, 0.0) else 0.0
+
+
+@njit(nogil=True, cache=True)
+def _open_trade_nb(
+    state: Floats,
+    terms: Floats,
+    open_trades: Floats,
+    bar: int,
+    market: float,
+    true_range: float,
+    direction: int,
+    reason: int,
+) -> None:
+    """Opens one trade with its levels, or counts the order as unfilled: no money, or no true range to measure with."""
+    tick = terms[o.TICK_SIZE]
+    price = _market_fill_nb(terms, market, direction)
+    stop_distance = _distance_nb(terms[o.STOP_KIND], terms[o.STOP_SIZE], price, true_range)
+    target_distance = _distance_nb(terms[o.TARGET_KIND], terms[o.TARGET_SIZE], price, true_range)
+    trail_distance = _distance_nb(terms[o.TRAIL_KIND], terms[o.TRAIL_SIZE], price, true_range)
+    stop = _level_nb(terms[o.STOP_KIND], stop_distance, price, -direction, tick)
+    trail = _level_nb(terms[o.TRAIL_KIND], trail_distance, price, -direction, tick)
+    risk = direction * (price - (max(stop, trail) if direction > 0 else min(stop, trail)))
+    quantity = 0.0
+    if risk > 0.0 and target_distance >= 0.0 and stop_distance >= 0.0 and trail_distance >= 0.0:
+        quantity = _size_nb(state, terms, market, price, risk)
+    if quantity <= 0.0:
         state[o.ORDERS_UNFILLED] += 1.0
         return
-    fee = quantity * price * fee_rate
+    fee = _fee_nb(terms, quantity * price)
     state[o.CASH] -= direction * quantity * price + fee
     state[o.FEES] += fee
     i = int(state[o.OPEN_TRADES])
@@ -127,32 +214,96 @@ def _open_trade_nb(
     open_trades[i, o.ENTRY_PRICE] = price
     open_trades[i, o.ENTRY_FEE] = fee
     open_trades[i, o.ENTRY_REASON] = reason
-    stop = terms[o.STOP_SHARE]
-    target = terms[o.TARGET_SHARE]
-    open_trades[i, o.STOP_PRICE] = price * (1.0 - direction * stop) if stop > 0.0 else -direction * np.inf
-    open_trades[i, o.TARGET_PRICE] = price * (1.0 + direction * target) if target > 0.0 else direction * np.inf
+    open_trades[i, o.STOP_PRICE] = stop
+    open_trades[i, o.TARGET_PRICE] = _level_nb(terms[o.TARGET_KIND], target_distance, price, direction, tick)
+    open_trades[i, o.TRAIL_PRICE] = trail
+    open_trades[i, o.TRAIL_STEP] = terms[o.TRAIL_SIZE] if terms[o.TRAIL_KIND] == o.SHARE_OF_PRICE else trail_distance
     state[o.OPEN_TRADES] = i + 1
-    _refresh_nb(state, open_trades)
+    _refresh_nb(state, terms, open_trades)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True)
 def _fill_order_nb(
-    state: Floats, terms: Floats, open_trades: Floats, closed_trades: Floats, bar: int, open_price: float
+    state: Floats,
+    terms: Floats,
+    open_trades: Floats,
+    closed_trades: Floats,
+    wanted: int,
+    bar: int,
+    market: float,
+    true_range: float,
 ) -> None:
-    """Fills the pending order at the open: trades that point elsewhere close, then one opens if there is room."""
-    wanted = int(state[o.PENDING])
+    """Fills an order at the price `market`: trades that point elsewhere close, then one opens if there is room."""
     direction = wanted
     if wanted == o.BE_SHORT and terms[o.ALLOW_SHORT] == 0.0:
         direction = o.BE_FLAT
     reason = o.SIGNAL
     if state[o.OPEN_TRADES] > 0.0 and open_trades[0, o.DIRECTION] != direction:
         reason = o.SIGNAL if direction == o.BE_FLAT else o.REVERSAL
-        close_all_nb(state, terms, open_trades, closed_trades, bar, open_price, reason)
+        close_all_nb(state, terms, open_trades, closed_trades, bar, market, reason)
     if direction != o.BE_FLAT and state[o.OPEN_TRADES] < terms[o.MAX_OPEN_TRADES]:
-        _open_trade_nb(state, terms, open_trades, bar, open_price, direction, reason)
+        _open_trade_nb(state, terms, open_trades, bar, market, true_range, direction, reason)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True)
+def _close_reached_nb(
+    state: Floats,
+    terms: Floats,
+    open_trades: Floats,
+    closed_trades: Floats,
+    bar: int,
+    worst: float,
+    best: float,
+    at_open: bool,
+) -> None:
+    """Closes the trades whose stop is reached at `worst` before liquidation, or whose target is reached at `best`.
+
+    Pass infinities to look at one of the two only. `at_open` fills at the open, which is both prices then. A stop is a
+    market order, a target a limit order.
+    """
+    kept = 0
+    total = int(state[o.OPEN_TRADES])
+    liquidation = state[o.LIQUIDATION_PRICE]
+    for i in range(total):
+        direction = open_trades[i, o.DIRECTION]
+        stop = open_trades[i, o.STOP_PRICE]
+        trail = open_trades[i, o.TRAIL_PRICE]
+        reason = o.STOP_LOSS
+        if direction * trail > direction * stop:
+            stop = trail
+            reason = o.TRAILING_STOP
+        target = open_trades[i, o.TARGET_PRICE]
+        if direction * worst <= direction * stop and direction * stop >= direction * liquidation:
+            fill = _market_fill_nb(terms, worst if at_open else stop, -direction)
+        elif direction * best >= direction * target:
+            fill = best if at_open else target
+            reason = o.TAKE_PROFIT
+        else:
+            if kept != i:
+                for slot in range(o.OPEN_TRADE_SLOTS):
+                    open_trades[kept, slot] = open_trades[i, slot]
+            kept += 1
+            continue
+        _book_exit_nb(state, terms, open_trades, closed_trades, i, bar, fill, reason)
+    if kept < total:
+        state[o.OPEN_TRADES] = kept
+        _refresh_nb(state, terms, open_trades)
+
+
+@njit(nogil=True, cache=True)
+def _is_ambiguous_nb(state: Floats, open_trades: Floats, worst: float, best: float) -> bool:
+    """Whether one trade reaches both ends inside a bar, so that the order of the two is a guess."""
+    for i in range(int(state[o.OPEN_TRADES])):
+        direction = open_trades[i, o.DIRECTION]
+        if direction * best < direction * open_trades[i, o.TARGET_PRICE]:
+            continue
+        stop = max(direction * open_trades[i, o.STOP_PRICE], direction * open_trades[i, o.TRAIL_PRICE])
+        if direction * worst <= max(stop, direction * state[o.LIQUIDATION_PRICE]):
+            return True
+    return False
+
+
+@njit(nogil=True, cache=True)
 def _check_levels_nb(
     state: Floats,
     terms: Floats,
@@ -163,40 +314,49 @@ def _check_levels_nb(
     high: float,
     low: float,
 ) -> None:
-    """Closes what reached its stop or its target inside this bar. A stop is a market order, a target a limit order."""
-    slip = terms[o.SLIPPAGE_SHARE]
-    kept = 0
-    ambiguous = False
+    """Closes what reached its stop, its target or its liquidation inside this bar."""
+    direction = 1.0 if state[o.NET_QUANTITY] > 0.0 else -1.0
+    worst, best = (low, high) if direction > 0.0 else (high, low)
+    if direction * open_price <= direction * state[o.LIQUIDATION_PRICE]:
+        close_all_nb(state, terms, open_trades, closed_trades, bar, open_price, o.LIQUIDATION)
+        return
+    _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, open_price, True)
+    if _is_ambiguous_nb(state, open_trades, worst, best):
+        state[o.BARS_AMBIGUOUS] += 1.0
+    best_first = terms[o.INTRABAR] == o.TARGET_FIRST
+    if terms[o.INTRABAR] == o.OHLC_PATH:
+        best_first = (high - open_price < open_price - low) == (direction > 0.0)
+    nowhere = direction * np.inf  # as a worst price it reaches no stop, and its opposite as a best price no target
+    if best_first:
+        _close_reached_nb(state, terms, open_trades, closed_trades, bar, nowhere, best, False)
+    while state[o.OPEN_TRADES] > 0.0:  # a stop that closes one trade moves the liquidation price of the others
+        before = state[o.OPEN_TRADES]
+        _close_reached_nb(state, terms, open_trades, closed_trades, bar, worst, -nowhere, False)
+        if state[o.OPEN_TRADES] < before:
+            continue
+        if direction * worst <= direction * state[o.LIQUIDATION_PRICE]:
+            price = state[o.LIQUIDATION_PRICE]
+            close_all_nb(state, terms, open_trades, closed_trades, bar, price, o.LIQUIDATION)
+        break
+    if not best_first:
+        _close_reached_nb(state, terms, open_trades, closed_trades, bar, nowhere, best, False)
+
+
+@njit(nogil=True, cache=True)
+def _follow_nb(state: Floats, terms: Floats, open_trades: Floats, high: float, low: float) -> None:
+    """Moves trailing stops after the best price of this bar; never back."""
+    moved = False
     for i in range(int(state[o.OPEN_TRADES])):
         direction = open_trades[i, o.DIRECTION]
-        stop = open_trades[i, o.STOP_PRICE]
-        target = open_trades[i, o.TARGET_PRICE]
-        if direction > 0.0:
-            stop_gapped, target_gapped = open_price <= stop, open_price >= target
-            stop_hit, target_hit = low <= stop, high >= target
-        else:
-            stop_gapped, target_gapped = open_price >= stop, open_price <= target
-            stop_hit, target_hit = high >= stop, low <= target
-        if stop_gapped:
-            fill, reason = open_price * (1.0 - direction * slip), o.STOP_LOSS
-        elif target_gapped:
-            fill, reason = open_price, o.TAKE_PROFIT
-        elif stop_hit:
-            fill, reason = stop * (1.0 - direction * slip), o.STOP_LOSS
-            ambiguous = ambiguous or target_hit
-        elif target_hit:
-            fill, reason = target, o.TAKE_PROFIT
-        else:
-            if kept != i:
-                for slot in range(o.OPEN_TRADE_SLOTS):
-                    open_trades[kept, slot] = open_trades[i, slot]
-            kept += 1
-            continue
-        _book_exit_nb(state, terms, open_trades, closed_trades, i, bar, fill, reason)
-    state[o.OPEN_TRADES] = kept
-    if ambiguous:
-        state[o.BARS_AMBIGUOUS] += 1.0
-    _refresh_nb(state, open_trades)
+        best = high if direction > 0.0 else low
+        step = open_trades[i, o.TRAIL_STEP]
+        distance = step * best if terms[o.TRAIL_KIND] == o.SHARE_OF_PRICE else step
+        level = _level_nb(terms[o.TRAIL_KIND], distance, best, -direction, terms[o.TICK_SIZE])
+        if direction * level > direction * open_trades[i, o.TRAIL_PRICE]:
+            open_trades[i, o.TRAIL_PRICE] = level
+            moved = True
+    if moved:
+        _refresh_nb(state, terms, open_trades)
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -206,6 +366,7 @@ def _fold_nb(
     low: Floats,
     close: Floats,
     signals: NDArray[np.int8],
+    true_range: Floats,
     equity: Floats,
     state: Floats,
     terms: Floats,
@@ -214,12 +375,14 @@ def _fold_nb(
     from_bar: int,
     until_bar: int,
 ) -> tuple[int, int]:
-    """Runs bars `from_bar` to `until_bar` (exclusive).
+    """Runs bars `from_bar` to `until_bar` (exclusive). `true_range` is read only where a level is measured in it.
 
     Writes `equity[bar]` for each, new rows of `closed_trades`, and the state. Returns (next bar, closed trades), and
     early when `closed_trades` could not hold what one more bar may close: MAX_OPEN_TRADES and the one opened in it.
     """
     room = closed_trades.shape[0] - int(terms[o.MAX_OPEN_TRADES]) - 1
+    at_close = terms[o.FILL_AT_CLOSE] != 0.0
+    trailing = terms[o.TRAIL_KIND] != o.NO_LEVEL
     closed = int(state[o.CLOSED_TRADES])
     pending = int(state[o.PENDING])
     cash = state[o.CASH]
@@ -232,8 +395,9 @@ def _fold_nb(
     while bar < until_bar and closed <= room:
         changed = False
         if pending != o.NO_OPINION:
-            state[o.PENDING] = pending
-            _fill_order_nb(state, terms, open_trades, closed_trades, bar, open_[bar])
+            _fill_order_nb(
+                state, terms, open_trades, closed_trades, pending, bar, open_[bar], true_range[max(bar - 1, 0)]
+            )
             net = state[o.NET_QUANTITY]
             below = state[o.TRIGGER_BELOW]
             above = state[o.TRIGGER_ABOVE]
@@ -243,22 +407,21 @@ def _fold_nb(
         if low[bar] <= below or high[bar] >= above:
             _check_levels_nb(state, terms, open_trades, closed_trades, bar, open_[bar], high[bar], low[bar])
             changed = True
+        if trailing and net != 0.0:
+            _follow_nb(state, terms, open_trades, high[bar], low[bar])
+            changed = True
+        pending = signals[bar]
+        if pending != o.NO_OPINION and at_close:
+            _fill_order_nb(state, terms, open_trades, closed_trades, pending, bar, close[bar], true_range[bar])
+            pending = o.NO_OPINION
+            changed = True
         if changed:
             cash = state[o.CASH]
             net = state[o.NET_QUANTITY]
             below = state[o.TRIGGER_BELOW]
             above = state[o.TRIGGER_ABOVE]
             closed = int(state[o.CLOSED_TRADES])
-        pending = signals[bar]
         value = cash + net * close[bar]
-        if value <= 0.0 and net != 0.0:
-            close_all_nb(state, terms, open_trades, closed_trades, bar, close[bar], o.LIQUIDATION)
-            cash = state[o.CASH]
-            net = state[o.NET_QUANTITY]
-            below = state[o.TRIGGER_BELOW]
-            above = state[o.TRIGGER_ABOVE]
-            closed = int(state[o.CLOSED_TRADES])
-            value = cash
         equity[bar] = value
         peak = max(peak, value)
         bar += 1
@@ -271,13 +434,14 @@ def _fold_nb(
 
 
 # What `advance_nb` is told: where its arrays are, and how long they are.
-_ARRAYS = 10
+_ARRAYS = 11
 _TOTAL_BARS, _OPEN_ROWS, _CLOSED_ROWS = _ARRAYS, _ARRAYS + 1, _ARRAYS + 2
 
 
 def place(
     bars: Bars,
     signals: NDArray[np.int8],
+    true_range: Floats,
     equity: Floats,
     state: Floats,
     terms: Floats,
@@ -286,9 +450,10 @@ def place(
 ) -> NDArray[np.int64]:
     """The addresses and lengths `advance_nb` wants. Contiguous arrays only; the caller keeps them all alive.
 
-    Handed ten arrays, numba would look up each of them at every call, which takes as long as a hundred bars.
+    Handed eleven arrays, numba would look up each of them at every call, which takes as long as a hundred bars.
     """
-    arrays = (bars.open, bars.high, bars.low, bars.close, signals, equity, state, terms, open_trades, closed_trades)
+    prices = (bars.open, bars.high, bars.low, bars.close)
+    arrays = (*prices, signals, true_range, equity, state, terms, open_trades, closed_trades)
     lengths = (equity.shape[0], open_trades.shape[0], closed_trades.shape[0])
     return np.array([*(array.ctypes.data for array in arrays), *lengths], np.int64)
 
@@ -316,10 +481,11 @@ def advance_nb(places: NDArray[np.int64], from_bar: int, until_bar: int) -> tupl
         carray(_pointer(places[3]), bars, np.float64),
         carray(_pointer(places[4]), bars, np.int8),
         carray(_pointer(places[5]), bars, np.float64),
-        carray(_pointer(places[6]), (o.STATE_SLOTS,), np.float64),
-        carray(_pointer(places[7]), (o.TERM_SLOTS,), np.float64),
-        carray(_pointer(places[8]), (places[_OPEN_ROWS], o.OPEN_TRADE_SLOTS), np.float64),
-        carray(_pointer(places[9]), (places[_CLOSED_ROWS], o.CLOSED_TRADE_SLOTS), np.float64),
+        carray(_pointer(places[6]), bars, np.float64),
+        carray(_pointer(places[7]), (o.STATE_SLOTS,), np.float64),
+        carray(_pointer(places[8]), (o.TERM_SLOTS,), np.float64),
+        carray(_pointer(places[9]), (places[_OPEN_ROWS], o.OPEN_TRADE_SLOTS), np.float64),
+        carray(_pointer(places[10]), (places[_CLOSED_ROWS], o.CLOSED_TRADE_SLOTS), np.float64),
         from_bar,
         until_bar,
     )

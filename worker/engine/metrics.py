@@ -7,7 +7,8 @@ Annualised figures use equity at day ends (UTC), with the initial capital before
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +41,12 @@ class Run(NamedTuple):
 def measure(run: Run) -> Metrics:
     """All metrics by their wire names."""
     periods = periodic_returns(run.time_ms, run.equity, run.initial_capital)
-    drawdown = max_drawdown(run.equity, run.initial_capital)
+    market = periodic_returns(run.time_ms, run.close, float(run.close[0]))
+    falls = drawdowns(run.equity, run.initial_capital)
+    drawdown = max_drawdown(falls)
+    slope = beta(periods, market)
     growth = cagr(run.initial_capital, float(run.equity[-1]), periods.years)
-    pnl = run.trades.pnl
+    pnl, percent = run.trades.pnl, run.trades.pnl_percent
     won, lost = pnl[pnl > 0.0], pnl[pnl < 0.0]
     total = pnl.shape[0]
     found: Metrics = {
@@ -53,12 +57,24 @@ def measure(run: Run) -> Metrics:
         "sortinoRatio": sortino_ratio(periods),
         "calmarRatio": calmar_ratio(growth, drawdown),
         "maxDrawdown": drawdown,
-        "winRate": 100.0 * won.shape[0] / total if total else None,
+        "maxDrawdownDuration": max_drawdown_duration(falls, run.time_ms),
+        "averageDrawdown": average_drawdown(falls),
+        "alpha": alpha(periods, market, slope),
+        "beta": slope,
+        "turnover": turnover(run.trades, run.equity, periods.years),
+        "winRate": win_rate(won, total),
         "profitFactor": profit_factor(won, lost),
         "totalTrades": total,
         "winningTrades": won.shape[0],
         "losingTrades": lost.shape[0],
-        "expectancy": float(pnl.sum()) / total if total else None,
+        "expectancy": expectancy(pnl),
+        "averageTrade": _mean(percent) if total else None,
+        "bestTrade": float(percent.max()) if total else None,
+        "worstTrade": float(percent.min()) if total else None,
+        "averageHolding": average_holding(run.trades),
+        "maxConsecutiveLosses": max_consecutive_losses(pnl),
+        "sqn": sqn(pnl),
+        "kelly": kelly(won, lost, total),
         "totalFees": run.total_fees,
         "buyAndHoldReturn": change_percent(float(run.close[0]), float(run.close[-1])),
         "exposure": 100.0 * run.bars_exposed / run.equity.shape[0],
@@ -151,14 +167,133 @@ def sortino_ratio(periods: PeriodicReturns) -> float | None:
     return _mean(periods.values) / downside * math.sqrt(periods.per_year) if downside > 0.0 else None
 
 
-def max_drawdown(equity: Floats, initial_capital: float) -> float:
+class Drawdowns(NamedTuple):
+    """Spells below the highest point so far: where each begins (its peak's bar), where it ends, how deep it went."""
+
+    first_bar: NDArray[np.int64]
+    last_bar: NDArray[np.int64]  # the bar back at the peak, or the last one
+    depth: Floats  # below zero, a share of the peak
+
+
+def drawdowns(equity: Floats, initial_capital: float) -> Drawdowns:
+    """Every spell of `equity` below its highest point so far, the initial capital included."""
+    peaks = np.maximum.accumulate(equity)
+    np.maximum(peaks, initial_capital, out=peaks)
+    under = np.concatenate(([False], equity < peaks, [False]))
+    first = np.flatnonzero(under[1:-1] & ~under[:-2])
+    last = np.flatnonzero(under[1:-1] & ~under[2:])
+    depth = np.minimum.reduceat(equity / peaks, first) - 1.0 if first.shape[0] else np.empty(0)
+    return Drawdowns(np.maximum(first - 1, 0), np.minimum(last + 1, equity.shape[0] - 1), depth)
+
+
+def max_drawdown(falls: Drawdowns) -> float:
     """Deepest fall of equity below its highest point so far, percent, zero or below; judged at every bar.
 
     min over bars of equity / max(initial capital, equity so far) - 1. Source: Magdon-Ismail & Atiya (2004).
     """
-    peaks = np.maximum.accumulate(equity)
-    np.maximum(peaks, initial_capital, out=peaks)
-    return min(float((equity / peaks).min()) - 1.0, 0.0) * 100.0
+    return float(falls.depth.min()) * 100.0 if falls.depth.shape[0] else 0.0
+
+
+def max_drawdown_duration(falls: Drawdowns, time_ms: NDArray[np.int64]) -> float:
+    """Longest time from a highest point of equity until it is reached again, or until the last bar, days.
+
+    Zero where equity never fell. A first bar below the initial capital counts from its own time. Source: Bacon,
+    "Practical Portfolio Performance Measurement and Attribution" (2008), drawdown duration.
+    """
+    if not falls.depth.shape[0]:
+        return 0.0
+    return float((time_ms[falls.last_bar] - time_ms[falls.first_bar]).max()) / DAY_MS
+
+
+def average_drawdown(falls: Drawdowns) -> float:
+    """Mean over all spells below the highest point so far of the deepest fall in each, percent, zero or below.
+
+    Source: Bacon (2008), average drawdown, over all drawdowns.
+    """
+    return _mean(falls.depth) * 100.0 if falls.depth.shape[0] else 0.0
+
+
+def beta(periods: PeriodicReturns, market: PeriodicReturns) -> float | None:
+    """Covariance of returns with those of the symbol's close / variance of the latter, a number.
+
+    None when the close does not vary. Source: Sharpe (1964); empyrical `beta`.
+    """
+    if periods.values is None or market.values is None or periods.values.shape[0] < 2:
+        return None
+    deviation = _deviation(market.values)
+    if deviation <= _NOISE_SHARE * max(abs(_mean(market.values)), 1.0):
+        return None
+    moved = market.values - _mean(market.values)
+    return float((moved * (periods.values - _mean(periods.values))).sum()) / float((moved * moved).sum())
+
+
+def alpha(periods: PeriodicReturns, market: PeriodicReturns, slope: float | None) -> float | None:
+    """(mean return - beta x mean return of the symbol's close) x periods per year, percent; the riskless rate is zero.
+
+    Source: Jensen (1968); quantstats `greeks`.
+    """
+    if slope is None or periods.values is None or market.values is None:
+        return None
+    return (_mean(periods.values) - slope * _mean(market.values)) * periods.per_year * 100.0
+
+
+def turnover(trades: Trades, equity: Floats, years: float) -> float | None:
+    """Value of all entries and exits / 2 / mean equity / years, times a year.
+
+    None where mean equity is not above zero. Source: Bacon (2008), turnover, by half the sum of both sides.
+    """
+    mean = _mean(equity)
+    if mean <= 0.0 or years <= 0.0:
+        return None
+    return float((trades.quantity * (trades.entry_price + trades.exit_price)).sum()) / 2.0 / mean / years
+
+
+def win_rate(won: Floats, total: int) -> float | None:
+    """Trades with a pnl above zero / all closed trades, percent. None without a trade."""
+    return 100.0 * won.shape[0] / total if total else None
+
+
+def expectancy(pnl: Floats) -> float | None:
+    """Mean pnl of closed trades after fees, money. None without a trade. Source: Tharp (1998)."""
+    return _mean(pnl) if pnl.shape[0] else None
+
+
+def average_holding(trades: Trades) -> float | None:
+    """Mean time from entry bar to exit bar, both by the time they open, days. None without a trade."""
+    if not trades.total:
+        return None
+    return float((trades.exit_time_ms - trades.entry_time_ms).sum()) / trades.total / DAY_MS
+
+
+def max_consecutive_losses(pnl: Floats) -> int:
+    """Most trades in a row, in the order they closed, that each lost money."""
+    lost = np.concatenate(([False], pnl < 0.0, [False])).astype(np.int8)
+    edges = np.diff(lost)
+    lengths = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
+    return int(lengths.max()) if lengths.shape[0] else 0
+
+
+def sqn(pnl: Floats) -> float | None:
+    """System quality number: sqrt(trades) x mean pnl / sample standard deviation of pnl, a number.
+
+    None with fewer than two trades or when they do not vary. Source: Tharp, "Trade Your Way to Financial Freedom"
+    (1998), on money instead of multiples of risk, as in backtesting.py.
+    """
+    if pnl.shape[0] < 2:
+        return None
+    mean, deviation = _mean(pnl), _deviation(pnl)
+    return math.sqrt(pnl.shape[0]) * mean / deviation if deviation > _NOISE_SHARE * abs(mean) else None
+
+
+def kelly(won: Floats, lost: Floats, total: int) -> float | None:
+    """Share of trades won - share lost / (mean profit / |mean loss|), percent of equity. None without both.
+
+    Source: Kelly (1956) for two outcomes; Thorp (2006).
+    """
+    if not won.shape[0] or not lost.shape[0]:
+        return None
+    payoff = _mean(won) / -_mean(lost)
+    return (won.shape[0] - lost.shape[0] / payoff) / total * 100.0
 
 
 def calmar_ratio(growth: float | None, drawdown: float) -> float | None:
@@ -180,3 +315,39 @@ def _deviation(values: Floats) -> float:
     """Sample standard deviation (n - 1)."""
     spread = values - _mean(values)
     return math.sqrt(float((spread * spread).sum()) / (values.shape[0] - 1))
+
+
+# What each figure is, for the page of documentation: the function that computes it, or a sentence.
+DEFINITIONS: dict[str, Callable[..., Any] | str] = {
+    "totalReturn": "Equity at the last bar / initial capital - 1, percent.",
+    "cagr": cagr,
+    "volatility": volatility,
+    "sharpeRatio": sharpe_ratio,
+    "sortinoRatio": sortino_ratio,
+    "calmarRatio": calmar_ratio,
+    "maxDrawdown": max_drawdown,
+    "maxDrawdownDuration": max_drawdown_duration,
+    "averageDrawdown": average_drawdown,
+    "alpha": alpha,
+    "beta": beta,
+    "turnover": turnover,
+    "winRate": win_rate,
+    "profitFactor": profit_factor,
+    "totalTrades": "Closed trades, a count.",
+    "winningTrades": "Closed trades with a pnl above zero, a count.",
+    "losingTrades": "Closed trades with a pnl below zero, a count.",
+    "expectancy": expectancy,
+    "averageTrade": "Mean of pnl after fees / entry value over closed trades, percent. None without a trade.",
+    "bestTrade": "Largest pnl after fees / entry value, percent. None without a trade.",
+    "worstTrade": "Smallest pnl after fees / entry value, percent. None without a trade.",
+    "averageHolding": average_holding,
+    "maxConsecutiveLosses": max_consecutive_losses,
+    "sqn": sqn,
+    "kelly": kelly,
+    "totalFees": "Sum of the fees of all fills, money.",
+    "buyAndHoldReturn": "Last close / first close - 1, percent.",
+    "exposure": "Bars during which a trade was open / all bars, percent.",
+    "ambiguousBars": "Bars in which one trade reached both its target and its stop or liquidation, a count.",
+    "unfilledOrders": "Orders that found no money, no whole lot or no true range to measure a level with, a count.",
+    "finalEquity": "Equity at the last bar, money.",
+}

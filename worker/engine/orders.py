@@ -16,6 +16,7 @@ __all__ = ["BE_FLAT", "BE_LONG", "BE_SHORT", "NO_OPINION"]
 SIGNAL = int(Reason.SIGNAL)
 STOP_LOSS = int(Reason.STOP_LOSS)
 TAKE_PROFIT = int(Reason.TAKE_PROFIT)
+TRAILING_STOP = int(Reason.TRAILING_STOP)
 REVERSAL = int(Reason.REVERSAL)
 LIQUIDATION = int(Reason.LIQUIDATION)
 
@@ -25,7 +26,7 @@ PENDING = 1  # the order decided at the previous close, or NO_OPINION
 OPEN_TRADES = 2
 CLOSED_TRADES = 3
 NET_QUANTITY = 4  # sum of direction x quantity over open trades
-TRIGGER_BELOW = 5  # the nearest level under the market: nothing happens inside a bar whose low stays above it
+TRIGGER_BELOW = 5  # the nearest level or liquidation under the market: a bar whose low stays above it is passed over
 TRIGGER_ABOVE = 6
 FEES = 7
 REALISED = 8
@@ -36,17 +37,48 @@ PEAK_EQUITY = 12
 BARS_EXPOSED = 13
 BARS_AMBIGUOUS = 14
 ORDERS_UNFILLED = 15
-STATE_SLOTS = 16
+LIQUIDATION_PRICE = 16  # where equity meets the maintenance margin; below zero or infinite where it never does
+STATE_SLOTS = 17
 
 # The terms: numbers of the configuration, constant during a run.
-SHARE_OF_EQUITY = 0
-MAX_OPEN_TRADES = 1
-ALLOW_SHORT = 2
-STOP_SHARE = 3  # of the entry price; 0 is no stop
-TARGET_SHARE = 4
-FEE_RATE = 5
-SLIPPAGE_SHARE = 6
-TERM_SLOTS = 7
+SIZING_MODE = 0
+SIZING_VALUE = 1
+MAX_OPEN_TRADES = 2
+ALLOW_SHORT = 3
+STOP_KIND = 4
+STOP_SIZE = 5
+TARGET_KIND = 6
+TARGET_SIZE = 7
+TRAIL_KIND = 8
+TRAIL_SIZE = 9
+FEE_RATE = 10
+FEE_FIXED = 11
+FEE_MINIMUM = 12
+MARKET_COST_SHARE = 13  # slippage and half the spread: against the trade at every fill at the market
+FILL_AT_CLOSE = 14
+INTRABAR = 15
+LOT_SIZE = 16  # 0 is none
+TICK_SIZE = 17
+LEVERAGE = 18
+MAINTENANCE_SHARE = 19  # of exposure; equity at or below it is liquidated
+TERM_SLOTS = 20
+
+# Kinds of distance of a stop or a target from the price, and the size each is given in.
+NO_LEVEL = 0
+SHARE_OF_PRICE = 1
+PRICE_DISTANCE = 2
+TRUE_RANGES = 3  # multiples of the average true range when the order was decided
+
+# Sizing modes.
+EQUITY_FRACTION = 0
+FIXED_QUANTITY = 1
+FIXED_NOTIONAL = 2
+RISK_FRACTION = 3
+
+# Which end of a bar comes first.
+STOP_FIRST = 0
+TARGET_FIRST = 1
+OHLC_PATH = 2
 
 # One row per open trade.
 ENTRY_BAR = 0
@@ -57,7 +89,9 @@ ENTRY_FEE = 4
 ENTRY_REASON = 5
 STOP_PRICE = 6
 TARGET_PRICE = 7
-OPEN_TRADE_SLOTS = 8
+TRAIL_PRICE = 8
+TRAIL_STEP = 9  # how far the trailing stop stays behind: a distance, or a share of the price where TRAIL_KIND says so
+OPEN_TRADE_SLOTS = 10
 
 # One row per closed trade; the first four slots are those of the open trade.
 EXIT_BAR = 4
@@ -67,6 +101,9 @@ PNL = 7
 CLOSED_ENTRY_REASON = 8
 EXIT_REASON = 9
 CLOSED_TRADE_SLOTS = 10
+
+# Prices and quantities are on their grid when they are this near to it, in steps of the grid.
+GRID_TOLERANCE = 1e-9
 
 # An order worth less than this share of equity is the rounding left over from earlier fills, not an order.
 DUST_SHARE = 1e-9

@@ -21,7 +21,7 @@ from worker.engine.metrics import Metrics, Run, measure
 from worker.engine.snapshot import SnapshotUnfit, pack, unpack
 from worker.engine.trades import OpenTrade, Trades, read_open_trades, read_trades
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 
 _FIRST_CAPACITY = 256  # rows of closed trades to begin with; doubled when a run needs more
 
@@ -143,6 +143,7 @@ class Simulation:
         "_state",
         "_strategies",
         "_terms",
+        "_true_range",
         "_voices",
         "bar",
         "total_bars",
@@ -155,8 +156,9 @@ class Simulation:
         self._strategies = tuple(strategies)
         self._seed = seed
         self._voices = [_listen(use, bars) for use in strategies]
-        self._signals = combine(self._voices, config.combine)
+        self._signals = combine(self._voices, config.combine, config.weights)
         self._terms = config.terms()
+        self._true_range = _average_true_range(bars, config)
         self._equity = np.empty(bars.total)
         self._state = _initial_state(config)
         self._open_trades = np.zeros((config.max_open_trades, orders.OPEN_TRADE_SLOTS))
@@ -245,7 +247,12 @@ class Simulation:
 
     def trades(self, first: int, until: int) -> Trades:
         """Closed trades `first` to `until` (exclusive), in the order they closed."""
-        return read_trades(self._closed_trades[first:until], self._bars.time_ms, self._voices)
+        return read_trades(self._closed_trades[first:until], self._bars.time_ms, self._voices, self._decided_before)
+
+    @property
+    def _decided_before(self) -> int:
+        """Bars between the close that decided an order and the fill."""
+        return 0 if self._config.fill_at == "close" else 1
 
     def open_trades(self) -> list[OpenTrade]:
         return read_open_trades(self._open_trades[: int(self._state[orders.OPEN_TRADES])])
@@ -279,6 +286,7 @@ class Simulation:
         return place(
             self._bars,
             self._signals,
+            self._true_range,
             self._equity,
             self._state,
             self._terms,
@@ -343,6 +351,17 @@ def _initial_state(config: EngineConfig) -> NDArray[np.float64]:
     state[orders.TRIGGER_BELOW] = -np.inf
     state[orders.TRIGGER_ABOVE] = np.inf
     return state
+
+
+def _average_true_range(bars: Bars, config: EngineConfig) -> NDArray[np.float64]:
+    """Wilder's average true range, NaN until it is defined. Where no level needs it, any column will do."""
+    if not config.needs_true_range:
+        return bars.close
+    if bars.total <= config.atr_period:
+        return np.full(bars.total, np.nan)
+    from talib import ATR
+
+    return np.ascontiguousarray(ATR(bars.high, bars.low, bars.close, config.atr_period))
 
 
 def _contiguous(bars: Bars) -> Bars:

@@ -49,7 +49,7 @@ class Trades(NamedTuple):
 
 
 class OpenTrade(NamedTuple):
-    """One trade that is still open. `stop_price` and `target_price` are None where there is no such level."""
+    """One trade that is still open. `Levels are None where there is no such level."""
 
     entry_bar: int
     direction: int
@@ -59,10 +59,16 @@ class OpenTrade(NamedTuple):
     entry_reason: str
     stop_price: float | None
     target_price: float | None
+    trailing_stop_price: float | None
 
 
-def read_trades(rows: NDArray[np.float64], time_ms: NDArray[np.int64], voices: Sequence[Signals]) -> Trades:
-    """Columns from the kernel's rows of closed trades. `voices` are the signals of each strategy."""
+def read_trades(
+    rows: NDArray[np.float64], time_ms: NDArray[np.int64], voices: Sequence[Signals], decided_before: int
+) -> Trades:
+    """Columns from the kernel's rows of closed trades.
+
+    `voices` are the signals of each strategy, `decided_before` the bars between a signal and its fill.
+    """
     columns = np.ascontiguousarray(rows.T)
     entry_bar = columns[orders.ENTRY_BAR].astype(np.int64)
     exit_bar = columns[orders.EXIT_BAR].astype(np.int64)
@@ -83,7 +89,7 @@ def read_trades(rows: NDArray[np.float64], time_ms: NDArray[np.int64], voices: S
         pnl_percent=pnl * 100.0 / (entry_price * quantity),
         entry_reason=columns[orders.CLOSED_ENTRY_REASON].astype(np.int64),
         exit_reason=columns[orders.EXIT_REASON].astype(np.int64),
-        strategy=speaker(voices, entry_bar - 1, direction.astype(np.int8)),  # decided one bar before it filled
+        strategy=speaker(voices, entry_bar - decided_before, direction.astype(np.int8)),
     )
 
 
@@ -99,6 +105,7 @@ def read_open_trades(rows: NDArray[np.float64]) -> list[OpenTrade]:
             entry_reason=REASON_WIRE[int(row[orders.ENTRY_REASON])],
             stop_price=row[orders.STOP_PRICE] if np.isfinite(row[orders.STOP_PRICE]) else None,
             target_price=row[orders.TARGET_PRICE] if np.isfinite(row[orders.TARGET_PRICE]) else None,
+            trailing_stop_price=row[orders.TRAIL_PRICE] if np.isfinite(row[orders.TRAIL_PRICE]) else None,
         )
         for row in rows.tolist()
     ]

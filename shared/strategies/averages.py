@@ -1,0 +1,24 @@
+"""What strategies of two averages share: when one line crosses another."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.strategies.signals import BE_LONG, BE_SHORT, Signals
+
+# Running sums and recursions leave two averages of the same constant price apart in the last digits.
+_EQUAL_WITHIN = 1e-12
+
+
+def tell_crossings(signals: Signals, gap: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
+    """Writes +1 where `gap` rises above zero and -1 where it falls below, into the last `len(gap) - 1` of `signals`.
+
+    A gap within 10^-12 of `scale` (the size of the prices it came from) is none. Both arrays are float64[m].
+    """
+    margin = scale * _EQUAL_WITHIN
+    above = gap > margin
+    below = gap < -margin
+    later = signals[signals.shape[0] - gap.shape[0] + 1 :]
+    later[above[1:] & ~above[:-1]] = BE_LONG
+    later[below[1:] & ~below[:-1]] = BE_SHORT

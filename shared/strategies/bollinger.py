@@ -1,0 +1,37 @@
+"""Bollinger bands: buy the return from below the lower band, sell that from above the upper, leave at the middle."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from shared.bars import Bars
+from shared.strategies.parameters import Parameters
+from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, Signals, silent
+
+
+class BollingerParameters(Parameters):
+    period: int = Field(20, ge=2, le=10_000, description="Bars in the middle band and in the deviation.")
+    deviations: float = Field(2.0, ge=0.1, le=10, description="Standard deviations between the middle and each band.")
+
+
+def bollinger_signals(bars: Bars, params: BollingerParameters) -> Signals:
+    """+1 where the close returns above the lower band, -1 where it returns below the upper, 0 at a cross of the middle.
+
+    The middle is the simple average of `period` closes, the bands lie `deviations` population standard deviations away.
+    A close that crosses the middle in the same bar is flat: what the return was to earn is earned. The first signal can
+    come at bar `period`. Source: Bollinger, "Bollinger on Bollinger Bands" (2001), reversals at the bands.
+    """
+    signals = silent(bars.total)
+    if bars.total <= params.period:
+        return signals
+    from shared.strategies.rolling import mean_and_deviation_nb
+
+    mean, deviation = mean_and_deviation_nb(bars.close, params.period)
+    away = (bars.close - mean)[params.period - 1 :]
+    width = params.deviations * deviation[params.period - 1 :]
+    before, now = away[:-1], away[1:]
+    later = signals[params.period :]
+    later[(before < -width[:-1]) & (now >= -width[1:])] = BE_LONG
+    later[(before > width[:-1]) & (now <= width[1:])] = BE_SHORT
+    later[((before < 0.0) & (now >= 0.0)) | ((before > 0.0) & (now <= 0.0))] = BE_FLAT
+    return signals

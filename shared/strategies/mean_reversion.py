@@ -1,0 +1,51 @@
+"""Mean reversion by z-score: buy what has fallen far below its average, sell what has risen far above it."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from shared.bars import Bars
+from shared.strategies.parameters import Parameters
+from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, Signals, silent
+
+
+class MeanReversionParameters(Parameters):
+    period: int = Field(20, ge=2, le=10_000, description="Bars in the average and in the deviation.")
+    entry: float = Field(
+        2.0, ge=0.1, le=10, description="Long when the z-score falls to minus this, short at plus this."
+    )
+    exit: float = Field(0.5, ge=0, le=10, description="Flat when the z-score is back within this; must be below entry.")
+
+    @model_validator(mode="after")
+    def _exit_is_nearer(self) -> Self:
+        if self.exit >= self.entry:
+            raise ValueError(f"exit must be below entry (exit is {self.exit:g}, entry is {self.entry:g})")
+        return self
+
+
+def mean_reversion_signals(bars: Bars, params: MeanReversionParameters) -> Signals:
+    """+1 where the z-score falls to -`entry`, -1 where it rises to +`entry`, 0 where it comes back within `exit`.
+
+    z = (close - average) / population standard deviation over `period` closes, zero where they are all equal. Each is
+    said at the bar of the crossing: the first signal can come at bar `period`. Source: Chan, "Algorithmic Trading"
+    (2013), chapter 2, Bollinger-band mean reversion.
+    """
+    signals = silent(bars.total)
+    if bars.total <= params.period:
+        return signals
+    from shared.strategies.rolling import mean_and_deviation_nb
+
+    mean, deviation = mean_and_deviation_nb(bars.close, params.period)
+    away = (bars.close - mean)[params.period - 1 :]
+    spread = deviation[params.period - 1 :]
+    score = np.divide(away, spread, out=np.zeros_like(away), where=spread > 0.0)
+    before, now = score[:-1], score[1:]
+    later = signals[params.period :]
+    later[(before < -params.exit) & (now >= -params.exit)] = BE_FLAT
+    later[(before > params.exit) & (now <= params.exit)] = BE_FLAT
+    later[(before > -params.entry) & (now <= -params.entry)] = BE_LONG
+    later[(before < params.entry) & (now >= params.entry)] = BE_SHORT
+    return signals

@@ -1,0 +1,33 @@
+"""Supertrend: a band of average true ranges that follows the price and turns when a close breaks it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from shared.bars import Bars
+from shared.strategies.parameters import Parameters
+from shared.strategies.signals import Signals, silent
+
+
+class SupertrendParameters(Parameters):
+    period: int = Field(10, ge=2, le=10_000, description="Bars over which the true range is averaged.")
+    multiplier: float = Field(3.0, ge=0.1, le=100, description="Average true ranges between the price and each band.")
+
+
+def supertrend_signals(bars: Bars, params: SupertrendParameters) -> Signals:
+    """+1 where the close breaks above the upper band, -1 where it breaks below the lower; each until the other.
+
+    Bands lie `multiplier` average true ranges (Wilder's, TA-Lib `ATR`) from the middle of high and low; the upper one
+    only falls and the lower one only rises until a close was beyond it. The first signal can come at bar `period`.
+    Source: Seban, "Das SuperTrend-Konzept" (2008); the rules of TradingView's `ta.supertrend`, which however begins in
+    a downtrend where this says nothing before the first break.
+    """
+    if bars.total <= params.period:
+        return silent(bars.total)
+    from talib import ATR
+
+    from shared.strategies.rolling import ratchet_breaks_nb
+
+    middle = (bars.high + bars.low) / 2.0
+    reach = params.multiplier * ATR(bars.high, bars.low, bars.close, params.period)
+    return ratchet_breaks_nb(bars.close, middle + reach, middle - reach, params.period)
