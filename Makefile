@@ -31,7 +31,7 @@ bench: $(VENV)/.ready ## measure the service on real servers beside its peers
 lint: $(VENV)/.ready ## style and types, changing nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.ready ## rewrite the code in its style
 	$(BIN)/ruff check --fix .
