@@ -156,10 +156,6 @@ class Bus:
         """Appends to the event log and publishes in one step. False: something newer was said already."""
         return await self.publish_document(news.backtest_id, news_document(channel, news))
 
-    async def publish_all(self, news: Sequence[tuple[Channel, News]]) -> None:
-        """Publishes several messages in order and in one round trip."""
-        await self.publish_documents([(one.backtest_id, news_document(channel, one)) for channel, one in news])
-
     async def publish_document(self, backtest_id: str, news: NewsDocument) -> bool:
         """Publishes news out of a record's outbox. Doing so again is harmless: the event log refuses the second."""
         return await self.publish_documents([(backtest_id, news)]) == 1

@@ -126,12 +126,6 @@ class StoreUnfit(BackfleetError):
     code = "store_unfit"
 
 
-class LeaseLost(BackfleetError):
-    """The claim is no longer ours: whatever the run was about to write must be discarded."""
-
-    code = "lease_lost"
-
-
 class EngineFailed(BackfleetError):
     """The engine process died, hung or raised. `fault` says whether it counts against the poison budget."""
 

@@ -19,39 +19,26 @@ from statistics import quantiles
 from typing import Any
 
 import aiohttp
-import numpy as np
 import socketio
 
 from deploy.stack import Stack
-from shared.bars import Bars
 from shared.candles import Candles
 from shared.settings import load_settings
 from shared.store import Store
 from tests.bench.rows import Row, measured
+from tests.fleet import random_walk
 
 BARS = 1_000
-HOUR_MS = 3_600_000
-START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z
 SEQUENTIAL = 300
 BURST = 1_500
 CONCURRENCY = 32
 DEADLINE_S = 180.0
 
 
-def synthetic_bars(count: int, seed: int = 7) -> Bars:
-    """A seeded random walk of hourly bars."""
-    random = np.random.default_rng(seed)
-    close = 100.0 * np.exp(np.cumsum(random.normal(0, 0.01, count)))
-    opened = np.concatenate([[100.0], close[:-1]])
-    spread = 1 + np.abs(random.normal(0, 0.003, count))
-    high, low = np.maximum(opened, close) * spread, np.minimum(opened, close) / spread
-    return Bars(START_MS + HOUR_MS * np.arange(count), opened, high, low, close, np.full(count, 10.0))
-
-
 async def load_bars(stack: Stack) -> None:
     store = await Store.open(stack.settings)
     try:
-        await Candles(store.database, stack.settings).import_bars("BENCH", "1h", synthetic_bars(BARS), "synthetic")
+        await Candles(store.database, stack.settings).import_bars("BENCH", "1h", random_walk(BARS), "synthetic")
     finally:
         await store.close()
 
