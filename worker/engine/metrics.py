@@ -36,6 +36,7 @@ class Run(NamedTuple):
     bars_exposed: int
     bars_ambiguous: int
     orders_unfilled: int
+    open_trades: int = 0
 
 
 def measure(run: Run) -> Metrics:
@@ -80,6 +81,7 @@ def measure(run: Run) -> Metrics:
         "exposure": 100.0 * run.bars_exposed / run.equity.shape[0],
         "ambiguousBars": run.bars_ambiguous,
         "unfilledOrders": run.orders_unfilled,
+        "openTrades": run.open_trades,
         "finalEquity": float(run.equity[-1]),
     }
     return {name: value if value is None or math.isfinite(value) else None for name, value in found.items()}
@@ -349,5 +351,6 @@ DEFINITIONS: dict[str, Callable[..., Any] | str] = {
     "exposure": "Bars during which a trade was open / all bars, percent.",
     "ambiguousBars": "Bars in which one trade reached both its target and its stop or liquidation, a count.",
     "unfilledOrders": "Orders that found no money, no whole lot or no true range to measure a level with, a count.",
+    "openTrades": "Trades left open at the last bar, marked at its close, a count.",
     "finalEquity": "Equity at the last bar, money.",
 }

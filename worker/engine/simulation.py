@@ -21,7 +21,7 @@ from worker.engine.metrics import Metrics, Run, measure
 from worker.engine.snapshot import SnapshotUnfit, pack, unpack
 from worker.engine.trades import OpenTrade, Trades, read_open_trades, read_trades
 
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 
 _FIRST_CAPACITY = 256  # rows of closed trades to begin with; doubled when a run needs more
 
@@ -156,7 +156,7 @@ class Simulation:
         self._strategies = tuple(strategies)
         self._seed = seed
         self._voices = [_listen(use, bars) for use in strategies]
-        self._signals = combine(self._voices, config.combine, config.weights)
+        self._signals = _heard(combine(self._voices, config.combine, config.weights), config)
         self._terms = config.terms()
         self._true_range = _average_true_range(bars, config)
         self._equity = np.empty(bars.total)
@@ -221,14 +221,17 @@ class Simulation:
         simulation._load(arrays)
         return simulation
 
-    def finish(self, close_open_trades: bool = True, reason: Reason | None = None) -> Outcome:
+    def finish(self, close_open_trades: bool | None = None, reason: Reason | None = None) -> Outcome:
         """Ends the run at the last processed bar, closing open trades at its close, and measures it.
 
-        `reason` is why those trades close: END_OF_DATA at the last bar and STOPPED_BY_USER before, unless named.
+        Whether they close is the configuration's to say where it is not said here. `reason` is why those trades close:
+        END_OF_DATA at the last bar and STOPPED_BY_USER before, unless named.
         """
         if self._finished:
             raise RuntimeError("the simulation is finished already")
         self._finished = True
+        if close_open_trades is None:
+            close_open_trades = self._config.close_at_end
         if close_open_trades and self.bar and self._state[orders.OPEN_TRADES]:
             default = Reason.END_OF_DATA if self.bar == self.total_bars else Reason.STOPPED_BY_USER
             self._close_all(reason if reason is not None else default)
@@ -322,6 +325,7 @@ class Simulation:
                 bars_exposed=int(self._state[orders.BARS_EXPOSED]),
                 bars_ambiguous=int(self._state[orders.BARS_AMBIGUOUS]),
                 orders_unfilled=int(self._state[orders.ORDERS_UNFILLED]),
+                open_trades=int(self._state[orders.OPEN_TRADES]),
             )
         )
 
@@ -380,6 +384,23 @@ def _listen(use: StrategyUse, bars: Bars) -> Signals:
             f"strategy {use.name} must return {bars.total} signals of -1, 0, 1 or 2 and returned shape {said.shape}"
         )
     return np.ascontiguousarray(said, np.int8)
+
+
+def _heard(signals: Signals, config: EngineConfig) -> Signals:
+    """The signals that become orders.
+
+    backtesting.py asks first at the second bar, where what was said at the first still stands, and fills nothing at the
+    last close.
+    """
+    if config.profile != "backtesting.py" or signals.shape[0] < 2:
+        return signals
+    signals = signals.copy()
+    if signals[1] == NO_OPINION:
+        signals[1] = signals[0]
+    signals[0] = NO_OPINION
+    if config.fill_at == "close":
+        signals[-1] = NO_OPINION
+    return signals
 
 
 def _identity(bars: Bars) -> list[int]:
