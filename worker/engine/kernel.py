@@ -339,6 +339,29 @@ def _follow_nb(state: Floats, terms: Floats, open_trades: Floats, high: float, l
         _refresh_nb(state, terms, open_trades)
 
 
+@njit(nogil=True, cache=True)
+def _quiet_range_nb(state: Floats, terms: Floats, open_trades: Floats) -> tuple[float, float]:
+    """Between these prices nothing happens to open trades: no level is reached and no trailing stop moves.
+
+    A trailing stop may move once the price passes the best one so far, which its level tells to the last digits.
+    """
+    below, above = state[o.TRIGGER_BELOW], state[o.TRIGGER_ABOVE]
+    if terms[o.TRAIL_KIND] == o.NO_LEVEL:
+        return below, above
+    for i in range(int(state[o.OPEN_TRADES])):
+        direction = open_trades[i, o.DIRECTION]
+        step = open_trades[i, o.TRAIL_STEP]
+        level = open_trades[i, o.TRAIL_PRICE]
+        best = level + direction * step
+        if terms[o.TRAIL_KIND] == o.SHARE_OF_PRICE:
+            best = level / (1.0 - direction * step)
+        if direction > 0.0:
+            above = min(above, best * (1.0 - o.GRID_TOLERANCE))
+        else:
+            below = max(below, best * (1.0 + o.GRID_TOLERANCE))
+    return below, above
+
+
 @njit(nogil=True, cache=True, inline="always")
 def _fold_nb(
     open_: Floats,
@@ -365,40 +388,41 @@ def _fold_nb(
     trailing = terms[o.TRAIL_KIND] != o.NO_LEVEL
     levels_first = terms[o.STOP_LOSES_ORDER] != 0.0
     levels_later = terms[o.LEVELS_FROM_NEXT_BAR] != 0.0
+    basis_is_close = terms[o.LEVEL_BASIS] == o.FROM_ENTRY_CLOSE
     closed = int(state[o.CLOSED_TRADES])
     pending = int(state[o.PENDING])
     cash = state[o.CASH]
     net = state[o.NET_QUANTITY]
-    below = state[o.TRIGGER_BELOW]
-    above = state[o.TRIGGER_ABOVE]
-    peak = state[o.PEAK_EQUITY]
+    below, above = _quiet_range_nb(state, terms, open_trades)
     exposed = 0
     bar = from_bar
     while bar < until_bar and closed <= room:
-        changed = False
+        if pending == o.NO_OPINION:
+            first = bar
+            while bar < until_bar and signals[bar] == o.NO_OPINION and low[bar] > below and high[bar] < above:
+                bar += 1
+            for quiet in range(first, bar):  # apart from the search, so that it is done several bars at a time
+                equity[quiet] = cash + net * close[quiet]
+            if net != 0.0:
+                exposed += bar - first
+            if bar == until_bar:
+                break
+        before = max(bar - 1, 0)
+        reached = low[bar] <= state[o.TRIGGER_BELOW] or high[bar] >= state[o.TRIGGER_ABOVE]
+        lost = levels_first and reached
         fresh = False
-        lost = levels_first and (low[bar] <= below or high[bar] >= above)
         if pending != o.NO_OPINION and not lost:
-            before = max(bar - 1, 0)
             _fill_order_nb(
                 state, terms, open_trades, closed_trades, pending, bar, open_[bar], close[before], true_range[before]
             )
-            net = state[o.NET_QUANTITY]
-            below = state[o.TRIGGER_BELOW]
-            above = state[o.TRIGGER_ABOVE]
-            changed = True
-            if levels_later and net != 0.0 and open_trades[0, o.ENTRY_BAR] == bar:
-                below = -np.inf
-                above = np.inf
-                fresh = True
-        if net != 0.0:
+            fresh = levels_later and state[o.OPEN_TRADES] > 0.0 and open_trades[0, o.ENTRY_BAR] == bar
+            reached = low[bar] <= state[o.TRIGGER_BELOW] or high[bar] >= state[o.TRIGGER_ABOVE]
+        if state[o.OPEN_TRADES] > 0.0:
             exposed += 1
-        if low[bar] <= below or high[bar] >= above:
+        if reached and not fresh:
             _check_levels_nb(state, terms, open_trades, closed_trades, bar, open_[bar], high[bar], low[bar])
-            changed = True
-        if trailing and net != 0.0 and not fresh:
+        if trailing and not fresh:
             _follow_nb(state, terms, open_trades, high[bar], low[bar])
-            changed = True
         pending = signals[bar]
         if pending != o.NO_OPINION and at_close:
             if not lost:
@@ -406,21 +430,15 @@ def _fold_nb(
                     state, terms, open_trades, closed_trades, pending, bar, close[bar], close[bar], true_range[bar]
                 )
             pending = o.NO_OPINION
-            changed = True
-        if changed:
-            if terms[o.LEVEL_BASIS] == o.FROM_ENTRY_CLOSE:
-                _measure_from_close_nb(state, terms, open_trades, bar, close[bar], true_range[bar])
-            cash = state[o.CASH]
-            net = state[o.NET_QUANTITY]
-            below = state[o.TRIGGER_BELOW]
-            above = state[o.TRIGGER_ABOVE]
-            closed = int(state[o.CLOSED_TRADES])
-        value = cash + net * close[bar]
-        equity[bar] = value
-        peak = max(peak, value)
+        if basis_is_close:
+            _measure_from_close_nb(state, terms, open_trades, bar, close[bar], true_range[bar])
+        cash = state[o.CASH]
+        net = state[o.NET_QUANTITY]
+        below, above = _quiet_range_nb(state, terms, open_trades)
+        closed = int(state[o.CLOSED_TRADES])
+        equity[bar] = cash + net * close[bar]
         bar += 1
     state[o.PENDING] = pending
-    state[o.PEAK_EQUITY] = peak
     state[o.BARS_EXPOSED] += exposed
     if bar > from_bar:
         state[o.EQUITY] = equity[bar - 1]
@@ -430,6 +448,7 @@ def _fold_nb(
 # What `advance_nb` is told: where its arrays are, and how long they are.
 _ARRAYS = 11
 _TOTAL_BARS, _OPEN_ROWS, _CLOSED_ROWS = _ARRAYS, _ARRAYS + 1, _ARRAYS + 2
+_PLACES = _ARRAYS + 3
 
 
 def place(
@@ -444,7 +463,7 @@ def place(
 ) -> NDArray[np.int64]:
     """The addresses and lengths `advance_nb` wants. Contiguous arrays only; the caller keeps them all alive.
 
-    Handed eleven arrays, numba would look up each of them at every call, which takes as long as a hundred bars.
+    Handed the arrays, numba would look up each of them at every call, which takes as long as a hundred bars.
     """
     prices = (bars.open, bars.high, bars.low, bars.close)
     arrays = (*prices, signals, true_range, equity, state, terms, open_trades, closed_trades)
@@ -465,8 +484,9 @@ _pointer: Any = intrinsic(_type_pointer)
 
 
 @njit(nogil=True, cache=True)
-def advance_nb(places: NDArray[np.int64], from_bar: int, until_bar: int) -> tuple[int, int]:
-    """Runs bars `from_bar` to `until_bar` (exclusive) of the run whose arrays stand at `places`; see `_fold_nb`."""
+def advance_nb(places_address: int, from_bar: int, until_bar: int) -> tuple[int, int]:
+    """Runs bars `from_bar` to `until_bar` (exclusive) of the run whose `place` is at that address; see `_fold_nb`."""
+    places = carray(_pointer(places_address), (_PLACES,), np.int64)
     bars = (places[_TOTAL_BARS],)
     return _fold_nb(
         carray(_pointer(places[0]), bars, np.float64),

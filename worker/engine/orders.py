@@ -33,12 +33,11 @@ REALISED = 8
 TRADES_WON = 9
 TRADES_LOST = 10
 EQUITY = 11
-PEAK_EQUITY = 12
-BARS_EXPOSED = 13
-BARS_AMBIGUOUS = 14
-ORDERS_UNFILLED = 15
-LIQUIDATION_PRICE = 16  # where equity meets the maintenance margin; below zero or infinite where it never does
-STATE_SLOTS = 17
+BARS_EXPOSED = 12
+BARS_AMBIGUOUS = 13
+ORDERS_UNFILLED = 14
+LIQUIDATION_PRICE = 15  # where equity meets the maintenance margin; below zero or infinite where it never does
+STATE_SLOTS = 16
 
 # The terms: numbers of the configuration, constant during a run.
 SIZING_MODE = 0
