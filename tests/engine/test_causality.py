@@ -107,14 +107,15 @@ def test_what_is_said_once_in_a_sixteenth_is_cut_right_after() -> None:
     assert all(778 in sample_cuts(whole, seed) for seed in range(20))
 
 
-def test_a_strategy_that_reuses_its_array_is_not_caught_for_it() -> None:
+def test_a_strategy_that_overwrites_what_it_said_is_caught_all_the_same() -> None:
     buffer = np.empty(100, np.int8)
 
-    def reusing(bars: Bars, _: Parameters) -> Signals:
-        buffer[: bars.total] = np.where(bars.close > bars.open, 1, -1)
+    def reusing(bars: Bars, params: Parameters) -> Signals:
+        buffer[: bars.total] = by_the_last_close(bars, params)
         return buffer[: bars.total]
 
-    refuse_peeking([use_of(reusing)], random_walk(100, 1), 0)
+    with pytest.raises(StrategyPeeks):
+        refuse_peeking([use_of(reusing)], random_walk(100, 1), 0)
 
 
 @pytest.mark.parametrize(

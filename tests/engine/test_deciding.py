@@ -110,10 +110,12 @@ def test_what_depends_on_account_and_chance_is_the_same_however_it_is_cut(
 
 @pytest.mark.parametrize("name", ["everything", "at the close", "trailing and fixed", "leverage", "small"])
 def test_the_account_in_a_view_is_that_of_its_bars_close(name: str) -> None:
-    """Held against a run that knows the same decisions and says nothing from that bar on."""
+    """Held against a run that knows the same decisions and in which nobody says anything from that bar on."""
     bars, config = random_walk(120, 2), CONFIGS[name]
-    said = use_of("step_signals").signals(bars)
-    simulation = Simulation.start(bars, config, [use_of("steps")])
+    other = silent(120)
+    other[::7], other[3::7] = 1, -1
+    said = combine([other, use_of("step_signals").signals(bars)], "any")
+    simulation = Simulation.start(bars, config, [scripted(other), use_of("steps")])
     held = 0
     while (ask := simulation.advance(bars.total).ask) is not None:
         silenced = said.copy()
@@ -202,6 +204,7 @@ def test_a_run_that_waits_for_an_answer_does_not_go_on_but_can_be_carried_over_o
             one.answer({})
         with pytest.raises(RuntimeError, match="at bar 39 careful must answer, not other"):
             one.answer({"other": 1})
+    assert play(Simulation.restore(blob, bars), 5, enough=lambda: True).bar == 39  # it is beyond 5 already
     assert again.ask is not None
     [shown], [restored] = ask.views, again.ask.views
     assert restored.random.random() == shown.random.random()
