@@ -161,6 +161,8 @@ class Commands:
                 "name": one.name,
                 "description": one.description,
                 "aliases": list(one.aliases),
+                "form": one.form,
+                "every": one.every,
                 "parametersSchema": one.parameters_schema,
                 "defaultParameters": one.default_parameters,
             }

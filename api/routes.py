@@ -94,6 +94,8 @@ class StrategyDescription(Answer):
     name: str
     description: str
     aliases: list[str]
+    form: str = Field(description="`signals` for all bars at once, or `decide`: asked bar by bar.")
+    every: int | None = Field(description="At every how many bars it decides by default; null for `signals`.")
     parameters_schema: dict[str, Any]
     default_parameters: dict[str, Any]
 

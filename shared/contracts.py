@@ -279,6 +279,11 @@ class BacktestParams(Wire):
         description="Whether trades still open are closed at the last close. They are, except with another profile.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of whatever is random in a run.")
+    check_causality: bool = Field(
+        default=False,
+        description="Before the run, cut the bars at up to twenty places; a strategy that then says otherwise of the "
+        "bars before the cut sees the future and is refused.",
+    )
 
     @model_validator(mode="after")
     def _range_is_not_empty(self) -> Self:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 # Nobody reads more, and an answer must fit on every wire and into a record.
 ERRORS_MAX = 100
@@ -104,6 +105,24 @@ class ImportRefused(Refusal):
     """A market data file that cannot be read without guessing. Names file, line, value and remedy."""
 
     code = "import_refused"
+
+
+class StrategyFailed(Refusal):
+    """A strategy raised, or gave an answer that is none. Asked again it would do the same."""
+
+    code = "strategy_error"
+
+    @classmethod
+    def of(cls, index: int, name: str, message: str) -> Self:
+        """Of the strategy at `index` of the request, which calls it `name`."""
+        text = f"strategy {name} {message}"
+        return cls(text, [FieldError(f"strategies.{index}", text, cls.code)])
+
+
+class StrategyPeeks(StrategyFailed):
+    """A strategy that sees the future: what it says of a bar depends on later bars."""
+
+    code = "strategy_peeks"
 
 
 class Unavailable(BackfleetError):

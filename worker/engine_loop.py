@@ -5,14 +5,20 @@ from __future__ import annotations
 import pickle
 import resource
 import sys
+import time
 from typing import IO
 
 from shared.candles import open_bars
 from shared.contracts import BacktestParams, validate
 from shared.errors import BackfleetError
 from shared.strategies import resolve
-from worker.engine import EngineConfig, Simulation
+from shared.strategies.causality import refuse_peeking
+from worker.engine import EngineConfig, Simulation, play
 from worker.pipe import HEADER_BYTES, Command, Finished, Load, Moved, Raised, Reply, frame
+
+# A step in which strategies decide ends with the first decision after this long: far below every stall limit that
+# makes sense, and long beside a step without decisions. One decision may take as long as the stall limit allows.
+_DECIDING_S = 0.25
 
 
 class _Run:
@@ -23,9 +29,13 @@ class _Run:
         uses = resolve(params.strategies, params.strategy_params)
         self._bars = open_bars(load.bar_files)
         self._simulation = Simulation.start(self._bars, EngineConfig.from_params(params), uses, params.seed)
+        if params.check_causality:
+            refuse_peeking(uses, self._bars, params.seed)
 
     def advance(self, until_bar: int) -> Moved | Finished:
-        delta = self._simulation.advance(until_bar)
+        """At most to `until_bar`. Sooner where strategies take long to decide, so that the run is seen to live."""
+        enough_at_s = time.monotonic() + _DECIDING_S
+        delta = play(self._simulation, until_bar, enough=lambda: time.monotonic() >= enough_at_s)
         time_ms = int(self._bars.time_ms[delta.bar - 1])
         moved = Moved(delta.bar, self._simulation.total_bars, time_ms, delta.equity, delta.total_trades)
         if moved.bar < moved.total_bars:

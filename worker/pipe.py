@@ -22,7 +22,7 @@ HEADER_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Begin a backtest and go on to just before bar `until_bar`: most runs are short, one step is all they take.
+    """Begin a backtest and go on as `Advance` does: most runs are short, one step is all they take.
 
     `params` is the wire form, `bar_files` what `Candles.fetch` answered.
     """
@@ -34,7 +34,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Go on to just before bar `until_bar`."""
+    """Go on, at most to just before bar `until_bar`."""
 
     until_bar: int
 

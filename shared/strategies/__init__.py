@@ -1,7 +1,11 @@
-"""Strategies: parameter models and signal functions. Importing this package computes nothing and loads no TA-Lib."""
+"""Strategies: parameter models, and functions that give signals or decide.
+
+Importing this package computes nothing and loads no TA-Lib.
+"""
 
 from shared.strategies.catalogue import Strategy, StrategyUse, catalogue, find, resolve
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, combine
+from shared.strategies.view import View
 
 __all__ = [
     "BE_FLAT",
@@ -10,6 +14,7 @@ __all__ = [
     "NO_OPINION",
     "Strategy",
     "StrategyUse",
+    "View",
     "catalogue",
     "combine",
     "find",

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from shared.bars import Bars
-from shared.errors import FieldError, InvalidRequest
+from shared.errors import ConfigurationError, FieldError, InvalidRequest
 from shared.strategies.bollinger import BollingerParameters, bollinger_signals
 from shared.strategies.buy_and_hold import BuyAndHoldParameters, buy_and_hold_signals
 from shared.strategies.donchian import DonchianParameters, donchian_signals
@@ -22,21 +22,57 @@ from shared.strategies.momentum import MomentumParameters, momentum_signals
 from shared.strategies.parameters import Parameters
 from shared.strategies.plugins import load_plugins
 from shared.strategies.rsi import RsiParameters, rsi_signals
-from shared.strategies.signals import Signals
+from shared.strategies.signals import Signals, silent
 from shared.strategies.sma_crossover import SmaCrossoverParameters, sma_crossover_signals
 from shared.strategies.supertrend import SupertrendParameters, supertrend_signals
+from shared.strategies.view import Decide
+
+_EVERY = "every"  # the parameter that says how often a strategy is asked
+
+
+Form = Literal["signals", "decide"]
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """One entry of the catalogue. `signals(bars, params)` gives int8[n] and is causal."""
+    """One entry of the catalogue, in one of two forms.
+
+    `signals(bars, params)` gives int8[n] for all bars at once and is causal. `decide(view)` is asked at the close of
+    every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None.
+    Raises `ConfigurationError` where neither or both are given, or `every` could be below 1.
+    """
 
     id: str
     name: str
     description: str
     parameters: type[Parameters]
-    signals: Callable[[Bars, Any], Signals]
+    signals: Callable[[Bars, Any], Signals] | None = None
     aliases: tuple[str, ...] = ()
+    decide: Decide | None = None
+
+    def __post_init__(self) -> None:
+        if (self.signals is None) == (self.decide is None):
+            given = "neither" if self.signals is None else "both"
+            raise ConfigurationError(
+                f"strategy {self.id} must have exactly one of signals and decide, and has {given}; "
+                "give signals(bars, params) for all bars at once, or decide(view) for one bar at a time"
+            )
+        if self.decide is not None and _EVERY in self.parameters.model_fields:
+            every = self.parameters_schema["properties"][_EVERY]
+            if every.get("type") != "integer" or every.get("minimum", 0) < 1:
+                raise ConfigurationError(
+                    f"strategy {self.id} must bound its parameter {_EVERY}: it says at every how many bars decide is "
+                    "asked; declare it as a whole number of at least 1, every: int = Field(1, ge=1, ...)"
+                )
+
+    @property
+    def form(self) -> Form:
+        return "signals" if self.decide is None else "decide"
+
+    @property
+    def every(self) -> int | None:
+        """At every how many bars a strategy that decides is asked by default; None for one that gives signals."""
+        return None if self.decide is None else int(self.default_parameters.get(_EVERY, 1))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,8 +118,20 @@ class StrategyUse:
     strategy: Strategy
     params: Parameters
 
+    @property
+    def decides(self) -> bool:
+        """Whether it is asked on the way. All it has to say in advance is that it has no opinion."""
+        return self.strategy.decide is not None
+
+    @property
+    def every(self) -> int:
+        """A strategy that decides is asked at the close of bars `every` - 1, 2 x `every` - 1, ..."""
+        return int(getattr(self.params, _EVERY, 1))
+
     def signals(self, bars: Bars) -> Signals:
         """int8[n]: +1 be long, -1 be short (or flat where shorts are not allowed), 0 be flat, 2 no opinion."""
+        if self.strategy.signals is None:
+            return silent(bars.total)
         return self.strategy.signals(bars, self.params)
 
 

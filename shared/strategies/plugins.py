@@ -27,7 +27,7 @@ def load_plugins(kind: type[Kind], names_of: Callable[[Kind], tuple[str, ...]], 
         where = f"the strategy plug-in {point.name} ({point.value}, package {point.dist.name if point.dist else '?'})"
         try:
             found = point.load()
-        except (ImportError, AttributeError, SyntaxError) as error:
+        except (ImportError, AttributeError, SyntaxError, ConfigurationError) as error:
             raise ConfigurationError(f"{where} cannot be loaded: {error}; mend or uninstall it") from error
         if not isinstance(found, kind):
             raise ConfigurationError(

@@ -74,6 +74,28 @@ def combine(voices: Sequence[Signals], how: Combination, weights: Sequence[float
     return combined
 
 
+def combine_on(
+    voices: Sequence[Signals], standing: Signals, how: Combination, weights: Sequence[float] = ()
+) -> tuple[Signals, Signals]:
+    """`combine` of a later part of the voices, and the opinions that stand after it.
+
+    `standing` is int8[voices]: the last opinion of each before the part, as `standing_after` gives it. Joined, the
+    parts are what `combine` says of the whole.
+    """
+    led = [np.concatenate((standing[i : i + 1], voice)) for i, voice in enumerate(voices)]
+    return combine(led, how, weights)[1:], standing_after(led)
+
+
+def standing_after(voices: Sequence[Signals]) -> Signals:
+    """int8[voices]: the last opinion of each, NO_OPINION where there was none."""
+    standing = silent(len(voices))
+    for i, voice in enumerate(voices):
+        spoken = np.flatnonzero(voice != NO_OPINION)
+        if spoken.shape[0]:
+            standing[i] = voice[spoken[-1]]
+    return standing
+
+
 def speaker(voices: Sequence[Signals], bars: NDArray[np.int64], said: NDArray[np.int8]) -> NDArray[np.int64]:
     """Index of the first voice that said `said[i]` at `bars[i]`; -1 where only standing opinions agreed on it."""
     if len(voices) == 1 or not bars.shape[0]:

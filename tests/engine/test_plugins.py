@@ -41,8 +41,10 @@ from shared.strategies import catalogue, resolve
 from tests.engine.markets import random_walk
 from worker.engine import EngineConfig, Simulation
 
-assert catalogue()[-1].id == "inside_bars", [one.id for one in catalogue()]
-assert catalogue()[-1].parameters_schema["properties"]["quiet"]["maximum"] == 20
+found = {one.id: one for one in catalogue()[-2:]}
+assert list(found) == ["inside_bars", "three_closes"], [one.id for one in catalogue()]
+assert found["inside_bars"].parameters_schema["properties"]["quiet"]["maximum"] == 20
+assert [(one.form, one.every) for one in found.values()] == [("signals", None), ("decide", 1)]
 try:
     resolve(["inside_bars"], {"inside_bars": {"quiet": 21}})
 except InvalidRequest as refusal:
@@ -67,12 +69,65 @@ assert part.finish().result_hash == outcome.result_hash
     assert done.returncode == 0, done.stderr
 
 
+def test_an_installed_strategy_that_decides_trades_like_its_signals(site: Path) -> None:
+    done = python(
+        site,
+        """
+import dataclasses
+import numpy as np
+from shared.strategies import NO_OPINION, Strategy, resolve
+from tests.engine.markets import random_walk
+from worker.engine import EngineConfig, Simulation, play
+
+def signals(bars, params):
+    said = np.full(bars.total, NO_OPINION, np.int8)
+    step = np.sign(np.diff(bars.close)).astype(int).tolist()
+    for bar in range(params.every - 1, bars.total, params.every):
+        last = step[max(bar - params.closes, 0) : bar]
+        if len(last) == params.closes and abs(sum(last)) == params.closes:
+            said[bar] = last[0]
+    return said
+
+bars = random_walk(800, 1)
+config = EngineConfig(allow_short=True, stop_loss_percent=3.0, commission_rate=0.001, combine="majority")
+for params in ({}, {"closes": 2, "every": 3}):
+    for others in ([], ["sma_crossover"]):
+        chosen = {"three_closes": params, **{name: {"fast": 3, "slow": 9} for name in others}}
+        uses = resolve([*others, "three_closes"], chosen)
+        twin = Strategy("twin", "Twin", "As signals.", uses[-1].strategy.parameters, signals)
+        known = Simulation.start(bars, config, [*uses[:-1], dataclasses.replace(uses[-1], strategy=twin)])
+        known.advance(800)
+        part = Simulation.start(bars, config, uses)
+        for until in (100, 101, 440):
+            play(part, until)
+            part = Simulation.restore(part.snapshot(), bars)
+        part.advance(800)
+        part = Simulation.restore(part.snapshot(), bars)
+        assert part.ask is not None
+        play(part, 800)
+        outcome, expected = part.finish(), known.finish()
+        assert outcome.trades.total > 10
+        assert (outcome.trades.direction < 0).any()
+        assert outcome.trades.as_rows() == expected.trades.as_rows()
+        assert outcome.equity.tobytes() == expected.equity.tobytes()
+        assert outcome.result_hash == expected.result_hash
+""",
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [
         ("import no_such_module", "cannot be loaded: No module named 'no_such_module'"),
         ("OTHER = 1", "cannot be loaded"),
         ("STRATEGY = 1", "is a int, not a Strategy"),
+        (
+            "from shared.strategies import Strategy\n"
+            "from shared.strategies.parameters import Parameters\n"
+            "STRATEGY = Strategy('odd', 'Odd', 'Odd.', Parameters)",
+            "cannot be loaded: strategy odd must have exactly one of signals and decide, and has neither",
+        ),
         (
             "from shared.strategies.catalogue import _BUILT_IN; STRATEGY = _BUILT_IN[0]",
             "is called sma_crossover, as one of backfleet",

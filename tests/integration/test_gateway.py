@@ -17,6 +17,7 @@ from api.routes import Accepted, BacktestPage, Datasets, Equity, Result, Strateg
 from shared.bus import Bus, Heard
 from shared.contracts import Channel, Task, decode
 from shared.settings import Settings, environment_for_child
+from tests.engine.deciders import STEPS, in_the_catalogue
 from tests.gateway import BACKTESTS, BARS, BODY, Site, fields_of, gateway_on, problem_of, site_on
 
 MakeSettings = Callable[..., Settings]
@@ -258,9 +259,12 @@ async def test_no_route_but_health_and_docs_answers_without_a_valid_token(site: 
 
 async def test_strategies_are_described_and_checked(site: Site) -> None:
     client = await site.client()
-    found = [StrategyDescription.model_validate(one) for one in (await client.get("/api/algo/strategies")).json()]
+    with in_the_catalogue(STEPS):
+        found = [StrategyDescription.model_validate(one) for one in (await client.get("/api/algo/strategies")).json()]
     assert {"sma_crossover", "rsi", "buy_and_hold"} <= {one.id for one in found}
     assert all(one.default_parameters.keys() == one.parameters_schema["properties"].keys() for one in found)
+    forms = {one.id: (one.form, one.every) for one in found}
+    assert (forms["sma_crossover"], forms["steps"]) == (("signals", None), ("decide", 1))
 
     async def check(**body: Any) -> Validation:
         answer = await client.post("/api/algo/strategies/validate", json=body)

@@ -135,13 +135,13 @@ class EngineConfig:
         slippage, spread = self.slippage_bps / 10_000.0, self.spread_bps / 10_000.0
         market = slippage + spread / 2.0
         costs, rules = {
-            "backfleet": ((market, market, market, 0.0), (o.BY_EXPOSURE, o.FROM_FILL, 0, 0)),
-            "backtesting.py": ((spread, 0.0, 0.0, 0.0), (o.BY_WHOLE_UNITS, o.FROM_DECIDING_CLOSE, 0, 0)),
-            "vectorbt": ((slippage, slippage, 0.0, 0.0), (o.BY_CASH, o.FROM_ENTRY_CLOSE, 1, 1)),
-            "backtrader": ((slippage,) * 4, (o.BY_DECISION, o.FROM_DECIDING_CLOSE, 1, 0)),
+            "backfleet": ((market, market, market, 0.0), (o.BY_EXPOSURE, o.FROM_FILL, 0, 0, 0)),
+            "backtesting.py": ((spread, 0.0, 0.0, 0.0), (o.BY_WHOLE_UNITS, o.FROM_DECIDING_CLOSE, 0, 0, 1)),
+            "vectorbt": ((slippage, slippage, 0.0, 0.0), (o.BY_CASH, o.FROM_ENTRY_CLOSE, 1, 1, 0)),
+            "backtrader": ((slippage,) * 4, (o.BY_DECISION, o.FROM_DECIDING_CLOSE, 1, 0, 0)),
         }[self.profile]
         terms[o.ENTRY_COST_SHARE : o.TARGET_GAP_COST_SHARE + 1] = costs
-        terms[o.SIZE_RULE : o.STOP_LOSES_ORDER + 1] = rules
+        terms[o.SIZE_RULE : o.ASKS_FROM_SECOND_BAR + 1] = rules
         terms[o.INTRABAR] = _INTRABAR[self.intrabar] if self.profile == "backfleet" else o.STOP_BEFORE_GAP
 
 

@@ -340,6 +340,14 @@ def _follow_nb(state: Floats, terms: Floats, open_trades: Floats, high: float, l
 
 
 @njit(nogil=True, cache=True)
+def _opinion_nb(signals: NDArray[np.int8], bar: int, at_close: bool) -> int:
+    """What becomes an order at this close under ASKS_FROM_SECOND_BAR."""
+    if bar == 0 or (at_close and bar == signals.shape[0] - 1):
+        return o.NO_OPINION
+    return signals[0] if bar == 1 and signals[1] == o.NO_OPINION else signals[bar]
+
+
+@njit(nogil=True, cache=True)
 def _quiet_range_nb(state: Floats, terms: Floats, open_trades: Floats) -> tuple[float, float]:
     """Between these prices nothing happens to open trades: no level is reached and no trailing stop moves.
 
@@ -388,6 +396,7 @@ def _fold_nb(
     trailing = terms[o.TRAIL_KIND] != o.NO_LEVEL
     levels_first = terms[o.STOP_LOSES_ORDER] != 0.0
     levels_later = terms[o.LEVELS_FROM_NEXT_BAR] != 0.0
+    asks_late = terms[o.ASKS_FROM_SECOND_BAR] != 0.0
     basis_is_close = terms[o.LEVEL_BASIS] == o.FROM_ENTRY_CLOSE
     closed = int(state[o.CLOSED_TRADES])
     pending = int(state[o.PENDING])
@@ -397,7 +406,7 @@ def _fold_nb(
     exposed = 0
     bar = from_bar
     while bar < until_bar and closed <= room:
-        if pending == o.NO_OPINION:
+        if pending == o.NO_OPINION and (bar > 1 or not asks_late):
             first = bar
             while bar < until_bar and signals[bar] == o.NO_OPINION and low[bar] > below and high[bar] < above:
                 bar += 1
@@ -423,7 +432,7 @@ def _fold_nb(
             _check_levels_nb(state, terms, open_trades, closed_trades, bar, open_[bar], high[bar], low[bar])
         if trailing and not fresh:
             _follow_nb(state, terms, open_trades, high[bar], low[bar])
-        pending = signals[bar]
+        pending = _opinion_nb(signals, bar, at_close) if asks_late else signals[bar]
         if pending != o.NO_OPINION and at_close:
             if not lost:
                 _fill_order_nb(

@@ -67,7 +67,8 @@ SIZE_RULE = 23
 LEVEL_BASIS = 24
 LEVELS_FROM_NEXT_BAR = 25  # stops and targets are looked at from the bar after the entry on
 STOP_LOSES_ORDER = 26  # levels are looked at before the order of the same bar, which a reached one cancels
-TERM_SLOTS = 27
+ASKS_FROM_SECOND_BAR = 27  # where the opinion of the first still stands; and no order fills at the last close
+TERM_SLOTS = 28
 
 # Kinds of distance of a stop or a target from the price, and the size each is given in.
 NO_LEVEL = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +13,17 @@ from numpy.typing import NDArray
 from shared.bars import Bars
 from shared.errors import EngineFailed
 from shared.reasons import Reason
-from shared.strategies import StrategyUse, combine, find
-from shared.strategies.signals import BE_SHORT, NO_OPINION, Signals
+from shared.strategies import StrategyUse, View, find
+from shared.strategies.signals import NO_OPINION, Signals
+from shared.strategies.view import OpenTrade, bars_until
 from worker.engine import orders
 from worker.engine.config import EngineConfig
 from worker.engine.hashing import hash_result
 from worker.engine.kernel import advance_nb, close_all_nb, place
 from worker.engine.metrics import Metrics, Run, measure
 from worker.engine.snapshot import SnapshotUnfit, pack, unpack
-from worker.engine.trades import OpenTrade, Trades, read_open_trades, read_trades
+from worker.engine.trades import Trades, read_open_trades, read_trades
+from worker.engine.voices import Voices
 
 ENGINE_VERSION = "3"
 
@@ -41,21 +44,46 @@ class Outcome:
     engine_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The run waits for a decision at the close of bar `bar`: one view for each strategy that is due there.
+
+    The bar itself is processed after the answer. `time_ms` is when it opened.
+    """
+
+    bar: int
+    time_ms: int
+    views: tuple[View, ...]
+
+
 class Delta:
-    """What happened in one `advance`: bars `first_bar` to `bar` (exclusive).
+    """What happened in one `advance`: bars `first_bar` to `bar` (exclusive), and the question it ended with, if any.
 
     Figures are those at the end of the step. Everything is looked up when asked for, so that a step costs next to
     nothing; `open_trades` can be asked for until the next step.
     """
 
-    __slots__ = ("_first_trade", "_simulation", "_state", "bar", "first_bar")
+    __slots__ = ("_first_trade", "_simulation", "_state", "ask", "bar", "first_bar")
 
-    def __init__(self, simulation: Simulation, first_bar: int, bar: int, first_trade: int, state: bytes) -> None:
+    def __init__(
+        self,
+        simulation: Simulation,
+        first_bar: int,
+        bar: int,
+        first_trade: int,
+        state: bytes,
+        ask: Ask | None,
+    ) -> None:
         self._simulation = simulation
         self._first_trade = first_trade
         self._state = state
         self.first_bar = first_bar
         self.bar = bar
+        self.ask = ask
+
+    def after(self, earlier: Delta) -> Delta:
+        """Both as one: from the first bar of `earlier` to the end of this."""
+        return Delta(self._simulation, earlier.first_bar, self.bar, earlier._first_trade, self._state, self.ask)
 
     def _read(self, slot: int) -> float:
         return float(_FLOAT.unpack_from(self._state, slot * _FLOAT.size)[0])
@@ -131,10 +159,15 @@ class Delta:
 
 
 class Simulation:
-    """One backtest. Pure: no I/O, no clock; the same bars, config, strategies and seed give the same bytes."""
+    """One backtest. Pure: no I/O, no clock; the same bars, config, strategies and seed give the same bytes.
+
+    Where a strategy decides, `advance` stops at the close of each bar it is due at, with an `Ask`. What is answered is
+    its signal at that bar, as if it had been known in advance, and the fold goes on through that bar.
+    """
 
     __slots__ = (
         "_address",
+        "_ask",
         "_bars",
         "_closed",
         "_closed_trades",
@@ -144,7 +177,6 @@ class Simulation:
         "_open_trades",
         "_places",
         "_seed",
-        "_signals",
         "_state",
         "_strategies",
         "_terms",
@@ -160,8 +192,8 @@ class Simulation:
         self._config = config
         self._strategies = tuple(strategies)
         self._seed = seed
-        self._voices = [_listen(use, bars) for use in strategies]
-        self._signals = _heard(combine(self._voices, config.combine, config.weights), config)
+        self._voices = Voices(self._strategies, bars, config.combine, config.weights)
+        self._ask: Ask | None = None
         self._terms = config.terms()
         self._true_range = _average_true_range(bars, config)
         self._equity = np.empty(bars.total)
@@ -170,8 +202,7 @@ class Simulation:
         self._closed_trades = np.empty(
             (max(_FIRST_CAPACITY, 2 * config.max_open_trades + 2), orders.CLOSED_TRADE_SLOTS)
         )
-        self._places = self._place()
-        self._address = self._places.ctypes.data
+        self._place()
         self._closed = 0
         self._finished = False
         self.bar = 0
@@ -183,23 +214,46 @@ class Simulation:
         return cls(bars, config, strategies, seed)
 
     def advance(self, until_bar: int) -> Delta:
-        """Runs on to `until_bar` (exclusive; at most to the end). A bar already passed changes nothing."""
+        """Runs on to `until_bar` (exclusive; at most to the end). A bar already passed changes nothing.
+
+        Stops earlier, before a bar that needs a decision, and its delta carries the `ask`: `answer` it to go on.
+        """
         if self._finished:
             raise RuntimeError("a finished simulation cannot advance")
+        if self._ask is not None:
+            raise RuntimeError(f"the simulation waits for a decision at bar {self._ask.bar}: answer its ask first")
         until = until_bar if until_bar < self.total_bars else self.total_bars
-        first_bar, first_trade = bar, closed = self.bar, self._closed
-        while bar < until:
-            bar, closed = advance_nb(self._address, bar, until)
-            if bar < until:
-                self._make_room(closed)
-        self.bar, self._closed = bar, closed
-        return Delta(self, first_bar, bar, first_trade, self._state.tobytes())
+        asked = self._voices.next_ask
+        first_bar, first_trade = self.bar, self._closed
+        self.bar, self._closed = self._run(until if until < asked else asked)
+        if asked < until:
+            self._ask = self._make_ask(asked)
+        return Delta(self, first_bar, self.bar, first_trade, self._state.tobytes(), self._ask)
+
+    @property
+    def strategies(self) -> tuple[StrategyUse, ...]:
+        return self._strategies
+
+    @property
+    def ask(self) -> Ask | None:
+        """The question that is not answered yet, also of a run that was restored in the middle of it."""
+        return self._ask
+
+    def answer(self, decisions: Mapping[str, object]) -> None:
+        """What the strategies of the `ask` decided, by name: +1, -1, 0, or None for no opinion.
+
+        Raises `StrategyFailed` for an answer that is none of these; the ask still stands then.
+        """
+        if self._ask is None:
+            raise RuntimeError("there is no ask to answer")
+        self._voices.hear(decisions)
+        self._ask = None
 
     def snapshot(self) -> bytes:
         """All that is needed to go on elsewhere, except the bars."""
         if self._finished:
             raise RuntimeError("a finished simulation has nothing to go on with")
-        header = {
+        header: dict[str, Any] = {
             "engine": ENGINE_VERSION,
             "config": self._config.as_dict(),
             "strategies": [[use.name, use.strategy.id, use.params.model_dump()] for use in self._strategies],
@@ -212,6 +266,9 @@ class Simulation:
             "closed_trades": self._closed_trades[: self._closed],
             "equity": self._equity[: self.bar],
         }
+        if self._voices.decisive:
+            header["asks"] = {"next": self._voices.next_ask, "waiting": self._ask is not None}
+            arrays["decisions"] = self._voices.decisions()
         return pack(header, arrays)
 
     @classmethod
@@ -225,6 +282,11 @@ class Simulation:
         uses = [find(strategy_id).use(params, name, name=name) for name, strategy_id, params in header["strategies"]]
         simulation = cls(bars, EngineConfig(**header["config"]), uses, header["seed"])
         simulation._load(arrays)
+        if "asks" in header:
+            simulation._voices.recall(arrays["decisions"], header["asks"]["next"])
+            simulation._place()
+            if header["asks"]["waiting"]:
+                simulation._ask = simulation._make_ask(simulation.bar)
         return simulation
 
     def finish(self, close_open_trades: bool | None = None, reason: Reason | None = None) -> Outcome:
@@ -256,7 +318,8 @@ class Simulation:
 
     def trades(self, first: int, until: int) -> Trades:
         """Closed trades `first` to `until` (exclusive), in the order they closed."""
-        return read_trades(self._closed_trades[first:until], self._bars.time_ms, self._voices, self._decided_before)
+        voices = self._voices.each
+        return read_trades(self._closed_trades[first:until], self._bars.time_ms, voices, self._decided_before)
 
     @property
     def _decided_before(self) -> int:
@@ -274,9 +337,38 @@ class Simulation:
         return self._equity[first_bar:until_bar]
 
     def opinions(self, first_bar: int, until_bar: int) -> tuple[NDArray[np.int64], Signals]:
-        part = self._signals[first_bar:until_bar]
+        part = self._voices.combined[first_bar:until_bar]
         at = np.flatnonzero(part != NO_OPINION)
         return at + first_bar, part[at]
+
+    def _run(self, until: int) -> tuple[int, int]:
+        """The next bar and the trades closed after the bars before `until`."""
+        bar, closed = self.bar, self._closed
+        while bar < until:
+            bar, closed = advance_nb(self._address, bar, until)
+            if bar < until:
+                self._make_room(closed)
+        return bar, closed
+
+    def _make_ask(self, bar: int) -> Ask:
+        """What the strategies due at `bar`, the next one, are shown: the account as it will stand at its close.
+
+        To know that, the bar is run without an opinion and taken back. So the order it may bring can still fill inside
+        it, where orders fill at the close, and nothing but the fold itself says what a bar does.
+        """
+        state, rows = self._state.copy(), int(self._state[orders.OPEN_TRADES])
+        open_trades = self._open_trades[:rows].copy()
+        signals = self._voices.combined
+        said, signals[bar] = signals[bar], NO_OPINION
+        self._run(bar + 1)
+        cash, equity = float(self._state[orders.CASH]), float(self._state[orders.EQUITY])
+        shown, bars = tuple(self.open_trades()), bars_until(self._bars, bar + 1)
+        self._state[:], self._open_trades[:rows], signals[bar] = state, open_trades, said
+        views = [
+            View(use.name, bar, bars, use.params, cash, equity, shown, self._seed)
+            for use in map(self._strategies.__getitem__, self._voices.due)
+        ]
+        return Ask(bar, int(self._bars.time_ms[bar]), tuple(views))
 
     def _load(self, arrays: dict[str, NDArray[np.float64]]) -> None:
         self._state[:] = arrays["state"]
@@ -293,13 +385,13 @@ class Simulation:
         smaller = self._closed_trades
         self._closed_trades = np.empty((2 * smaller.shape[0], smaller.shape[1]))
         self._closed_trades[:used] = smaller[:used]
-        self._places = self._place()
-        self._address = self._places.ctypes.data
+        self._place()
 
-    def _place(self) -> NDArray[np.int64]:
-        return place(
+    def _place(self) -> None:
+        """Where the arrays stand now; to be told anew whenever one of them is another array."""
+        self._places = place(
             self._bars,
-            self._signals,
+            self._voices.combined,
             self._true_range,
             self._equity,
             self._state,
@@ -307,6 +399,7 @@ class Simulation:
             self._open_trades,
             self._closed_trades,
         )
+        self._address = int(self._places.ctypes.data)
 
     def _close_all(self, reason: Reason) -> None:
         if self._closed + self._config.max_open_trades > self._closed_trades.shape[0]:
@@ -342,7 +435,7 @@ class Simulation:
 
 
 def warm() -> None:
-    """Runs every strategy and the kernel once on a few bars: the first backtest of a process then waits for nothing."""
+    """Runs the kernel and every strategy that gives signals once: the first backtest then waits for nothing."""
     from shared.strategies import catalogue
 
     total = 64
@@ -350,7 +443,7 @@ def warm() -> None:
     price = 100.0 + 10.0 * np.sin(steps / 3.0)
     time_ms = np.arange(total, dtype=np.int64) * 3_600_000
     bars = Bars(time_ms, price, price + 1.0, price - 1.0, price, steps)
-    uses = [strategy.use({}, strategy.id) for strategy in catalogue()]
+    uses = [strategy.use({}, strategy.id) for strategy in catalogue() if strategy.form == "signals"]
     config = EngineConfig(stop_loss_percent=1.0, take_profit_percent=1.0, commission_rate=0.001, allow_short=True)
     simulation = Simulation.start(bars, config, uses)
     simulation.advance(total // 2)
@@ -385,33 +478,6 @@ def _contiguous(bars: Bars) -> Bars:
         raise EngineFailed(f"the columns of bars differ in length: {[column.shape for column in bars]}")
     prices = (np.ascontiguousarray(column, np.float64) for column in bars[1:])
     return Bars(np.ascontiguousarray(bars.time_ms, np.int64), *prices)
-
-
-def _listen(use: StrategyUse, bars: Bars) -> Signals:
-    """The strategy's signals as the kernel reads them. A plug-in may have returned anything."""
-    said = np.asarray(use.signals(bars))
-    if said.shape != (bars.total,) or (said.size and (said.min() < BE_SHORT or said.max() > NO_OPINION)):
-        raise EngineFailed(
-            f"strategy {use.name} must return {bars.total} signals of -1, 0, 1 or 2 and returned shape {said.shape}"
-        )
-    return np.ascontiguousarray(said, np.int8)
-
-
-def _heard(signals: Signals, config: EngineConfig) -> Signals:
-    """The signals that become orders.
-
-    backtesting.py asks first at the second bar, where what was said at the first still stands, and fills nothing at the
-    last close.
-    """
-    if config.profile != "backtesting.py" or signals.shape[0] < 2:
-        return signals
-    signals = signals.copy()
-    if signals[1] == NO_OPINION:
-        signals[1] = signals[0]
-    signals[0] = NO_OPINION
-    if config.fill_at == "close":
-        signals[-1] = NO_OPINION
-    return signals
 
 
 def _identity(bars: Bars) -> list[int]:

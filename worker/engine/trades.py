@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shared.reasons import Reason
 from shared.strategies.signals import Signals, speaker
+from shared.strategies.view import OpenTrade
 from worker.engine import orders
 
 REASON_WIRE = {int(reason): reason.wire for reason in Reason}
@@ -46,20 +47,6 @@ class Trades(NamedTuple):
             row["entry_reason"] = REASON_WIRE[row["entry_reason"]]
             row["exit_reason"] = REASON_WIRE[row["exit_reason"]]
         return rows
-
-
-class OpenTrade(NamedTuple):
-    """One trade that is still open. `Levels are None where there is no such level."""
-
-    entry_bar: int
-    direction: int
-    quantity: float
-    entry_price: float
-    entry_fee: float
-    entry_reason: str
-    stop_price: float | None
-    target_price: float | None
-    trailing_stop_price: float | None
 
 
 def read_trades(

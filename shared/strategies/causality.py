@@ -1,0 +1,102 @@
+"""Whether a strategy sees the future: what it says of the first k bars must not depend on there being more.
+
+A strategy that decides cannot: its view ends at the bar it is asked about. It passes without being asked.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from shared.bars import Bars
+from shared.contracts import iso_from_ms
+from shared.errors import FieldError, StrategyFailed, StrategyPeeks
+from shared.strategies.catalogue import StrategyUse
+from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals
+
+_STRATA = 16
+_WORDS = {BE_LONG: "long", BE_SHORT: "short", BE_FLAT: "flat", NO_OPINION: "no opinion"}
+
+
+class Peek(NamedTuple):
+    """At `bar` the strategy says `then` while `cut` bars are known, and `later` once all are."""
+
+    bar: int
+    cut: int
+    then: int
+    later: int
+
+
+def first_peek(use: StrategyUse, bars: Bars, whole: Signals, cuts: Iterable[int]) -> Peek | None:
+    """The first of `cuts` at which `signals(bars[:cut])` is not `whole[:cut]`, where `whole` is `signals(bars)`."""
+    for cut in cuts:
+        then = np.asarray(use.signals(bars.first(cut)))
+        if then.shape != (cut,):
+            raise ValueError(f"it must return {cut} signals and returned shape {then.shape}")
+        changed = np.flatnonzero(then != whole[:cut])
+        if changed.shape[0]:
+            bar = int(changed[0])
+            return Peek(bar, cut, int(then[bar]), int(whole[bar]))
+    return None
+
+
+def sample_cuts(whole: Signals, seed: int) -> list[int]:
+    """At most 19 cuts below `len(whole)`, ascending; the same for the same signals and seed. Short series: every cut.
+
+    They are 1, 2, the last, and one from each sixteenth of the bars, so that all prefixes together have at most ten
+    times the bars there are. In every other sixteenth it comes right after a bar with an opinion, where there is one: a
+    look a few bars ahead shows only at the end of a prefix, and most bars are silent either way.
+    """
+    total = int(whole.shape[0])
+    if total <= _STRATA + 4:
+        return list(range(1, total))
+    chance = random.Random(seed)
+    cuts = {1, 2, total - 1}
+    for i in range(_STRATA):
+        first, until = total * i // _STRATA, total * (i + 1) // _STRATA
+        spoken = np.flatnonzero(whole[first:until] != NO_OPINION) if i % 2 else np.empty(0, np.int64)
+        at = int(chance.choice(spoken)) if spoken.shape[0] else chance.randrange(until - first)
+        cuts.add(first + at + 1)
+    return sorted(cuts - {total})
+
+
+def refuse_peeking(uses: Sequence[StrategyUse], bars: Bars, seed: int) -> None:
+    """Raises one `StrategyPeeks` that names each strategy that was caught, as `strategies.1`.
+
+    Costs at most eleven times the signals. A sample: who is caught peeks, who is not may still.
+    """
+    found: list[FieldError] = []
+    for i, use in enumerate(uses):
+        peek = _sampled_peek(i, use, bars, seed)
+        if peek is not None:
+            found += StrategyPeeks.of(i, use.name, _told(peek, bars)).errors
+    if found:
+        raise StrategyPeeks("; ".join(error.message for error in found), found)
+
+
+def _sampled_peek(index: int, use: StrategyUse, bars: Bars, seed: int) -> Peek | None:
+    whole = np.array(use.signals(bars))  # a copy: a plug-in may write into the same array again
+    try:
+        return first_peek(use, bars, whole, sample_cuts(whole, seed))
+    except Exception as error:
+        problem = f"cannot be checked for seeing the future: on fewer bars it raises {type(error).__name__}: {error}"
+        raise StrategyFailed.of(index, use.name, problem) from error
+
+
+def _told(peek: Peek, bars: Bars) -> str:
+    return (
+        f"sees the future: of bar {peek.bar} ({_time(bars, peek.bar)}) it says {_word(peek.then)} while bars up to "
+        f"{peek.cut - 1} ({_time(bars, peek.cut - 1)}) are known, and {_word(peek.later)} once those up to "
+        f"{bars.total - 1} ({_time(bars, bars.total - 1)}) are; let it read only bars up to the one it speaks of"
+    )
+
+
+def _word(signal: int) -> str:
+    return _WORDS.get(signal, str(signal))
+
+
+def _time(bars: Bars, bar: int) -> str:
+    return iso_from_ms(int(bars.time_ms[bar]))

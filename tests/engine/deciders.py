@@ -1,0 +1,83 @@
+"""Strategies that decide, the same logic as signals, and a way to put them into the catalogue for a while."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import Field
+
+from shared.bars import Bars
+from shared.strategies import NO_OPINION, Strategy, View
+from shared.strategies.parameters import Parameters
+from shared.strategies.signals import Signals
+from worker.engine import Simulation
+
+
+class Often(Parameters):
+    every: int = Field(1, ge=1, le=1_000, description="Bars from one decision to the next.")
+
+
+def steps(view: View) -> int | None:
+    """Long after two rising closes, short after two falling ones, flat after equal ones."""
+    return step_of(view.bars.close[-3:].tolist())
+
+
+def step_of(closes: list[float]) -> int | None:
+    if len(closes) < 3:
+        return None
+    first, second, third = closes
+    if first == second == third:
+        return 0
+    return 1 if first < second < third else -1 if first > second > third else None
+
+
+def step_signals(bars: Bars, params: Often) -> Signals:
+    signals = np.full(bars.total, NO_OPINION, np.int8)
+    for bar in range(params.every - 1, bars.total, params.every):
+        said = step_of(bars.close[max(bar - 2, 0) : bar + 1].tolist())
+        signals[bar] = NO_OPINION if said is None else said
+    return signals
+
+
+def careful(view: View) -> int | None:
+    """Depends on everything a view has: chance, money, what is open and for how long."""
+    chance = view.random.random()
+    held = sum(one.direction * one.quantity for one in view.open_trades)
+    if view.equity < view.cash and chance < 0.2:
+        return 0
+    if any(view.bar - one.entry_bar > 5 for one in view.open_trades):
+        return 0 if chance < 0.5 else -1 if held > 0 else 1
+    return 1 if chance < 0.3 else -1 if chance > 0.9 else None
+
+
+def broken(view: View) -> int | None:
+    if view.bar == 7:
+        raise LookupError("no such level")
+    return None
+
+
+STEPS = Strategy("steps", "Steps", "Follows two steps.", Often, decide=steps)
+STEP_SIGNALS = Strategy("step_signals", "Steps", "Follows two steps.", Often, step_signals)
+CAREFUL = Strategy("careful", "Careful", "Looks at everything.", Often, decide=careful)
+BROKEN = Strategy("broken", "Broken", "Raises at bar 7.", Parameters, decide=broken)
+
+
+@contextmanager
+def in_the_catalogue(*strategies: Strategy) -> Iterator[None]:
+    """As if a plug-in had brought them: requests and snapshots can name them."""
+    catalogue: Any = importlib.import_module("shared.strategies.catalogue")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "_plugged_in", lambda: strategies)
+        catalogue._by_name.cache_clear()
+        yield
+    catalogue._by_name.cache_clear()
+
+
+def carried_over(simulation: Simulation, bars: Bars) -> Simulation:
+    """The same run as another process takes it up."""
+    return Simulation.restore(simulation.snapshot(), bars)

@@ -1,0 +1,114 @@
+"""Strategies of one's own in a worker process: they hang, raise, peek, or are in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from shared.contracts import Channel
+from shared.settings import Settings
+from tests.fleet import Fleet, fleet_on, request
+
+BARS = 400
+STALL_LIMIT_S = 2.0
+STRATEGIES = """
+import threading
+
+from shared.strategies import Strategy
+from shared.strategies.parameters import Parameters
+from shared.strategies.signals import silent
+
+
+def turn(view):
+    return 1 if view.bar % 20 < 10 else 0
+
+
+def hang(view):
+    if view.bar == 30:
+        threading.Event().wait()
+
+
+def fail(view):
+    raise LookupError("nothing there")
+
+
+def peek(bars, params):
+    signals = silent(bars.total)
+    signals[int(bars.close.argmax())] = 0
+    return signals
+
+
+TURN = Strategy("turn", "Turn", "In and out.", Parameters, decide=turn)
+HANG = Strategy("hang", "Hang", "Never answers.", Parameters, decide=hang)
+FAIL = Strategy("fail", "Fail", "Raises.", Parameters, decide=fail)
+PEEK = Strategy("peek", "Peek", "Sees the top.", Parameters, peek)
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder with a package as an installer leaves it: the code, and what its metadata says of it."""
+    folder = tmp_path / "site"
+    told = folder / "own_strategies-1.dist-info"
+    told.mkdir(parents=True)
+    (folder / "own_strategies.py").write_text(STRATEGIES)
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: own-strategies\nVersion: 1\n")
+    points = [f"{name} = own_strategies:{name.upper()}" for name in ("turn", "hang", "fail", "peek")]
+    (told / "entry_points.txt").write_text("\n".join(["[backfleet.strategies]", *points]) + "\n")
+    return folder
+
+
+@pytest.fixture
+async def fleet(
+    any_mongodb_uri: str,
+    any_redis_url: str,
+    mongodb_database: str,
+    make_settings: Callable[..., Settings],
+    site: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Fleet]:
+    monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep))
+    settings = make_settings(stall_limit_s=STALL_LIMIT_S, failures_max=1)
+    async with fleet_on(settings, tmp_path, BARS) as opened:
+        opened.start_worker()
+        yield opened
+
+
+async def test_what_goes_wrong_in_a_strategy_of_ones_own_is_said_and_harms_no_other(fleet: Fleet) -> None:
+    good, checked, failing, peeking, hanging = [
+        await fleet.submit(request(strategyParams={}, **changes))
+        for changes in (
+            {"strategies": ["turn"]},
+            {"strategies": ["turn"], "checkCausality": True},
+            {"strategies": ["buy_and_hold", "fail"]},
+            {"strategies": ["peek"], "checkCausality": True},
+            {"strategies": ["hang"]},
+        )
+    ]
+    first, second = await fleet.end_of(good["_id"]), await fleet.end_of(checked["_id"])
+    assert (first["channel"], second["channel"]) == (Channel.COMPLETE, Channel.COMPLETE)
+    assert first["resultHash"] == second["resultHash"]
+    assert first["summary"]["totalTrades"] > 5
+    stored = await fleet.store.get(checked["_id"], "ann")
+    result = await fleet.store.results.read(stored["resultId"], "ann")
+    assert result["config"]["checkCausality"] is True
+
+    end = await fleet.end_of(failing["_id"])
+    assert (end["channel"], end["code"]) == (Channel.ERROR, "strategy_error")
+    assert end["error"] == "strategy fail raised LookupError at bar 0 (2024-01-01T00:00:00Z): nothing there"
+    assert [error["field"] for error in end["errors"]] == ["strategies.1"]
+
+    end = await fleet.end_of(peeking["_id"])
+    assert (end["channel"], end["code"]) == (Channel.ERROR, "strategy_peeks")
+    assert [(error["field"], error["code"]) for error in end["errors"]] == [("strategies.0", "strategy_peeks")]
+    assert "strategy peek sees the future: of bar " in end["error"]
+
+    end = await fleet.end_of(hanging["_id"])
+    assert (end["channel"], end["code"]) == (Channel.ERROR, "poisoned")
+    assert f"hung for {STALL_LIMIT_S:g} s" in end["error"]
+    after = await fleet.submit(request(strategies=["turn"], strategyParams={}))
+    assert (await fleet.end_of(after["_id"]))["resultHash"] == first["resultHash"]
