@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 # Nobody reads more, and an answer must fit on every wire and into a record.
 ERRORS_MAX = 100
@@ -52,7 +53,7 @@ class InvalidRequest(Refusal):
     code = "invalid_request"
 
     @classmethod
-    def of(cls, field: str, message: str, code: str = "invalid") -> InvalidRequest:
+    def of(cls, field: str, message: str, code: str = "invalid") -> Self:
         return cls(f"{field}: {message}", [FieldError(field, message, code)])
 
 

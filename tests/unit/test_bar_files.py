@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from api import importing
-from api.importing import demo_series, read_files
+from shared.candles import bar_files
+from shared.candles.bar_files import read_files
 from shared.contracts import iso_from_ms
 from shared.errors import ImportRefused
 
@@ -260,9 +260,9 @@ def test_columns_without_names_are_refused(save: Save) -> None:
 
 
 def test_an_unfinished_bar_is_refused(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing.time, "time_ns", lambda: (START_MS + 3 * HOUR_MS - 1) * 1_000_000)
+    monkeypatch.setattr(bar_files.time, "time_ns", lambda: (START_MS + 3 * HOUR_MS - 1) * 1_000_000)
     assert "line 4: time 2024-01-01T02:00:00Z is the start of a 1h bar still to end" in refusal_of(save(PLAIN))
-    monkeypatch.setattr(importing.time, "time_ns", lambda: (START_MS + 3 * HOUR_MS) * 1_000_000)
+    monkeypatch.setattr(bar_files.time, "time_ns", lambda: (START_MS + 3 * HOUR_MS) * 1_000_000)
     assert read_files([save(PLAIN)])[0].bars.total == 3
 
 
@@ -292,7 +292,7 @@ def test_what_is_no_text_of_bars_is_refused(save: Save, content: bytes, part: st
 
 
 def test_a_zip_bomb_ends_at_the_limit(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "UNPACKED_MAX_BYTES", 100_000)
+    monkeypatch.setattr(bar_files, "UNPACKED_MAX_BYTES", 100_000)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for member in ("a.csv", "b.csv"):
@@ -332,22 +332,6 @@ def test_mutated_files_are_refused_or_read_but_never_crash(save: Save) -> None:
             assert (series.bars.high >= np.maximum(series.bars.open, series.bars.close)).all()
     assert len(refusals) > 30
     assert all(message.startswith("BTCUSDT-1h-mutant.csv") for message in refusals)
-
-
-def test_the_demo_series_are_thirteen_years_of_three_shares() -> None:
-    pytest.importorskip("bokeh_sampledata")
-    series = demo_series()
-    assert [(one.symbol, one.interval, one.bars.total) for one in series] == [
-        ("AAPL", "1d", 3270),
-        ("IBM", "1d", 3270),
-        ("MSFT", "1d", 3270),
-    ]
-    for one in series:
-        assert iso_from_ms(int(one.bars.time_ms[0])) == "2000-03-01T00:00:00Z"
-        assert iso_from_ms(int(one.bars.time_ms[-1])) == "2013-03-01T00:00:00Z"
-        # Splits are adjusted for: Apple's real crash of 2000-09-29 (-52 %) is the worst day of all.
-        assert np.min(one.bars.close[1:] / one.bars.close[:-1]) > 0.48
-    assert series[0].bars.close[0] == pytest.approx(4.186663, rel=1e-6)
 
 
 def test_a_year_of_real_hours_has_8784_bars(market_data_dir: Path) -> None:

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
-import pandas as pd
+import pandas  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.candles import first_fault, take_bars
+from shared.candles.series import first_fault, take_bars
 from shared.contracts import INTERVAL_MS, iso_from_ms
 from shared.errors import ImportRefused
 
+pd: Any = pandas  # Its annotations say too little of what it returns to be checked by.
 BINANCE_COLUMNS = 12
 # Spellings are compared without case, blanks and punctuation. The first spelling that is there names the time.
 _TIME_NAMES = (
