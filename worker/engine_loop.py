@@ -7,6 +7,7 @@ import resource
 import sys
 from typing import IO
 
+from shared.bars import Bars
 from shared.candles import open_bars
 from shared.contracts import BacktestParams, validate
 from shared.errors import BackfleetError
@@ -15,16 +16,17 @@ from worker.engine import EngineConfig, Simulation
 from worker.pipe import HEADER_BYTES, Command, Finished, Load, Moved, Raised, Reply, frame
 
 
-class _Run:
-    """The one backtest that this process is computing."""
+class Run:
+    """One backtest on its way through the engine. An engine process has one at a time, `backfleet run` its only one."""
 
-    def __init__(self, load: Load) -> None:
-        params = validate(BacktestParams, load.params)
+    def __init__(self, params: BacktestParams, bars: Bars) -> None:
+        """Raises `InvalidRequest` for what the params say of strategies."""
         uses = resolve(params.strategies, params.strategy_params)
-        self._bars = open_bars(load.bar_files)
-        self._simulation = Simulation.start(self._bars, EngineConfig.from_params(params), uses, params.seed)
+        self._bars = bars
+        self._simulation = Simulation.start(bars, EngineConfig.from_params(params), uses, params.seed)
 
     def advance(self, until_bar: int) -> Moved | Finished:
+        """Goes on to just before bar `until_bar`; at the last bar, closes what is open and measures."""
         delta = self._simulation.advance(until_bar)
         time_ms = int(self._bars.time_ms[delta.bar - 1])
         moved = Moved(delta.bar, self._simulation.total_bars, time_ms, delta.equity, delta.total_trades)
@@ -36,12 +38,12 @@ class _Run:
 
 
 def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
-    run: _Run | None = None
+    run: Run | None = None
     while (command := _read(commands)) is not None:
         try:
             if isinstance(command, Load):
                 run = None  # Frees the last run's arrays before the next run's are made.
-                run = _Run(command)
+                run = Run(validate(BacktestParams, command.params), open_bars(command.bar_files))
                 reply: Reply = run.advance(command.until_bar)
             elif run is None:
                 reply = Raised("engine_protocol", "no backtest is loaded", ())
