@@ -203,13 +203,8 @@ def test_a_trailing_separator_is_no_column(save: Save) -> None:
     [
         ("01:00:00Z,11,13", "01:00:00Z,eleven,13", ["line 3", "open", "'eleven'"]),
         ("01:00:00Z,11,13", "01:00:00Z,,13", ["line 3", "open is missing"]),
-        ("01:00:00Z,11,13", "01:00:00Z,nan,13", ["line 3", "open is missing"]),
-        ("01:00:00Z,11,13", "01:00:00Z,inf,13", ["line 3", "open inf", "above zero"]),
-        ("01:00:00Z,11,13", "01:00:00Z,-11,13", ["line 3", "open -11.0", "above zero"]),
-        ("01:00:00Z,11,13", "01:00:00Z,0,13", ["line 3", "open 0.0", "above zero"]),
         ("01:00:00Z,11,13", "01:00:00Z,11,3", ["line 3", "high 3.0", "below"]),
         ("12,12.5,11.5,12", "12,12.5,12.4,12", ["line 4", "low 12.4", "above"]),
-        ("11.5,12,7.5", "11.5,12,-7.5", ["line 4", "volume -7.5"]),
         ("11.5,12,7.5", '11.5,12,"7,500"', ["line 4", "volume", "'7,500'"]),
         ("11.5,12,7.5", "11.5,12,7.5,8,9", ["line 4", "8 columns where 6"]),
         ("11.5,12,7.5", "11.5,12,7.5,8", ["line 4", "7 columns where 6"]),
@@ -234,6 +229,53 @@ def test_a_malformed_line_is_refused_with_file_line_and_value(save: Save, old: s
     assert message.startswith("BTCUSDT-1h.csv")
     for part in parts:
         assert part in message
+
+
+CELLS_REFUSED = {
+    "": "is missing",
+    "  ": "is missing",
+    '""': "is missing",
+    "NaN": "'NaN' is not a number",
+    "nan": "'nan' is not a number",
+    "null": "'null' is not a number",
+    "N/A": "'N/A' is not a number",
+    "-": "'-' is not a number",
+    "twelve": "'twelve' is not a number",
+    "True": "'True' is not a number",
+    "0x10": "'0x10' is not a number",
+    "1_000": "'1_000' is not a number",
+    '"1,000"': "'1,000' is not a number",
+    "inf": "inf is not a",
+    "-inf": "-inf is not a",
+    "1e999": "inf is not a",
+    "-7": "-7.0 is not a",
+}
+PRICES_REFUSED = CELLS_REFUSED | {
+    "0": "0.0 is not a price above zero",
+    "-0.0": "-0.0 is not a price above zero",
+    "1e-320": "1e-320 is not between 1e-15 and 1e+15",
+    "1e300": "1e+300 is not between 1e-15 and 1e+15",
+}
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("column", ["open", "high", "low", "close", "volume"])
+def test_a_cell_that_is_no_price_or_volume_is_refused(save: Save, column: str, newest_first: bool) -> None:
+    header, *lines = PLAIN.splitlines()
+    columns: list[str] = header.split(",")
+    cells: list[str] = lines[1].split(",")
+    for written, said in (CELLS_REFUSED if column == "volume" else PRICES_REFUSED).items():
+        cells[columns.index(column)] = written
+        kept = [lines[0], ",".join(cells), lines[2]]
+        message = refusal_of(save("\n".join([header, *(reversed(kept) if newest_first else kept)])))
+        assert message.startswith(f"BTCUSDT-1h.csv, line 3: {column} {said}"), written
+        assert "; correct" in message, written
+
+
+def test_a_column_of_no_numbers_at_all_is_refused_at_its_first_line(save: Save) -> None:
+    for written, said in (("", "is missing"), ("nan", "'nan' is not"), ("True", "'True' is not"), ("x", "'x' is not")):
+        text = "time,open,high,low,close\n" + "".join(f"{1704067200 + 3600 * n},{written},1,1,1\n" for n in range(3))
+        assert refusal_of(save(text)).startswith(f"BTCUSDT-1h.csv, line 2: open {said}"), written
 
 
 def test_blank_lines_count_as_lines_but_not_as_bars(save: Save) -> None:
