@@ -21,7 +21,7 @@ from shared.errors import ImportRefused
 
 HOUR_MS = 3_600_000
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z
-PLAIN = """\
+PLAIN: str = """\
 time,open,high,low,close,volume
 2024-01-01T00:00:00Z,10,12,9,11,100
 2024-01-01T01:00:00Z,11,13,10,12,0
