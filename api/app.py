@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 import socketio
 from fastapi import FastAPI
@@ -19,6 +18,7 @@ from api.problems import install_problems
 from api.relay import Relay
 from api.routes import describe, operations, router
 from api.sockets import PATH, Sockets
+from shared import package_version
 from shared.bus import Bus
 from shared.candles import Candles
 from shared.errors import BackfleetError
@@ -28,13 +28,6 @@ from shared.store import Store
 log = logging.getLogger(__name__)
 
 CLOCK_INTERVAL_S = 60.0
-
-
-def package_version() -> str:
-    try:
-        return version("backfleet")
-    except PackageNotFoundError:
-        return "0+source"
 
 
 def create_app(settings: Settings) -> ASGIApp:

@@ -1,66 +1,68 @@
-"""The `backfleet` command: tokens for development, and market data in and out."""
+"""The gateway's part of the `backfleet` command: tokens for development, and market data in and out.
+
+Each command imports what it needs when it runs: asking for help must not wait for it.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from api.app import package_version
-from api.auth import mint_token
-from api.importing import import_files
-from shared.candles import Candles, Dataset, ImportReport
-from shared.contracts import INTERVAL_MS, iso_from_ms
-from shared.errors import BackfleetError
-from shared.settings import Settings, load_settings
-from shared.store import Store
+if TYPE_CHECKING:
+    from shared.candles import Candles, Dataset, ImportReport
+    from shared.settings import Settings
 
 Answer = TypeVar("Answer")
 DAY_S = 86_400
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="backfleet", description="Backtests as a service.")
-    parser.add_argument("--version", action="version", version=f"backfleet {package_version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def add_token_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--user", required=True, help="whose token: the `sub` it carries")
+    parser.add_argument("--ttl-s", type=int, default=30 * DAY_S, help="seconds until it expires (default 30 days)")
+    parser.set_defaults(command=_token)
 
-    token = commands.add_parser("token", help="mint a token for development")
-    token.add_argument("--user", required=True, help="whose token: the `sub` it carries")
-    token.add_argument("--ttl-s", type=int, default=30 * DAY_S, help="seconds until it expires (default 30 days)")
 
-    data = commands.add_parser("data", help="market data").add_subparsers(dest="verb", required=True, metavar="VERB")
-    importing = data.add_parser("import", help="import CSV or zip files of bars")
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    importing = verbs.add_parser("import", help="import CSV or zip files of bars")
     importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
     importing.add_argument("--symbol", help="taken from the file's name where not given")
-    importing.add_argument("--interval", choices=list(INTERVAL_MS), help="recognised from the bars where not given")
-    data.add_parser("list", help="what market data there is")
-    return parser
+    importing.add_argument("--interval", help="recognised from the bars where not given")
+    importing.set_defaults(command=_import)
+    verbs.add_parser("list", help="what market data there is").set_defaults(command=_list)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0, or 2 with one line on stderr that says what to mend."""
-    asked = build_parser().parse_args(arguments)
-    try:
-        settings = load_settings()
-        if asked.command == "token":
-            print(mint_token(settings, asked.user, asked.ttl_s))
-        elif asked.verb == "import":
-            for report in asyncio.run(_with_candles(settings, lambda candles: _import(candles, asked))):
-                print(report_lines(report))
-        else:
-            print(describe_datasets(asyncio.run(_with_candles(settings, _list))))
-    except BackfleetError as error:
-        sys.stderr.write(f"backfleet: {' '.join(error.message.split())}\n")
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+def _token(asked: argparse.Namespace) -> None:
+    from api.auth import mint_token
+    from shared.settings import load_settings
+
+    print(mint_token(load_settings(), asked.user, asked.ttl_s))
+
+
+def _import(asked: argparse.Namespace) -> None:
+    from api.importing import import_files
+    from shared.settings import load_settings
+
+    def work(candles: Candles) -> Awaitable[list[ImportReport]]:
+        return import_files(candles, asked.files, symbol=asked.symbol, interval=asked.interval)
+
+    for report in asyncio.run(_with_candles(load_settings(), work)):
+        print("\n".join([report.summary(), *(f"  note: {note}" for note in report.notes)]))
+
+
+def _list(_asked: argparse.Namespace) -> None:
+    from shared.settings import load_settings
+
+    print(describe_datasets(asyncio.run(_with_candles(load_settings(), lambda candles: candles.list_datasets()))))
 
 
 async def _with_candles(settings: Settings, work: Callable[[Candles], Awaitable[Answer]]) -> Answer:
+    from shared.candles import Candles
+    from shared.store import Store
+
     store = await Store.open(settings)
     try:
         return await work(Candles(store.database, settings))
@@ -68,20 +70,10 @@ async def _with_candles(settings: Settings, work: Callable[[Candles], Awaitable[
         await store.close()
 
 
-async def _import(candles: Candles, asked: argparse.Namespace) -> list[ImportReport]:
-    return await import_files(candles, asked.files, symbol=asked.symbol, interval=asked.interval)
-
-
-async def _list(candles: Candles) -> list[Dataset]:
-    return await candles.list_datasets()
-
-
-def report_lines(report: ImportReport) -> str:
-    return "\n".join([report.summary(), *(f"  note: {note}" for note in report.notes)])
-
-
 def describe_datasets(datasets: Sequence[Dataset]) -> str:
     """One line per series, in columns."""
+    from shared.contracts import iso_from_ms
+
     if not datasets:
         return "no market data yet; bring some with `backfleet data import FILE…`"
     rows = [("SYMBOL", "INTERVAL", "BARS", "FROM", "TO", "GAPS", "SOURCE")]
@@ -92,7 +84,3 @@ def describe_datasets(datasets: Sequence[Dataset]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from pydantic.alias_generators import to_camel
 
 from shared.bus import Bus
 from shared.candles import Candles, Dataset
@@ -21,8 +17,8 @@ from shared.contracts import (
     iso_from_ms,
 )
 from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest
-from shared.reasons import Reason
 from shared.records import TERMINAL, BacktestRecord, ResultDocument, Status
+from shared.results import trade_as_wire
 from shared.store import Store
 from shared.strategies import catalogue, resolve
 
@@ -138,7 +134,7 @@ class Commands:
         page = {name: column[offset : offset + limit].tolist() for name, column in columns.items()}
         rows = len(next(iter(page.values()), []))
         names: list[str] = document["config"]["strategies"]
-        items = [_trade_as_wire({name: values[row] for name, values in page.items()}, names) for row in range(rows)]
+        items = [trade_as_wire({name: values[row] for name, values in page.items()}, names) for row in range(rows)]
         return {"items": items, "total": total, "limit": limit, "offset": offset}
 
     async def _read_result(self, user_id: str, backtest_id: str) -> ResultDocument:
@@ -217,25 +213,6 @@ def backtest_as_wire(record: BacktestRecord) -> dict[str, Any]:
     wire["resultId"] = record["resultId"] or None
     wire["datasetHash"] = record["datasetHash"] or None
     wire["error"] = record.get("error")
-    return wire
-
-
-def _trade_as_wire(row: dict[str, Any], strategies: Sequence[str]) -> dict[str, Any]:
-    """One row of the `trades` frame: camelCase, instants in ISO, codes by name, undefined numbers as null."""
-    wire: dict[str, Any] = {}
-    for name, value in row.items():
-        shown = value
-        if name.endswith("_ms"):
-            name, shown = name.removesuffix("_ms"), iso_from_ms(value)
-        elif name.endswith("_reason"):
-            shown = Reason(value).wire
-        elif name == "direction":
-            shown = "long" if value > 0 else "short"
-        elif name == "strategy":
-            shown = strategies[value] if 0 <= value < len(strategies) else None
-        elif isinstance(value, float) and not math.isfinite(value):
-            shown = None
-        wire[to_camel(name)] = shown
     return wire
 
 

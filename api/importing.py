@@ -1,53 +1,14 @@
-"""Market data files into the store: plain, gzip and zip, one series made of many files, and the demo series."""
+"""Market data files into the store."""
 
 from __future__ import annotations
 
 import asyncio
-import gzip
-import importlib.util
-import re
-import time
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
-from pathlib import Path
-from typing import IO, Any
 
-import numpy as np
-import pandas as pd
-
-from api.bar_csv import ParsedText, parse_bars
-from shared.bars import Bars
-from shared.candles import BarConflict, Candles, ImportReport, first_fault, join_bars, merge_bars
-from shared.contracts import INTERVAL_MS, SYMBOL_PATTERN
-from shared.errors import ImportRefused
-
-UNPACKED_MAX_BYTES = 512 * 1024 * 1024  # about five million Binance lines; a zip bomb ends here
-MEMBERS_MAX = 1_000
-DEMO_SYMBOLS = ("AAPL", "IBM", "MSFT")
-_NAMED = re.compile(rf"(?P<symbol>[A-Za-z0-9._]+)-(?P<interval>{'|'.join(INTERVAL_MS)})(?:[-_.].*)?")
-_BARE = re.compile(r"[A-Z0-9][A-Z0-9._]{0,39}")
-_PACKING_ERRORS = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedSeries:
-    """The bars of one series from all files that hold a part of it. `notes` say what was recognised, not told."""
-
-    symbol: str
-    interval: str
-    bars: Bars
-    source: str
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    file: str
-    symbol: str
-    parsed: ParsedText
+from shared.candles import Candles, ImportReport
+from shared.candles.bar_files import read_files
 
 
 async def import_files(
@@ -58,162 +19,8 @@ async def import_files(
     No series is touched before every file has been read and checked. Raises what `read_files` and
     `Candles.import_bars` raise.
     """
-    return await import_series(candles, await asyncio.to_thread(read_files, paths, symbol, interval))
-
-
-async def import_series(candles: Candles, series: Sequence[ParsedSeries]) -> list[ImportReport]:
-    """Adds each series to the store as one version."""
+    series = await asyncio.to_thread(read_files, paths, symbol, interval)
     return [
         replace(await candles.import_bars(one.symbol, one.interval, one.bars, one.source), notes=one.notes)
         for one in series
     ]
-
-
-def read_files(
-    paths: Sequence[str | PathLike[str]], symbol: str | None = None, interval: str | None = None
-) -> list[ParsedSeries]:
-    """The series in these files, each checked and in order of time. Files of one symbol and interval are joined.
-
-    The symbol is the given one, else that of a symbol column, else that of the file's name (`BTCUSDT-1h-2024-01.zip`,
-    `AAPL.csv`); the interval is the given one, else the most common step. Raises `ImportRefused`.
-    """
-    if interval is not None and interval not in INTERVAL_MS:
-        raise ImportRefused(f"--interval {interval!r} is not one of {', '.join(INTERVAL_MS)}")
-    if symbol is not None and not re.fullmatch(SYMBOL_PATTERN, symbol):
-        raise ImportRefused(f"--symbol {symbol!r}: use letters, digits and . _ / : -, at most 40")
-    if not paths:
-        raise ImportRefused("no files were named")
-    now_ms = time.time_ns() // 1_000_000
-    groups: dict[tuple[str, str], list[_Part]] = {}
-    for path in map(Path, paths):
-        for file, data in _texts_of(path):
-            part = _read_part(file, path, data, symbol, interval, now_ms)
-            groups.setdefault((part.symbol, part.parsed.interval), []).append(part)
-    return [_join_parts(name, step, parts) for (name, step), parts in groups.items()]
-
-
-def _read_part(file: str, path: Path, data: bytes, symbol: str | None, interval: str | None, now_ms: int) -> _Part:
-    names = [_stem(Path(file).name), _stem(path.name)]
-    if interval is None:
-        # A name settles the interval only where the bars themselves cannot.
-        interval_named = next((found["interval"] for name in names if (found := _NAMED.fullmatch(name))), None)
-        if interval_named and data.count(b"\n") <= 2:
-            interval = interval_named
-    parsed = parse_bars(data, file, interval, now_ms)
-    found = symbol or parsed.symbol or next(filter(None, map(_symbol_in_name, names)), None)
-    if not found:
-        raise ImportRefused(f"{file}: its name does not say which symbol it holds; name it with --symbol")
-    if not re.fullmatch(SYMBOL_PATTERN, found):
-        raise ImportRefused(f"{file}: symbol {found!r} is not made of letters, digits and . _ / : -; use --symbol")
-    return _Part(file, found, parsed)
-
-
-def _stem(name: str) -> str:
-    return re.sub(r"\.(csv|txt|zip|gz)", "", name, flags=re.IGNORECASE)
-
-
-def _symbol_in_name(name: str) -> str | None:
-    found = _NAMED.fullmatch(name)
-    if found:
-        return found["symbol"]
-    return name if _BARE.fullmatch(name) else None
-
-
-def _join_parts(symbol: str, interval: str, parts: list[_Part]) -> ParsedSeries:
-    """Parts that follow each other are joined; where they overlap their bars must be equal."""
-    waiting = sorted(parts, key=lambda part: int(part.parsed.bars.time_ms[0]))
-    following: list[Bars] = []
-    last_ms: int | None = None
-    for part in waiting:
-        bars = part.parsed.bars
-        if last_ms is not None and bars.time_ms[0] <= last_ms:
-            try:
-                bars = merge_bars(join_bars(following), bars, f"{symbol} {interval}")
-            except BarConflict as conflict:
-                raise BarConflict(f"{part.file}: {conflict.message}") from None
-            following = []
-        following.append(bars)
-        last_ms = int(bars.time_ms[-1])
-    notes = dict.fromkeys(note for part in parts for note in part.parsed.notes)
-    files = [part.file for part in waiting]
-    source = files[0] if len(files) == 1 else f"{files[0]} … {files[-1]} ({len(files)} files)"
-    return ParsedSeries(symbol, interval, join_bars(following), source, tuple(notes))
-
-
-def _texts_of(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of every CSV text in a file. Raises `ImportRefused` for what cannot be read or is too large."""
-    try:
-        if path.is_dir():
-            raise ImportRefused(f"{path}: it is a directory; name the files in it")
-        with path.open("rb") as file:
-            magic = file.read(4)
-            file.seek(0)
-            if magic == b"PK\x03\x04" or magic == b"PK\x05\x06":
-                yield from _texts_of_zip(path.name, file)
-            elif magic[:2] == b"\x1f\x8b":
-                with gzip.open(file) as unpacked:
-                    yield path.name, _read_bounded(unpacked, path.name, UNPACKED_MAX_BYTES)
-            else:
-                yield path.name, _read_bounded(file, path.name, UNPACKED_MAX_BYTES)
-    except _PACKING_ERRORS as error:
-        raise ImportRefused(f"{path.name}: it cannot be unpacked: {error}; get the file again") from error
-    except OSError as error:
-        raise ImportRefused(f"{path}: {error.strerror or error}") from error
-
-
-def _texts_of_zip(name: str, file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(file) as archive:
-        members = [
-            one
-            for one in archive.infolist()
-            if one.filename.lower().endswith((".csv", ".txt")) and not one.filename.startswith("__MACOSX/")
-        ]
-        if not members:
-            raise ImportRefused(f"{name}: there is no .csv file in it")
-        if len(members) > MEMBERS_MAX:
-            raise ImportRefused(f"{name}: {len(members)} files in it, at most {MEMBERS_MAX} are read; split it")
-        left = UNPACKED_MAX_BYTES
-        for member in members:
-            with archive.open(member) as unpacked:
-                data = _read_bounded(unpacked, f"{name}/{member.filename}", left)
-            left -= len(data)
-            yield f"{name}/{member.filename}", data
-
-
-def _read_bounded(file: IO[bytes] | gzip.GzipFile, name: str, most: int) -> bytes:
-    data = file.read(most + 1)
-    if len(data) > most:
-        raise ImportRefused(f"{name}: it unpacks to more than {UNPACKED_MAX_BYTES:,} bytes; split it")
-    return data
-
-
-def demo_series() -> list[ParsedSeries]:
-    """Real daily bars of AAPL, IBM and MSFT, 2000-03-01 to 2013-03-01, from the package `bokeh-sampledata`.
-
-    Its prices are as traded, so that splits would look like crashes; they are multiplied by Adj Close / Close, as the
-    notes say, and rounded to the six decimals Adj Close has. Raises `ImportRefused` where the package is missing or
-    a bar cannot be true. The package is looked up, not imported.
-    """
-    package = importlib.util.find_spec("bokeh_sampledata")
-    if package is None or not package.submodule_search_locations:
-        raise ImportRefused("the demo bars need the package bokeh-sampledata; install backfleet[embedded]")
-    path = Path(package.submodule_search_locations[0]) / "_data" / "stocks.csv.gz"
-    try:
-        frame: Any = pd.read_csv(path)
-    except (OSError, ValueError, EOFError, zlib.error) as error:
-        raise ImportRefused(f"{path}: {error}; install bokeh-sampledata 2026.1 again") from error
-    return [_demo_series_of(symbol, frame[frame["Ticker"] == symbol]) for symbol in DEMO_SYMBOLS]
-
-
-def _demo_series_of(symbol: str, rows: Any) -> ParsedSeries:
-    times = pd.to_datetime(rows["Date"]).to_numpy().astype("datetime64[ms]").astype(np.int64)
-    factor = (rows["Adj Close"] / rows["Close"]).to_numpy()
-    # Multiplying and rounding keep the order of the four prices, so a bar that could be true stays so.
-    open_, high, low, close = (np.round(rows[name].to_numpy() * factor, 6) for name in ("Open", "High", "Low", "Close"))
-    volume = rows["Volume"].to_numpy().astype(np.float64)
-    bars = Bars(np.ascontiguousarray(times), open_, high, low, close, volume)
-    fault = first_fault(bars, "1d", time.time_ns() // 1_000_000)
-    if fault:
-        raise ImportRefused(f"bokeh-sampledata, {symbol}, bar {fault.bar}: {fault.column} {fault.value} {fault.reason}")
-    notes = ("public-domain demo data", "prices adjusted for splits and dividends by Adj Close / Close")
-    return ParsedSeries(symbol, "1d", bars, "bokeh-sampledata stocks.csv.gz", notes)

@@ -1,3 +1,3 @@
 #!/bin/sh
 # The `backfleet` command inside the image, where the packages are copied and not installed.
-exec python -c 'import sys; from api.cli import main; sys.exit(main())' "$@"
+exec python -c 'import sys; from deploy.cli import main; sys.exit(main())' "$@"

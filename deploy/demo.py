@@ -10,7 +10,7 @@ import io
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +21,10 @@ import plotext
 import socketio
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from deploy.processes import Interruption, ProcessFailed, exit_code_of
 from deploy.stack import EXAMPLE_REQUEST, Stack, import_demo_bars, run_interruptible
+from shared.metrics_table import metrics_table
 from shared.settings import Settings, load_settings
 
 SHOW_DEADLINE_S = 120.0
@@ -116,7 +116,7 @@ async def _show(stack: Stack, console: Console) -> None:
         elapsed_s = time.monotonic() - started_s
         result = await _ask(http, "GET", f"/api/algo/backtest/{backtest_id}/result")
         equity = await _ask(http, "GET", f"/api/algo/backtest/{backtest_id}/equity?maxPoints=400")
-    console.print(_metrics_table(request, result["metrics"]))
+    console.print(metrics_table(request, result["metrics"]))
     console.print(_equity_plot(equity["points"]), markup=False)
     bars = complete.get("totalBars") or result.get("totalBars")
     console.print(f"took         {elapsed_s:.2f} s for {bars:,} bars, POST to complete, from workers just started")
@@ -145,31 +145,6 @@ async def _watch_with_lines(heard: asyncio.Queue[Event], backtest_id: str, conso
             console.print(f"progress     {percent:5.1f} %  {message}")
 
     return await _watch(heard, backtest_id, advance)
-
-
-_METRICS: tuple[tuple[str, str, str], ...] = (
-    ("totalReturn", "total return", "{:,.2f} %"),
-    ("buyAndHoldReturn", "buy and hold", "{:,.2f} %"),
-    ("cagr", "growth a year", "{:,.2f} %"),
-    ("sharpeRatio", "Sharpe ratio", "{:.2f}"),
-    ("sortinoRatio", "Sortino ratio", "{:.2f}"),
-    ("maxDrawdown", "largest drawdown", "{:,.2f} %"),
-    ("totalTrades", "trades", "{:,.0f}"),
-    ("winRate", "won", "{:.1f} %"),
-    ("profitFactor", "profit factor", "{:.2f}"),
-    ("totalFees", "fees paid", "{:,.2f}"),
-)
-
-
-def _metrics_table(request: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table:
-    span = f"{request['startDate']} to {request['endDate']}"
-    table = Table(title=f"{', '.join(request['strategies'])} on {request['symbol']} {request['interval']}, {span}")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    for name, label, form in _METRICS:
-        value = metrics.get(name)
-        table.add_row(label, "undefined" if value is None else form.format(value))
-    return table
 
 
 def _equity_plot(points: list[dict[str, Any]]) -> str:

@@ -22,7 +22,7 @@ from typing import Any, Self, TypeVar
 from pydantic import SecretStr
 
 from api.auth import mint_token
-from api.importing import demo_series
+from deploy.demo_bars import demo_series
 from deploy.processes import (
     HOST,
     Child,

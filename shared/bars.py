@@ -13,7 +13,7 @@ class Bars(NamedTuple):
 
     `time_ms` is int64, milliseconds since 1970-01-01T00:00Z at which the bar opens; the others are float64 in units of
     the quote currency, `volume` in units of the base. Columns are contiguous and may be read-only memory maps. Prices
-    are finite and above zero and `low <= open, close <= high`: market data refuses anything else at import.
+    are from 1e-15 to 1e15 and `low <= open, close <= high`: market data refuses anything else at import.
     """
 
     time_ms: NDArray[np.int64]

@@ -53,7 +53,7 @@ class InvalidRequest(Refusal):
     code = "invalid_request"
 
     @classmethod
-    def of(cls, field: str, message: str, code: str = "invalid") -> InvalidRequest:
+    def of(cls, field: str, message: str, code: str = "invalid") -> Self:
         return cls(f"{field}: {message}", [FieldError(field, message, code)])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, cast
@@ -18,12 +19,15 @@ from bson import Binary
 from gridfs.asynchronous import AsyncGridFSBucket
 from gridfs.errors import FileExists, NoFile
 from numpy.typing import NDArray
+from pydantic.alias_generators import to_camel
 from pymongo import ASCENDING, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from shared.contracts import iso_from_ms
 from shared.errors import FieldError, NotFound
 from shared.mongo_errors import translate_mongo_errors
+from shared.reasons import Reason
 from shared.records import ResultDocument
 
 Columns = dict[str, NDArray[Any]]
@@ -32,6 +36,7 @@ EQUITY_POINTS_MAX = 2_000
 _HEADER_BYTES = 4
 _DUPLICATE_KEY = 11000
 FRAME_MAX_BYTES = 4 * 1024**3
+_SUMMARY = ("totalReturn", "sharpeRatio", "maxDrawdown", "winRate", "profitFactor", "totalTrades", "finalEquity")
 
 
 def encode_frame(columns: Mapping[str, NDArray[Any]]) -> bytes:
@@ -91,6 +96,30 @@ def plot_rows(values: NDArray[np.float64], points_max: int) -> NDArray[np.int64]
 
 def _rows_of(columns: Columns, rows: NDArray[np.int64]) -> Columns:
     return {name: column[rows] for name, column in columns.items()}
+
+
+def trade_as_wire(row: dict[str, Any], strategies: Sequence[str]) -> dict[str, Any]:
+    """One row of the `trades` frame: camelCase, instants in ISO, codes by name, undefined numbers as null."""
+    wire: dict[str, Any] = {}
+    for name, value in row.items():
+        shown = value
+        if name.endswith("_ms"):
+            name, shown = name.removesuffix("_ms"), iso_from_ms(value)
+        elif name.endswith("_reason"):
+            shown = Reason(value).wire
+        elif name == "direction":
+            shown = "long" if value > 0 else "short"
+        elif name == "strategy":
+            shown = strategies[value] if 0 <= value < len(strategies) else None
+        elif isinstance(value, float) and not math.isfinite(value):
+            shown = None
+        wire[to_camel(name)] = shown
+    return wire
+
+
+def summary_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a result that its end is announced with."""
+    return {name: metrics[name] for name in _SUMMARY}
 
 
 class Results:

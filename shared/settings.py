@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
@@ -19,6 +20,7 @@ from shared.errors import ConfigurationError, FieldError
 
 MINIMUM_SECRET_BYTES = 32
 PREFIX = "BACKFLEET_"
+_NUMBA_CACHE = "NUMBA_CACHE_DIR"
 _WEAK_SECRETS = ("secret", "password", "changeme", "change-me", "backfleet", "development", "example")
 
 
@@ -133,9 +135,28 @@ def load_settings(**overrides: object) -> Settings:
         raise ConfigurationError("; ".join(f"{one.field}: {one.message}" for one in found), found) from None
 
 
-def environment_for_child(settings: Settings) -> dict[str, str]:
-    """Our environment plus what a child process of ours must share with us: its settings, spelled as variables."""
+def kernel_cache_dir(settings: Settings, digest: str) -> Path:
+    """Where numba keeps what it compiled from the source that `digest` names; below NUMBA_CACHE_DIR where that is set.
+
+    numba's own cache looks at the file of a kernel only, not at those it was inlined from.
+    """
+    return Path(os.environ.get(_NUMBA_CACHE) or settings.cache_dir / "kernels") / digest
+
+
+def keep_kernels_in(directory: Path) -> None:
+    """Has this process's numba keep its kernels there. Call it before numba is imported; later it does nothing."""
+    if "numba" not in sys.modules:
+        os.environ[_NUMBA_CACHE] = str(directory)
+
+
+def environment_for_child(settings: Settings, kernels: Path | None = None) -> dict[str, str]:
+    """Our environment plus what a child process of ours must share with us: its settings, spelled as variables.
+
+    `kernels` is where its numba keeps what it compiles.
+    """
     child = dict(os.environ)
+    if kernels is not None:
+        child[_NUMBA_CACHE] = str(kernels)
     for name in settings.model_fields_set:
         value = getattr(settings, name)
         variable = PREFIX + name.upper()

@@ -19,7 +19,16 @@ import numpy as np
 from shared.bars import Bars
 from shared.bus import Bus, Heard
 from shared.candles import Candles
-from shared.contracts import NEWS_CHANNELS, TERMINAL_CHANNELS, BacktestParams, Channel, Task, parse_json, validate
+from shared.contracts import (
+    NEWS_CHANNELS,
+    TERMINAL_CHANNELS,
+    BacktestParams,
+    Channel,
+    Task,
+    iso_from_ms,
+    parse_json,
+    validate,
+)
 from shared.records import BacktestRecord
 from shared.settings import Settings, environment_for_child
 from shared.store import Store
@@ -38,6 +47,14 @@ def random_walk(count: int, seed: int = 11) -> Bars:
     spread = 1 + np.abs(random.normal(0, 0.003, count))
     high, low = np.maximum(opened, close) * spread, np.minimum(opened, close) / spread
     return Bars(START_MS + HOUR_MS * np.arange(count), opened, high, low, close, np.full(count, 10.0))
+
+
+def write_bars(path: Path, bars: Bars) -> Path:
+    """The bars as a CSV of all their digits."""
+    rows = zip(*(column.tolist() for column in bars), strict=True)
+    lines = [",".join([iso_from_ms(time), *map(repr, values)]) for time, *values in rows]
+    path.write_text("\n".join(["time,open,high,low,close,volume", *lines, ""]))
+    return path
 
 
 def request(**changes: Any) -> BacktestParams:

@@ -196,7 +196,7 @@ def test_the_python_the_image_runs_can_be_run() -> None:
         if isinstance(node, ast.ImportFrom) and node.module
         for alias in node.names
     ]
-    assert imports == [("api.cli", "main")]
+    assert imports == [("deploy.cli", "main")]
     for module, name in imports:
         assert callable(getattr(importlib.import_module(module), name))
 

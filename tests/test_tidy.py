@@ -22,7 +22,7 @@ FORBIDDEN_ARROWS = {
     "shared": {"api", "worker", "deploy", "tests"},
     "api": {"worker", "deploy", "tests"},
     "worker": {"api", "deploy", "tests"},
-    "deploy": {"worker", "tests"},
+    "deploy": {"tests"},
 }
 # All the engine may name: arithmetic, arrays, and what turns bytes into values. No file, socket, clock, log or model.
 ENGINE_LIBRARIES = {
@@ -170,13 +170,13 @@ def long_functions(module: Module) -> Iterator[str]:
 
 
 def prints_outside_the_terminal_programs(module: Module) -> Iterator[str]:
-    if module.package == "deploy" or module.path == PurePosixPath("api/cli.py"):
+    if module.package == "deploy" or module.path.name == "cli.py":
         return
     if module.path.parts[:2] == ("tests", "bench"):
         return
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
-            yield module.at(node, "print() outside api/cli.py and deploy: log it")
+            yield module.at(node, "print() outside the command line and deploy: log it")
 
 
 Rule = Callable[[Module], Iterator[str]]
@@ -198,7 +198,7 @@ BREACHES: list[tuple[Rule, str, str]] = [
     (arrows_between_packages, "api/routes.py", "import worker.supervisor"),
     (arrows_between_packages, "worker/lease.py", "from api import commands"),
     (arrows_between_packages, "worker/lease.py", "import importlib\nimportlib.import_module('api.commands')"),
-    (arrows_between_packages, "deploy/stack.py", "from worker import supervisor"),
+    (arrows_between_packages, "deploy/stack.py", "from tests import fleet"),
     (arrows_between_packages, "api/app.py", "from tests.conftest import Servers"),
     (io_in_the_engine, "worker/engine/kernel.py", "import os"),
     (io_in_the_engine, "worker/engine/kernel.py", "import time"),
@@ -224,7 +224,7 @@ BREACHES: list[tuple[Rule, str, str]] = [
 ]
 HARMLESS: list[tuple[Rule, str, str]] = [
     (arrows_between_packages, "api/routes.py", "from shared.store import Store\nfrom api import commands"),
-    (arrows_between_packages, "deploy/stack.py", "from api.auth import mint_token"),
+    (arrows_between_packages, "deploy/cli.py", "from api.cli import add_data_options\nfrom worker import cli"),
     (io_in_the_engine, "worker/engine/kernel.py", "import numpy as np\nfrom shared.strategies.signals import Signals"),
     (io_in_the_engine, "worker/engine/kernel.py", "from . import orders\nfrom .orders import Reason"),
     (io_in_the_engine, "worker/runner.py", "import asyncio"),
@@ -233,7 +233,7 @@ HARMLESS: list[tuple[Rule, str, str]] = [
     (swallowed_errors, "shared/bus.py", "try:\n    x()\nexcept OSError:\n    pass"),
     (swallowed_errors, "shared/bus.py", "try:\n    x()\nexcept Exception:\n    log()\n    raise"),
     (long_functions, "shared/bars.py", LONG_FUNCTION.removesuffix("    x = 1\n")),
-    (prints_outside_the_terminal_programs, "api/cli.py", "print('here')"),
+    (prints_outside_the_terminal_programs, "worker/cli.py", "print('here')"),
 ]
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import IO
 
+from shared.bars import Bars
 from shared.candles import open_bars
 from shared.contracts import BacktestParams, validate
 from shared.errors import BackfleetError
@@ -21,19 +22,22 @@ from worker.pipe import HEADER_BYTES, Command, Finished, Load, Moved, Raised, Re
 _DECIDING_S = 0.25
 
 
-class _Run:
-    """The one backtest that this process is computing."""
+class Run:
+    """One backtest on its way through the engine. An engine process has one at a time, `backfleet run` its only one."""
 
-    def __init__(self, load: Load) -> None:
-        params = validate(BacktestParams, load.params)
+    def __init__(self, params: BacktestParams, bars: Bars) -> None:
+        """Raises `InvalidRequest` for what the params say of strategies, and `StrategyPeeks` where that is asked."""
         uses = resolve(params.strategies, params.strategy_params)
-        self._bars = open_bars(load.bar_files)
+        self._bars = bars
         self._simulation = Simulation.start(self._bars, EngineConfig.from_params(params), uses, params.seed)
         if params.check_causality:
             refuse_peeking(uses, self._bars, params.seed)
 
     def advance(self, until_bar: int) -> Moved | Finished:
-        """At most to `until_bar`. Sooner where strategies take long to decide, so that the run is seen to live."""
+        """Goes on to just before bar `until_bar`; at the last bar, ends and measures the run.
+
+        Less far where strategies take long to decide, so that the run is seen to live.
+        """
         enough_at_s = time.monotonic() + _DECIDING_S
         delta = play(self._simulation, until_bar, enough=lambda: time.monotonic() >= enough_at_s)
         time_ms = int(self._bars.time_ms[delta.bar - 1])
@@ -46,12 +50,12 @@ class _Run:
 
 
 def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
-    run: _Run | None = None
+    run: Run | None = None
     while (command := _read(commands)) is not None:
         try:
             if isinstance(command, Load):
                 run = None  # Frees the last run's arrays before the next run's are made.
-                run = _Run(command)
+                run = Run(validate(BacktestParams, command.params), open_bars(command.bar_files))
                 reply: Reply = run.advance(command.until_bar)
             elif run is None:
                 reply = Raised("engine_protocol", "no backtest is loaded", ())

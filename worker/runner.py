@@ -24,6 +24,7 @@ from shared.contracts import (
 )
 from shared.errors import BackfleetError, BusUnavailable, EngineFailed, Refusal, StoreUnavailable, Unavailable
 from shared.records import BacktestRecord, NewsDocument, ResultDocument, new_id, news_document
+from shared.results import summary_of
 from shared.settings import Settings
 from shared.store import Store, completed, failed, lease_of
 from worker.committer import Commit, Committer
@@ -292,14 +293,13 @@ class _Run:
 
 
 def _result_document(record: BacktestRecord, bars: Slice, outcome: Outcome, now_ms: int) -> ResultDocument:
-    names = ("totalReturn", "sharpeRatio", "maxDrawdown", "winRate", "profitFactor", "totalTrades", "finalEquity")
     return {
         "_id": new_id("res"),
         "backtestId": record["_id"],
         "userId": record["userId"],
         "claimId": record["claimId"],
         "createdAt": now_ms,
-        "summary": {name: outcome.metrics[name] for name in names},
+        "summary": summary_of(outcome.metrics),
         "metrics": outcome.metrics,
         "config": record["params"],
         "datasetHash": bars.dataset_hash,

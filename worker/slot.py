@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal
-from shared.settings import Settings, environment_for_child
+from shared.settings import Settings, environment_for_child, kernel_cache_dir
 from worker.pipe import HEADER_BYTES, Advance, Command, Finished, Load, Moved, Raised, Ready, frame
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ _PIPE_BUFFER_BYTES = 1 << 20
 
 @cache
 def engine_digest() -> str:
-    """Names the source of engine and strategies: numba's own cache looks at the file of a kernel only."""
+    """Names the source of engine and strategies, which is what compiled kernels are made from."""
     digest = hashlib.sha256()
     here = Path(__file__).parent
     for folder in (here / "engine", here.parent / "shared" / "strategies"):
@@ -67,7 +67,7 @@ class Slot:
             str(os.getpid()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=self._environment(),
+            env=environment_for_child(self._settings, kernel_cache_dir(self._settings, engine_digest())),
             limit=_PIPE_BUFFER_BYTES,
         )
         self._runs = 0
@@ -83,12 +83,6 @@ class Slot:
             await self.kill()
             raise EngineFailed(f"engine process began with {type(reply).__name__}", fault=False)
         log.debug("engine process %s is warm", self.pid)
-
-    def _environment(self) -> dict[str, str]:
-        environment = environment_for_child(self._settings)
-        kernels = Path(environment.get("NUMBA_CACHE_DIR", self._settings.cache_dir / "kernels"))
-        environment["NUMBA_CACHE_DIR"] = str(kernels / engine_digest())
-        return environment
 
     async def load(self, command: Load) -> Moved | Finished:
         return await self._step(command)

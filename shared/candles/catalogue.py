@@ -34,7 +34,15 @@ from shared.candles.chunks import (
     unpack_chunk,
     view_bars,
 )
-from shared.candles.manifest import ChunkRef, Manifest, Slice, make_manifest, read_manifest, write_manifest
+from shared.candles.manifest import (
+    ChunkRef,
+    Manifest,
+    Slice,
+    make_manifest,
+    read_manifest,
+    unknown_market_data,
+    write_manifest,
+)
 from shared.candles.series import TimeIndex, first_fault, merge_bars
 from shared.contracts import INTERVAL_MS, SYMBOL_PATTERN, iso_from_ms
 from shared.errors import Conflict, ImportRefused, Unavailable, UnknownMarketData
@@ -166,11 +174,7 @@ class Candles:
 
     async def reopen(self, manifest_id: str, start_ms: int, end_ms: int) -> Slice:
         """The same as `resolve`, of the version that an earlier `Slice` named: later imports change nothing in it."""
-        manifest = await self._manifest(manifest_id)
-        found = manifest.slice(start_ms, end_ms)
-        if found is None:
-            raise _unknown_range(manifest, start_ms, end_ms)
-        return found
+        return (await self._manifest(manifest_id)).slice(start_ms, end_ms)
 
     async def fetch(self, wanted: Slice) -> BarFiles:
         """Makes sure that every chunk of the slice lies in the disk cache; missing ones are read in one query.
@@ -288,21 +292,25 @@ class Candles:
             named = {"_id": key, "symbol": manifest.symbol, "interval": manifest.interval}
             return await _insert_once(self._heads, named | current)
 
-    async def _unknown_series(self, symbol: str, interval: str) -> Exception:
+    async def _unknown_series(self, symbol: str, interval: str) -> UnknownMarketData:
         with translate_mongo_errors():
             heads = await self._heads.find({}, {"symbol": 1, "interval": 1}).limit(_HEADS_MAX).to_list()
         intervals = sorted(
             (head["interval"] for head in heads if head["symbol"] == symbol), key=lambda one: INTERVAL_MS[one]
         )
         if intervals:
-            return _unknown("interval", f"there are no {interval} bars of {symbol}; there are {', '.join(intervals)}")
+            return unknown_market_data(
+                "interval", f"there are no {interval} bars of {symbol}; there are {', '.join(intervals)}"
+            )
         if not heads:
-            return _unknown("symbol", f"there is no market data of {symbol} or of anything else yet; import some first")
+            return unknown_market_data(
+                "symbol", f"there is no market data of {symbol} or of anything else yet; import some first"
+            )
         symbols = sorted({head["symbol"] for head in heads})
         likely = difflib.get_close_matches(symbol.upper(), symbols, n=3, cutoff=0.6)
         shown = likely or symbols[:_NAMES_SHOWN]
         more = len(symbols) - len(shown)
-        return _unknown(
+        return unknown_market_data(
             "symbol",
             f"there is no market data of {symbol}; there is {', '.join(shown)}{f' and {more} more' if more else ''}",
         )
@@ -370,23 +378,4 @@ def _report(manifest: Manifest, source: str, added: int, known: int) -> ImportRe
         manifest.gap_count,
         manifest.missing_bars,
         manifest.dataset_hash,
-    )
-
-
-def _unknown(field: str, message: str) -> Exception:
-    return UnknownMarketData.of(field, message, UnknownMarketData.code)
-
-
-def _unknown_range(manifest: Manifest, start_ms: int, end_ms: int) -> Exception:
-    index = manifest.index
-    there = (
-        f"{manifest.symbol} {manifest.interval} has bars from {iso_from_ms(index.first_ms)} "
-        f"to {iso_from_ms(index.end_ms)}"
-    )
-    if start_ms >= index.end_ms:
-        return _unknown("startDate", f"{iso_from_ms(start_ms)} is after the last bar; {there}")
-    if end_ms <= index.first_ms:
-        return _unknown("endDate", f"{iso_from_ms(end_ms)} is not after the first bar; {there}")
-    return _unknown(
-        "startDate", f"there is no bar from {iso_from_ms(start_ms)} to {iso_from_ms(end_ms)}, a gap; {there}"
     )

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from shared.candles.chunks import pack_integers, unpack_integers
+from shared.bars import Bars
+from shared.candles.chunks import canonical_bytes, chunk_id, cut_into_periods, pack_integers, unpack_integers
 from shared.candles.series import Gap, TimeIndex
+from shared.contracts import INTERVAL_MS, iso_from_ms
+from shared.errors import UnknownMarketData
 
 GAPS_LISTED_MAX = 1_000
 
@@ -63,11 +66,11 @@ class Manifest:
     dataset_hash: str
     bars_until: tuple[int, ...]  # how many bars the chunks before number k hold
 
-    def slice(self, start_ms: int, end_ms: int) -> Slice | None:
-        """The bars from `start_ms` (inclusive) to `end_ms` (exclusive); None where there are none."""
+    def slice(self, start_ms: int, end_ms: int) -> Slice:
+        """The bars from `start_ms` (inclusive) to `end_ms` (exclusive). Raises `UnknownMarketData` where are none."""
         first, last = self.index.bars_before(start_ms), self.index.bars_before(end_ms)
         if first >= last:
-            return None
+            raise self._unknown_range(start_ms, end_ms)
         low = bisect_right(self.bars_until, first) - 1
         high = bisect_left(self.bars_until, last)
         chunks = self.chunks[low:high]
@@ -84,6 +87,21 @@ class Manifest:
             last - first,
             hash_dataset(self.symbol, self.interval, [chunk.id for chunk in chunks], skip, last - first),
         )
+
+    def _unknown_range(self, start_ms: int, end_ms: int) -> UnknownMarketData:
+        first, end = iso_from_ms(self.index.first_ms), iso_from_ms(self.index.end_ms)
+        there = f"{self.symbol} {self.interval} has bars from {first} to {end}"
+        if start_ms >= self.index.end_ms:
+            return unknown_market_data("startDate", f"{iso_from_ms(start_ms)} is after the last bar; {there}")
+        if end_ms <= self.index.first_ms:
+            return unknown_market_data("endDate", f"{iso_from_ms(end_ms)} is not after the first bar; {there}")
+        span = f"{iso_from_ms(start_ms)} to {iso_from_ms(end_ms)}"
+        return unknown_market_data("startDate", f"there is no bar from {span}, a gap; {there}")
+
+
+def unknown_market_data(field: str, message: str) -> UnknownMarketData:
+    """`field` is the one of the request that names what is not there."""
+    return UnknownMarketData.of(field, message, UnknownMarketData.code)
 
 
 def hash_dataset(symbol: str, interval: str, chunk_ids: list[str], skip_bars: int, total_bars: int) -> str:
@@ -118,6 +136,20 @@ def make_manifest(
         dataset_hash,
         _bars_until(chunks),
     )
+
+
+def first_manifest(symbol: str, interval: str, source: str, bars: Bars) -> Manifest:
+    """The manifest of a series that has these bars and no others, as an import into an empty store would make it.
+
+    Bars must be checked and not empty. A chunk is named by its bars alone, so whatever way a store came by the same
+    bars, slices have the same `dataset_hash`.
+    """
+    step_ms = INTERVAL_MS[interval]
+    chunks = tuple(
+        ChunkRef(chunk_id(canonical_bytes(part)), int(part.time_ms[0]), int(part.time_ms[-1]) + step_ms, part.total)
+        for part in cut_into_periods(bars, interval)
+    )
+    return make_manifest(symbol, interval, source, chunks, TimeIndex.of_times(bars.time_ms, step_ms), None)
 
 
 def write_manifest(manifest: Manifest, imported_at: int) -> dict[str, Any]:

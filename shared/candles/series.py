@@ -15,6 +15,7 @@ from shared.errors import ImportRefused
 
 DAY_MS = 86_400_000
 EARLIEST_MS = -9_000_000_000_000  # 1684; nothing older was ever quoted by the bar
+PRICE_MIN, PRICE_MAX = 1e-15, 1e15  # what is traded lies between; beyond, quantities and values would overflow
 PRICE_COLUMNS = ("open", "high", "low", "close")
 _SATURDAY_AND_SUNDAY = (2, 3)  # days since 1970-01-01, a Thursday, modulo 7
 
@@ -58,6 +59,9 @@ def _faults(bars: Bars, interval: str, now_ms: int) -> Iterator[Fault | None]:
         prices: NDArray[np.float64] = getattr(bars, name)
         bad = ~(np.isfinite(prices) & (prices > 0))
         yield _fault(bad, name, prices, "is not a price above zero", "correct or remove the bar")
+        bad = (prices > 0) & ~((prices >= PRICE_MIN) & (prices <= PRICE_MAX))
+        reason = f"is not between {PRICE_MIN:g} and {PRICE_MAX:g}"
+        yield _fault(bad, name, prices, reason, "correct it, or give prices and volumes in another unit")
     bad = ~(np.isfinite(bars.volume) & (bars.volume >= 0))
     yield _fault(bad, "volume", bars.volume, "is not a volume of zero or more", "correct or remove the bar")
     bad = bars.high < np.maximum(bars.open, bars.close)

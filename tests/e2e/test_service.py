@@ -174,7 +174,7 @@ async def test_the_contracts_request_is_served_over_http_and_from_outside_alike(
 def _import_with_the_command(stack: Stack, files: list[Path]) -> None:
     assert files
     done = subprocess.run(
-        [sys.executable, "-m", "api.cli", "data", "import", *map(str, files)],
+        [sys.executable, "-m", "deploy.cli", "data", "import", *map(str, files)],
         env=environment_for_child(stack.settings),
         cwd=REPOSITORY,
         capture_output=True,

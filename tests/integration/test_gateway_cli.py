@@ -25,7 +25,7 @@ CSV = """time,open,high,low,close,volume
 async def run(settings: Settings, *arguments: str) -> tuple[int, str, str]:
     def call() -> Any:
         return subprocess.run(
-            [sys.executable, "-m", "api.cli", *arguments],
+            [sys.executable, "-m", "deploy.cli", *arguments],
             env=environment_for_child(settings),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from api.importing import demo_series
+from deploy.demo_bars import demo_series
 from shared.bars import Bars
 from shared.contracts import BacktestParams, validate
 from shared.strategies import resolve

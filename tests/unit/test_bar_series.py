@@ -142,6 +142,20 @@ def test_the_earliest_fault_is_reported_whatever_its_kind() -> None:
     assert (future.bar, future.column) == (5, "time")
 
 
+@pytest.mark.parametrize("column", ["open", "high", "low", "close", "volume"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1.0, 0.0, 1e-16, 1e16])
+def test_a_value_that_cannot_be_true_is_a_fault_of_its_column(column: str, value: float) -> None:
+    bars = walk(grid(40))
+    getattr(bars, column)[[17, 23]] = value
+    fault = first_fault(bars, "1m", START_MS + DAY_MS)
+    if column == "volume" and 0 <= value < np.inf:
+        assert fault is None
+        return
+    assert fault is not None
+    assert (fault.bar, fault.column, fault.value) == (17, column, repr(value))
+    assert fault.remedy
+
+
 def test_a_manifest_survives_being_written_and_read() -> None:
     times = np.delete(grid(100), [10, 11, 12, 50])
     index = TimeIndex.of_times(times, MINUTE_MS)

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.contracts import BacktestParams, FillAt, Intrabar, Level, SizingMode
-from shared.profiles import Profile
+from shared.contracts import BacktestParams, FillAt, Intrabar, Level, Profile, SizingMode
 from shared.strategies.signals import Combination
 from worker.engine import orders as o
 

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
-import pandas as pd
+import pandas  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.candles import first_fault, take_bars
+from shared.candles.series import first_fault, take_bars
 from shared.contracts import INTERVAL_MS, iso_from_ms
 from shared.errors import ImportRefused
 
+pd: Any = pandas  # Its annotations say too little of what it returns to be checked by.
 BINANCE_COLUMNS = 12
 # Spellings are compared without case, blanks and punctuation. The first spelling that is there names the time.
 _TIME_NAMES = (
@@ -102,6 +103,14 @@ class _Text:
         line = next((line for number, (line, _) in enumerate(self._rows()) if number == row), None)
         self.refuse(line, message)
 
+    def refuse_number(self, row: int, column: str) -> NoReturn:
+        """Refuses what stands in data row `row` where a number of `column` should: nothing, or no number."""
+        name, at = self.layout.names[column], self.layout.columns[column]
+        cells = next((cells for number, (_, cells) in enumerate(self._rows()) if number == row), [])
+        written = cells[at].strip() if at < len(cells) else ""
+        wrong = f"{_shown(written)} is not a number" if written else "is missing"
+        self.refuse_row(row, f"{name} {wrong}; correct or remove the line")
+
     def refuse_long_row(self, reason: str) -> NoReturn:
         """Refuses the first row with more cells than the header has, or else the whole text for `reason`."""
         width = self.layout.width
@@ -180,7 +189,7 @@ def parse_bars(data: bytes, file: str, interval: str | None, now_ms: int) -> Par
     notes = list(layout.notes)
     time_ms = _read_times(text, frame[layout.columns["time"]], notes)
     values = [
-        _read_numbers(text, frame[layout.columns[column]], layout.names[column])
+        _read_numbers(text, frame[layout.columns[column]], column)
         if column in layout.columns
         else np.zeros(len(time_ms))
         for column in _VALUE_NAMES
@@ -236,18 +245,13 @@ def _read_frame(text: _Text) -> Any:
     return frame
 
 
-def _read_numbers(text: _Text, column: Any, name: str) -> NDArray[np.float64]:
-    if column.dtype.kind not in "iuf":
-        numbers: Any = pd.to_numeric(column.astype("str"), errors="coerce")
-        wrong = np.asarray(numbers.isna())
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            shown = "is missing" if pd.isna(column.iloc[row]) else f"{_shown(column.iloc[row])} is not a number"
-            text.refuse_row(row, f"{name} {shown}; correct or remove the line")
-        column = numbers
-    values = np.ascontiguousarray(column, np.float64)
-    if np.isnan(values).any():
-        text.refuse_row(int(np.argmax(np.isnan(values))), f"{name} is missing; correct or remove the line")
+def _read_numbers(text: _Text, cells: Any, column: str) -> NDArray[np.float64]:
+    if cells.dtype.kind not in "iuf":
+        cells = pd.to_numeric(cells.astype("str"), errors="coerce")
+    values = np.ascontiguousarray(cells, np.float64)
+    wrong = np.isnan(values)
+    if wrong.any():
+        text.refuse_number(int(np.argmax(wrong)), column)
     return values
 
 

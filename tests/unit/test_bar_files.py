@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from api import importing
-from api.importing import demo_series, read_files
+from shared.candles import bar_files
+from shared.candles.bar_files import read_files
 from shared.contracts import iso_from_ms
 from shared.errors import ImportRefused
 
 HOUR_MS = 3_600_000
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z
-PLAIN = """\
+PLAIN: str = """\
 time,open,high,low,close,volume
 2024-01-01T00:00:00Z,10,12,9,11,100
 2024-01-01T01:00:00Z,11,13,10,12,0
@@ -203,13 +203,8 @@ def test_a_trailing_separator_is_no_column(save: Save) -> None:
     [
         ("01:00:00Z,11,13", "01:00:00Z,eleven,13", ["line 3", "open", "'eleven'"]),
         ("01:00:00Z,11,13", "01:00:00Z,,13", ["line 3", "open is missing"]),
-        ("01:00:00Z,11,13", "01:00:00Z,nan,13", ["line 3", "open is missing"]),
-        ("01:00:00Z,11,13", "01:00:00Z,inf,13", ["line 3", "open inf", "above zero"]),
-        ("01:00:00Z,11,13", "01:00:00Z,-11,13", ["line 3", "open -11.0", "above zero"]),
-        ("01:00:00Z,11,13", "01:00:00Z,0,13", ["line 3", "open 0.0", "above zero"]),
         ("01:00:00Z,11,13", "01:00:00Z,11,3", ["line 3", "high 3.0", "below"]),
         ("12,12.5,11.5,12", "12,12.5,12.4,12", ["line 4", "low 12.4", "above"]),
-        ("11.5,12,7.5", "11.5,12,-7.5", ["line 4", "volume -7.5"]),
         ("11.5,12,7.5", '11.5,12,"7,500"', ["line 4", "volume", "'7,500'"]),
         ("11.5,12,7.5", "11.5,12,7.5,8,9", ["line 4", "8 columns where 6"]),
         ("11.5,12,7.5", "11.5,12,7.5,8", ["line 4", "7 columns where 6"]),
@@ -236,6 +231,53 @@ def test_a_malformed_line_is_refused_with_file_line_and_value(save: Save, old: s
         assert part in message
 
 
+CELLS_REFUSED = {
+    "": "is missing",
+    "  ": "is missing",
+    '""': "is missing",
+    "NaN": "'NaN' is not a number",
+    "nan": "'nan' is not a number",
+    "null": "'null' is not a number",
+    "N/A": "'N/A' is not a number",
+    "-": "'-' is not a number",
+    "twelve": "'twelve' is not a number",
+    "True": "'True' is not a number",
+    "0x10": "'0x10' is not a number",
+    "1_000": "'1_000' is not a number",
+    '"1,000"': "'1,000' is not a number",
+    "inf": "inf is not a",
+    "-inf": "-inf is not a",
+    "1e999": "inf is not a",
+    "-7": "-7.0 is not a",
+}
+PRICES_REFUSED = CELLS_REFUSED | {
+    "0": "0.0 is not a price above zero",
+    "-0.0": "-0.0 is not a price above zero",
+    "1e-320": "1e-320 is not between 1e-15 and 1e+15",
+    "1e300": "1e+300 is not between 1e-15 and 1e+15",
+}
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("column", ["open", "high", "low", "close", "volume"])
+def test_a_cell_that_is_no_price_or_volume_is_refused(save: Save, column: str, newest_first: bool) -> None:
+    header, *lines = PLAIN.splitlines()
+    columns: list[str] = header.split(",")
+    cells: list[str] = lines[1].split(",")
+    for written, said in (CELLS_REFUSED if column == "volume" else PRICES_REFUSED).items():
+        cells[columns.index(column)] = written
+        kept = [lines[0], ",".join(cells), lines[2]]
+        message = refusal_of(save("\n".join([header, *(reversed(kept) if newest_first else kept)])))
+        assert message.startswith(f"BTCUSDT-1h.csv, line 3: {column} {said}"), written
+        assert "; correct" in message, written
+
+
+def test_a_column_of_no_numbers_at_all_is_refused_at_its_first_line(save: Save) -> None:
+    for written, said in (("", "is missing"), ("nan", "'nan' is not"), ("True", "'True' is not"), ("x", "'x' is not")):
+        text = "time,open,high,low,close\n" + "".join(f"{1704067200 + 3600 * n},{written},1,1,1\n" for n in range(3))
+        assert refusal_of(save(text)).startswith(f"BTCUSDT-1h.csv, line 2: open {said}"), written
+
+
 def test_blank_lines_count_as_lines_but_not_as_bars(save: Save) -> None:
     text = "\n\n" + PLAIN.replace("2024-01-01T01", "\n   \n2024-01-01T01").replace("12,12.5", "12,1.5")
     assert "line 8: high 1.5" in refusal_of(save(text))
@@ -260,9 +302,9 @@ def test_columns_without_names_are_refused(save: Save) -> None:
 
 
 def test_an_unfinished_bar_is_refused(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing.time, "time_ns", lambda: (START_MS + 3 * HOUR_MS - 1) * 1_000_000)
+    monkeypatch.setattr(bar_files.time, "time_ns", lambda: (START_MS + 3 * HOUR_MS - 1) * 1_000_000)
     assert "line 4: time 2024-01-01T02:00:00Z is the start of a 1h bar still to end" in refusal_of(save(PLAIN))
-    monkeypatch.setattr(importing.time, "time_ns", lambda: (START_MS + 3 * HOUR_MS) * 1_000_000)
+    monkeypatch.setattr(bar_files.time, "time_ns", lambda: (START_MS + 3 * HOUR_MS) * 1_000_000)
     assert read_files([save(PLAIN)])[0].bars.total == 3
 
 
@@ -292,7 +334,7 @@ def test_what_is_no_text_of_bars_is_refused(save: Save, content: bytes, part: st
 
 
 def test_a_zip_bomb_ends_at_the_limit(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "UNPACKED_MAX_BYTES", 100_000)
+    monkeypatch.setattr(bar_files, "UNPACKED_MAX_BYTES", 100_000)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for member in ("a.csv", "b.csv"):
@@ -332,22 +374,6 @@ def test_mutated_files_are_refused_or_read_but_never_crash(save: Save) -> None:
             assert (series.bars.high >= np.maximum(series.bars.open, series.bars.close)).all()
     assert len(refusals) > 30
     assert all(message.startswith("BTCUSDT-1h-mutant.csv") for message in refusals)
-
-
-def test_the_demo_series_are_thirteen_years_of_three_shares() -> None:
-    pytest.importorskip("bokeh_sampledata")
-    series = demo_series()
-    assert [(one.symbol, one.interval, one.bars.total) for one in series] == [
-        ("AAPL", "1d", 3270),
-        ("IBM", "1d", 3270),
-        ("MSFT", "1d", 3270),
-    ]
-    for one in series:
-        assert iso_from_ms(int(one.bars.time_ms[0])) == "2000-03-01T00:00:00Z"
-        assert iso_from_ms(int(one.bars.time_ms[-1])) == "2013-03-01T00:00:00Z"
-        # Splits are adjusted for: Apple's real crash of 2000-09-29 (-52 %) is the worst day of all.
-        assert np.min(one.bars.close[1:] / one.bars.close[:-1]) > 0.48
-    assert series[0].bars.close[0] == pytest.approx(4.186663, rel=1e-6)
 
 
 def test_a_year_of_real_hours_has_8784_bars(market_data_dir: Path) -> None:

@@ -1,0 +1,43 @@
+"""The `backfleet` command, put together from the parts of the gateway and of the worker."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from api.cli import add_data_options, add_token_options
+from shared import package_version
+from shared.errors import BackfleetError, InvalidRequest
+from worker.cli import add_run_options
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="backfleet", description="Backtests as a service.")
+    parser.add_argument("--version", action="version", version=f"backfleet {package_version()}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_run_options(commands.add_parser("run", help="run one backtest here, without any server"))
+    add_data_options(commands.add_parser("data", help="market data"))
+    add_token_options(commands.add_parser("token", help="mint a token for development"))
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status 0, or 2 with a line on stderr for each thing to mend."""
+    asked = build_parser().parse_args(arguments)
+    try:
+        asked.command(asked)
+    except BackfleetError as error:
+        wrong = [error.message]
+        if isinstance(error, InvalidRequest):
+            wrong = [f"{one.field}: {one.message}" for one in error.errors]
+        for line in wrong:
+            sys.stderr.write(f"backfleet: {' '.join(line.split())}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""The demo's market data: real daily bars of three shares."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from shared.bars import Bars
+from shared.candles import first_fault
+from shared.candles.bar_files import ParsedSeries
+from shared.errors import ImportRefused
+
+SYMBOLS = ("AAPL", "IBM", "MSFT")
+
+
+def demo_series() -> list[ParsedSeries]:
+    """Real daily bars of AAPL, IBM and MSFT, 2000-03-01 to 2013-03-01, from the package `bokeh-sampledata`.
+
+    Its prices are as traded, so that splits would look like crashes; they are multiplied by Adj Close / Close, as the
+    notes say, and rounded to the six decimals Adj Close has. Raises `ImportRefused` where the package is missing or
+    a bar cannot be true. The package is looked up, not imported.
+    """
+    package = importlib.util.find_spec("bokeh_sampledata")
+    if package is None or not package.submodule_search_locations:
+        raise ImportRefused("the demo bars need the package bokeh-sampledata; install backfleet[embedded]")
+    path = Path(package.submodule_search_locations[0]) / "_data" / "stocks.csv.gz"
+    try:
+        frame: Any = pd.read_csv(path)
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        raise ImportRefused(f"{path}: {error}; install bokeh-sampledata 2026.1 again") from error
+    return [_series_of(symbol, frame[frame["Ticker"] == symbol]) for symbol in SYMBOLS]
+
+
+def _series_of(symbol: str, rows: Any) -> ParsedSeries:
+    times = pd.to_datetime(rows["Date"]).to_numpy().astype("datetime64[ms]").astype(np.int64)
+    factor = (rows["Adj Close"] / rows["Close"]).to_numpy()
+    # Multiplying and rounding keep the order of the four prices, so a bar that could be true stays so.
+    open_, high, low, close = (np.round(rows[name].to_numpy() * factor, 6) for name in ("Open", "High", "Low", "Close"))
+    volume = rows["Volume"].to_numpy().astype(np.float64)
+    bars = Bars(np.ascontiguousarray(times), open_, high, low, close, volume)
+    fault = first_fault(bars, "1d", time.time_ns() // 1_000_000)
+    if fault:
+        raise ImportRefused(f"bokeh-sampledata, {symbol}, bar {fault.bar}: {fault.column} {fault.value} {fault.reason}")
+    notes = ("public-domain demo data", "prices adjusted for splits and dividends by Adj Close / Close")
+    return ParsedSeries(symbol, "1d", bars, "bokeh-sampledata stocks.csv.gz", notes)

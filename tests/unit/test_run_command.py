@@ -1,0 +1,318 @@
+"""`backfleet run`: what its options mean, what it refuses and how, what it prints and writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deploy.cli import build_parser, main
+from shared.candles import take_bars
+from shared.contracts import iso_from_ms
+from shared.errors import InvalidRequest
+from tests.fleet import HOUR_MS, START_MS, random_walk, write_bars
+from worker import local_run
+from worker.cli import read_request
+
+ROOT = Path(__file__).parents[2]
+BARS = 300
+SMA = ("--strategy", "sma", "--param", "fast=5", "--param", "slow=20")
+
+
+@pytest.fixture
+def bars(tmp_path: Path) -> Path:
+    return write_bars(tmp_path / "WALK-1h.csv", random_walk(BARS))
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """Runs `backfleet run` in this process: exit status, output, lines of errors."""
+    monkeypatch.setenv("BACKFLEET_CACHE_DIR", str(tmp_path / "cache"))
+
+    def call(*arguments: str | Path) -> tuple[int, str, list[str]]:
+        status = main(["run", *map(str, arguments)])
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err.splitlines()
+
+    return call
+
+
+def body_of(*arguments: str) -> dict[str, Any]:
+    return read_request(build_parser().parse_args(["run", "--data", "x.csv", *arguments]), 10_000)
+
+
+def test_options_become_the_body_of_a_request() -> None:
+    assert body_of(
+        *("--strategy", "sma", "--strategy", "rule", "--from", "2024-01-01", "--to", "2024-02-01", "--symbol", "X"),
+        *("--param", "sma.fast=10", "--param", "rule.long=rsi(close, 14) == 30", "--param", 'rule.short="7"'),
+        *("--set", "commission.rate=0.001", "--set", "commission.fixed=1", "--set", "stopLoss.percent=2"),
+        *(
+            "--set",
+            "allowShort=true",
+            "--set",
+            "fillAt=close",
+            "--set",
+            'takeProfit={"atr": 2}',
+            "--set",
+            "sizing=null",
+        ),
+        *("--set", "weights.sma=2", "--set", "seed=7"),
+    ) == {
+        "symbol": "X",
+        "startDate": "2024-01-01",
+        "endDate": "2024-02-01",
+        "strategies": ["sma", "rule"],
+        "strategyParams": {"sma": {"fast": 10}, "rule": {"long": "rsi(close, 14) == 30", "short": "7"}},
+        "commission": {"rate": 0.001, "fixed": 1},
+        "stopLoss": {"percent": 2},
+        "takeProfit": {"atr": 2},
+        "sizing": None,
+        "allowShort": True,
+        "fillAt": "close",
+        "weights": {"sma": 2},
+        "seed": 7,
+    }
+
+
+def test_options_override_a_request_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "request.json"
+    request = {
+        "symbol": "X",
+        "strategies": ["sma", "rsi"],
+        "strategyParams": {"sma": {"fast": 3, "slow": 9}, "rsi": {"period": 5}},
+        "commission": {"rate": 0.1, "fixed": 2},
+        "stopLoss": {"atr": 1},
+    }
+    file.write_text(json.dumps(request))
+    assert body_of("--request", str(file)) == request
+    overridden = body_of(
+        *("--request", str(file), "--symbol", "Y", "--strategy", "sma", "--param", "fast=4"),
+        *("--set", "commission.rate=0.2", "--set", "stopLoss=null"),
+    )
+    assert overridden == {
+        "symbol": "Y",
+        "strategies": ["sma"],
+        "strategyParams": {"sma": {"fast": 4, "slow": 9}},
+        "commission": {"rate": 0.2, "fixed": 2},
+        "stopLoss": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "parts"),
+    [
+        ((), "strategies", ["--strategy"]),
+        (("--strategy", "sma", "--param", "fast"), "--param", ["'fast'", "NAME=VALUE"]),
+        (("--strategy", "sma", "--param", "=3"), "--param", ["'=3'", "NAME=VALUE"]),
+        (("--strategy", "sma", "--param", "rsi.period=3"), "--param", ["rsi.period", "sma", "STRATEGY.period=VALUE"]),
+        (("--strategy", "sma", "--strategy", "rsi", "--param", "fast=3"), "--param", ["'fast=3'", "(sma, rsi)"]),
+        (("--strategy", "sma", "--set", "alowShort=true"), "--set", ["alowShort", "allowShort"]),
+        (("--strategy", "sma", "--set", "commission.rat=1"), "--set", ["rat is unknown", "rate, fixed, minimum"]),
+        (("--strategy", "sma", "--set", "seed.of=1"), "--set", ["seed.of", "none below it"]),
+        (("--strategy", "sma", "--set", "endDate=2024-01-01"), "--set", ["endDate", "--to"]),
+        (("--strategy", "sma", "--set", "strategyParams.sma.fast=2"), "--set", ["--param"]),
+        (("--request", "absent.json"), "--request", ["absent.json", "No such file"]),
+    ],
+)
+def test_an_option_that_cannot_be_understood_is_refused(
+    arguments: tuple[str, ...], field: str, parts: list[str]
+) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        body_of(*arguments)
+    [error] = refusal.value.errors
+    assert error.field == field
+    for part in parts:
+        assert part in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "part"),
+    [
+        ("{", "--request", "not valid JSON"),
+        ("[1]", "--request", "must be a JSON object"),
+        ('{"strategies": ["sma"], "x": "' + "x" * 10_000 + '"}', "--request", "larger than 10,000 bytes"),
+        ('{"strategies": ["sma"], "symbol": 5}', "symbol", "must be text (got 5)"),
+    ],
+)
+def test_a_request_file_that_is_none_is_refused(tmp_path: Path, text: str, field: str, part: str) -> None:
+    file = tmp_path / "request.json"
+    file.write_text(text)
+    with pytest.raises(InvalidRequest) as refusal:
+        body_of("--request", str(file))
+    [error] = refusal.value.errors
+    assert error.field == field
+    assert part in error.message
+
+
+def test_each_wrong_field_has_a_line(call: Callable[..., Any], bars: Path) -> None:
+    status, out, errors = call(
+        *("--data", bars, "--strategy", "sma", "--from", "yesterday", "--set", "commission.rate=-1", "--set", "seed=x")
+    )
+    assert (status, out) == (2, "")
+    assert [line.split(":")[:2] for line in errors] == [
+        ["backfleet", " startDate"],
+        ["backfleet", " commission.rate"],
+        ["backfleet", " seed"],
+    ]
+    assert "yesterday" in errors[0]
+    assert "(got -1)" in errors[1]
+    status, _, errors = call("--data", bars, *SMA, "--param", "fast=50", "--param", "slw=3")
+    assert status == 2
+    assert errors == ["backfleet: strategyParams.sma.slw: sma_crossover has no such parameter; it has: fast, slow"]
+    status, _, [error] = call("--data", bars, *SMA, "--param", "fast=50")
+    assert (status, error[:41]) == (2, "backfleet: strategyParams.sma.fast: fast ")
+    status, _, [error] = call("--data", bars, "--strategy", "smaa")
+    assert status == 2
+    assert error.startswith('backfleet: strategies.0: there is no strategy "smaa"; there are: ')
+
+
+def test_without_dates_it_runs_on_the_whole_file(call: Callable[..., Any], bars: Path) -> None:
+    status, out, errors = call("--data", bars, *SMA, "--json")
+    assert (status, errors) == (0, [])
+    result = json.loads(out)
+    assert result["totalBars"] == BARS
+    assert (result["config"]["startDate"], result["config"]["symbol"]) == ("2024-01-01", "WALK")
+    assert result["config"]["endDate"] == iso_from_ms(START_MS + BARS * HOUR_MS)
+    assert result["trades"] == result["metrics"]["totalTrades"] == result["summary"]["totalTrades"] > 3
+    status, out, _ = call("--data", bars, *SMA, "--json", "--from", "2024-01-03", "--to", "2024-01-09T12:00:00Z")
+    part = json.loads(out)
+    assert (status, part["totalBars"]) == (0, 6 * 24 + 12)
+    assert part["datasetHash"] != result["datasetHash"]
+
+
+def test_a_range_without_bars_is_refused_with_what_there_is(call: Callable[..., Any], bars: Path) -> None:
+    status, out, [error] = call("--data", bars, *SMA, "--from", "2025-01-01", "--to", "2025-02-01")
+    assert (status, out) == (2, "")
+    assert error.startswith("backfleet: startDate: 2025-01-01T00:00:00Z is after the last bar; WALK 1h has bars from ")
+
+
+def test_the_size_of_a_step_changes_nothing(bars: Path) -> None:
+    [series] = local_run.read_files([bars])
+    body = {"strategies": ["sma"], "strategyParams": {"sma": {"fast": 5, "slow": 20}}}
+    hashes = {local_run.run_locally(series, body, step).outcome.result_hash for step in (1, 7, 10**6)}
+    assert len(hashes) == 1
+
+
+def test_a_table_shows_the_figures_and_the_hashes(call: Callable[..., Any], bars: Path) -> None:
+    result = json.loads(call("--data", bars, *SMA, "--json")[1])
+    status, out, errors = call("--data", bars, *SMA)
+    assert (status, errors) == (0, [])
+    assert "Sharpe ratio" in out
+    assert f"{result['metrics']['totalReturn']:,.2f} %" in out
+    assert f"dataset      {result['datasetHash']}\n" in out
+    assert f"result       {result['resultHash']}  engine {result['engineVersion']}\n" in out
+
+
+def test_trades_and_equity_are_written_as_csv(call: Callable[..., Any], bars: Path, tmp_path: Path) -> None:
+    trades, equity = tmp_path / "trades.csv", tmp_path / "equity.csv"
+    status, out, _ = call("--data", bars, *SMA, "--json", "--trades", trades, "--equity", equity)
+    result = json.loads(out)
+    assert status == 0
+    with trades.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == result["trades"]
+    assert {"entryTime", "exitTime", "direction", "pnlPercent", "exitReason", "strategy"} <= rows[0].keys()
+    assert {row["strategy"] for row in rows} == {"sma"}
+    pnl = np.array([float(row["pnl"]) for row in rows])
+    assert 10_000 + pnl.sum() == pytest.approx(result["metrics"]["finalEquity"], rel=1e-12)
+    with equity.open(newline="") as file:
+        points = list(csv.DictReader(file))
+    assert len(points) == BARS
+    assert (points[0]["time"], points[-1]["time"]) == ("2024-01-01T00:00:00Z", "2024-01-13T11:00:00Z")
+    assert float(points[-1]["equity"]) == result["metrics"]["finalEquity"]
+    status, _, [error] = call("--data", bars, *SMA, "--equity", tmp_path / "absent" / "equity.csv")
+    assert status == 2
+    assert error.startswith("backfleet: --equity: ")
+    assert "name another file" in error
+
+
+def test_no_trades_are_a_header_alone(call: Callable[..., Any], bars: Path, tmp_path: Path) -> None:
+    trades = tmp_path / "trades.csv"
+    status, *_ = call("--data", bars, "--strategy", "momentum", "--param", "threshold=99", "--trades", trades)
+    assert status == 0
+    [header] = trades.read_text().splitlines()
+    assert header.startswith("entryBar,exitBar,entryTime,exitTime,direction,quantity,")
+
+
+def test_one_of_several_series_must_be_chosen(call: Callable[..., Any], bars: Path, tmp_path: Path) -> None:
+    other = random_walk(BARS, seed=5)
+    every_second = take_bars(other, slice(0, BARS, 2))
+    files = [bars, write_bars(tmp_path / "OTHER-1h.csv", other), write_bars(tmp_path / "OTHER-2h.csv", every_second)]
+    status, out, [error] = call("--data", *files, *SMA)
+    assert (status, out) == (2, "")
+    assert "3 series in the files, WALK 1h, OTHER 1h, OTHER 2h; choose one with --symbol and --interval" in error
+    status, _, [error] = call("--data", *files, *SMA, "--symbol", "OTHER")
+    assert status == 2
+    assert "and 2 of them is OTHER" in error
+    assert "and none of them is NONE" in call("--data", *files, *SMA, "--symbol", "NONE")[2][0]
+    status, out, _ = call("--data", *files, *SMA, "--symbol", "OTHER", "--interval", "2h", "--json")
+    config = json.loads(out)["config"]
+    assert (status, config["symbol"], config["interval"]) == (0, "OTHER", "2h")
+
+
+def test_the_only_series_is_called_what_the_options_say(call: Callable[..., Any], tmp_path: Path) -> None:
+    unnamed = write_bars(tmp_path / "my bars.csv", random_walk(BARS))
+    status, _, [error] = call("--data", unnamed, *SMA)
+    assert status == 2
+    assert "--symbol" in error
+    status, out, _ = call("--data", unnamed, *SMA, "--symbol", "GOLD", "--json")
+    assert (status, json.loads(out)["config"]["symbol"]) == (0, "GOLD")
+    status, out, _ = call("--data", unnamed.rename(tmp_path / "WALK.csv"), *SMA, "--symbol", "GOLD", "--json")
+    assert (status, json.loads(out)["config"]["symbol"]) == (0, "GOLD")
+    status, _, [error] = call("--data", tmp_path / "WALK.csv", *SMA, "--symbol", "GOLD", "--interval", "1d")
+    assert status == 2
+    assert "is not the start of a 1d bar" in error
+
+
+def test_a_strategy_that_raises_is_reported_in_one_line(
+    call: Callable[..., Any], bars: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def advance(*_: object) -> None:
+        raise ZeroDivisionError("of nothing")
+
+    monkeypatch.setattr(local_run.Run, "advance", advance)
+    assert call("--data", bars, *SMA) == (2, "", ["backfleet: sma: ZeroDivisionError: of nothing"])
+
+
+def test_an_interrupt_ends_it_with_130(call: Callable[..., Any], bars: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def advance(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(local_run.Run, "advance", advance)
+    assert call("--data", bars, *SMA) == (130, "", [])
+
+
+def test_a_cache_that_cannot_be_written_is_refused(
+    call: Callable[..., Any], bars: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setenv("BACKFLEET_CACHE_DIR", str(bars))
+    status, _, [error] = call("--data", bars, *SMA)
+    assert status == 2
+    assert "set BACKFLEET_CACHE_DIR" in error
+
+
+def loaded(program: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after `program`."""
+    program += "\nimport sys\nprint('\\n'.join({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_each_command_loads_no_more_than_it_needs() -> None:
+    helped = loaded("from deploy.cli import build_parser\nbuild_parser().format_help()")
+    assert "argparse" in helped
+    assert helped.isdisjoint({"numba", "numpy", "pandas", "pydantic", "pymongo", "fastapi", "rich"})
+    listed = loaded("import shared.settings, api.cli, api.auth")
+    assert "pydantic" in listed
+    assert listed.isdisjoint({"numba", "pandas", "talib"})
+    assert "pandas" not in loaded("import shared.candles, worker.supervisor, worker.engine_loop")

@@ -1,0 +1,210 @@
+"""The worker's part of the `backfleet` command: `run`, one backtest without any server.
+
+What takes time to import is imported when the command runs: asking for help must not wait for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
+
+from shared.errors import ConfigurationError, InvalidRequest, MalformedMessage
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
+    from worker.local_run import LocalResult
+
+# Fields of the request that have an option of their own.
+_OPTION_OF = {
+    "symbol": "--symbol",
+    "interval": "--interval",
+    "startDate": "--from",
+    "endDate": "--to",
+    "strategies": "--strategy",
+    "strategyParams": "--param",
+}
+_EXAMPLE = """\
+  backfleet run --data BTCUSDT-1h-*.zip --strategy sma_crossover --param fast=10 --param slow=30
+  backfleet run --data AAPL.csv --strategy sma --strategy rsi --param rsi.period=7 --set combine=all \\
+    --set commission.rate=0.001 --set stopLoss.percent=2 --json
+
+A VALUE is JSON where it is JSON, and text where it is not: 10, true, '{"percent": 2}', close."""
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Runs one backtest here: the same metrics and resultHash as the fleet's for the same bars."
+    parser.epilog = _EXAMPLE
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--data", nargs="+", required=True, type=Path, metavar="FILE", help="CSV or zip files of bars")
+    parser.add_argument("--symbol", help="which series of the files, or what to call it")
+    parser.add_argument("--interval", help="which series of the files; recognised from the bars where not given")
+    parser.add_argument("--from", dest="start", metavar="DATE", help="first date or instant (default: the first bar)")
+    parser.add_argument("--to", dest="end", metavar="DATE", help="exclusive end (default: after the last bar)")
+    parser.add_argument("--strategy", action="append", metavar="NAME", help="repeatable: several are combined")
+    parser.add_argument(
+        "--param", action="append", default=[], metavar="[STRATEGY.]NAME=VALUE", help="a parameter of a strategy"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="any other field of a request, dotted inside"
+    )
+    parser.add_argument("--request", type=Path, metavar="FILE.json", help="a request as it is posted; options override")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and no table")
+    parser.add_argument("--trades", type=Path, metavar="FILE.csv", help="write the closed trades there")
+    parser.add_argument("--equity", type=Path, metavar="FILE.csv", help="write equity at each bar there")
+    parser.set_defaults(command=_run)
+
+
+def _run(asked: argparse.Namespace) -> None:
+    from shared.settings import load_settings
+
+    settings = load_settings()
+    body = read_request(asked, settings.request_max_bytes)
+    _find_kernels(settings)
+    from worker.local_run import read_series, run_locally, write_equity, write_trades
+
+    series = read_series(asked.data, body.get("symbol"), body.get("interval"))
+    result = run_locally(series, body, settings.chunk_bars)
+    if asked.trades:
+        write_trades(asked.trades, result)
+    if asked.equity:
+        write_equity(asked.equity, result)
+    if asked.json:
+        print(json.dumps(result.as_wire(), allow_nan=False))
+    else:
+        _show(result)
+
+
+def _find_kernels(settings: Settings) -> None:
+    """The kernels that workers of this machine have compiled serve here too, and the other way round."""
+    from shared.settings import keep_kernels_in, kernel_cache_dir
+    from worker.slot import engine_digest
+
+    directory = kernel_cache_dir(settings, engine_digest())
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"the kernel cache {directory}: {error.strerror}; set BACKFLEET_CACHE_DIR") from error
+    keep_kernels_in(directory)
+
+
+def _show(result: LocalResult) -> None:
+    from rich.console import Console
+
+    from shared.metrics_table import metrics_table
+
+    console = Console(highlight=False)
+    console.print(metrics_table(result.params.as_wire(), result.outcome.metrics))
+    console.print(f"bars         {result.bars.total_bars:,}")
+    console.print(f"dataset      {result.bars.dataset_hash}", soft_wrap=True)
+    console.print(f"result       {result.outcome.result_hash}  engine {result.outcome.engine_version}", soft_wrap=True)
+
+
+def read_request(asked: argparse.Namespace, most_bytes: int) -> dict[str, Any]:
+    """The body of a request that the options amount to: what `--request` names, overridden by the others.
+
+    Raises `InvalidRequest` for options that cannot be understood; what they say is checked with the rest of the body.
+    """
+    body = _read_body(asked.request, most_bytes) if asked.request else {}
+    given = {"symbol": asked.symbol, "interval": asked.interval, "startDate": asked.start, "endDate": asked.end}
+    body |= {field: value for field, value in given.items() if value is not None}
+    if asked.strategy:
+        body["strategies"] = asked.strategy
+        kept = body.get("strategyParams", {})
+        if isinstance(kept, dict):
+            of_strategy = cast("dict[str, Any]", kept)
+            body["strategyParams"] = {name: of_strategy[name] for name in asked.strategy if name in of_strategy}
+    for field in ("symbol", "interval"):  # They choose the bars, before the rest is checked.
+        if not isinstance(body.get(field, ""), str):
+            raise InvalidRequest.of(field, f"must be text (got {json.dumps(body[field])[:80]})")
+    if "strategies" not in body:
+        raise InvalidRequest.of("strategies", "there is none; name one with --strategy, for example sma_crossover")
+    for text in asked.param:
+        _put_param(body, text)
+    for text in asked.set:
+        path, value = _split("--set", text)
+        _check_field(path)
+        _put(body, path.split("."), value)
+    return body
+
+
+def _read_body(path: Path, most_bytes: int) -> dict[str, Any]:
+    from shared.contracts import parse_json
+
+    try:
+        with path.open("rb") as file:
+            text = file.read(most_bytes + 1)
+    except OSError as error:
+        raise InvalidRequest.of("--request", f"{path}: {error.strerror}; name a file of JSON") from error
+    if len(text) > most_bytes:
+        raise InvalidRequest.of("--request", f"{path} is larger than {most_bytes:,} bytes, see the gateway's limit")
+    try:
+        body = parse_json(text)
+    except MalformedMessage as error:
+        raise InvalidRequest.of("--request", f"{path} is {error.message}; correct it") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest.of("--request", f"{path} holds a {type(body).__name__}; it must be a JSON object")
+    return cast("dict[str, Any]", body)
+
+
+def _split(option: str, text: str) -> tuple[str, Any]:
+    """Name and value of `NAME=VALUE`; only the first `=` parts them."""
+    from shared.contracts import parse_json
+
+    name, sign, value = text.partition("=")
+    name = name.strip()
+    if not name or not sign:
+        raise InvalidRequest.of(option, f"{text!r} is not of the form NAME=VALUE; write for example {option} seed=7")
+    try:
+        return name, parse_json(value)
+    except MalformedMessage:
+        return name, value
+
+
+def _put_param(body: dict[str, Any], text: str) -> None:
+    path, value = _split("--param", text)
+    if not isinstance(body["strategies"], list):
+        return  # Refused with the rest of the body.
+    strategies = [str(name) for name in cast("list[Any]", body["strategies"])]
+    strategy, _, name = path.rpartition(".")
+    if not strategy and len(strategies) == 1:
+        strategy = strategies[0]
+    if strategy not in strategies:
+        raise InvalidRequest.of(
+            "--param",
+            f"{text!r} is for none of the strategies ({', '.join(strategies)}); write STRATEGY.{name}=VALUE",
+        )
+    _put(body, ["strategyParams", strategy, name], value)
+
+
+def _put(body: dict[str, Any], path: list[str], value: Any) -> None:
+    """Sets what `path` leads to. Objects on the way are made where there are none."""
+    place = body
+    for name in path[:-1]:
+        if not isinstance(place.get(name), dict):
+            place[name] = {}
+        place = place[name]
+    place[path[-1]] = value
+
+
+def _check_field(path: str) -> None:
+    """Raises `InvalidRequest` where a request has no such field: a gateway ignores those, a person mistyped one."""
+    from pydantic import BaseModel
+
+    from shared.contracts import BacktestRequest
+
+    option = _OPTION_OF.get(path.partition(".")[0])
+    if option:
+        raise InvalidRequest.of("--set", f"{path} has an option of its own; use {option}")
+    model: type[BaseModel] | None = BacktestRequest
+    for name in path.split("."):
+        fields = {field.alias: field for field in model.model_fields.values()} if model else {}
+        if name not in fields:
+            known = ", ".join(str(alias) for alias in fields if alias not in _OPTION_OF) or "none below it"
+            raise InvalidRequest.of("--set", f"{path} is no field of a request: {name} is unknown; there are {known}")
+        kind = fields[name].annotation
+        if get_origin(kind) is dict:
+            return  # Its names are the caller's.
+        parts = (kind, *get_args(kind))
+        model = next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), None)
