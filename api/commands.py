@@ -163,6 +163,7 @@ class Commands:
                 "aliases": list(one.aliases),
                 "parametersSchema": one.parameters_schema,
                 "defaultParameters": one.default_parameters,
+                **({"language": one.language} if one.language else {}),
             }
             for one in catalogue()
         ]

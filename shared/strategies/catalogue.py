@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -22,6 +22,8 @@ from shared.strategies.momentum import MomentumParameters, momentum_signals
 from shared.strategies.parameters import Parameters
 from shared.strategies.plugins import load_plugins
 from shared.strategies.rsi import RsiParameters, rsi_signals
+from shared.strategies.rule import RuleParameters, rule_signals
+from shared.strategies.rule_language import describe
 from shared.strategies.signals import Signals
 from shared.strategies.sma_crossover import SmaCrossoverParameters, sma_crossover_signals
 from shared.strategies.supertrend import SupertrendParameters, supertrend_signals
@@ -29,7 +31,10 @@ from shared.strategies.supertrend import SupertrendParameters, supertrend_signal
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """One entry of the catalogue. `signals(bars, params)` gives int8[n] and is causal."""
+    """One entry of the catalogue. `signals(bars, params)` gives int8[n] and is causal.
+
+    `language` lists the words of one whose parameters are text: `series` and `functions`, as users are shown them.
+    """
 
     id: str
     name: str
@@ -37,6 +42,7 @@ class Strategy:
     parameters: type[Parameters]
     signals: Callable[[Bars, Any], Signals]
     aliases: tuple[str, ...] = ()
+    language: dict[str, list[dict[str, str]]] | None = field(default=None, hash=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -168,6 +174,15 @@ _BUILT_IN = (
         description="Long from the first bar to the last: the measure of every other strategy.",
         parameters=BuyAndHoldParameters,
         signals=buy_and_hold_signals,
+    ),
+    Strategy(
+        id="rule",
+        name="Rule",
+        description="Long, short and flat by conditions written as text, of prices, indicators, comparisons, and, or "
+        "and not.",
+        parameters=RuleParameters,
+        signals=rule_signals,
+        language=describe(),
     ),
 )
 
