@@ -42,7 +42,7 @@ class Strategy:
     parameters: type[Parameters]
     signals: Callable[[Bars, Any], Signals]
     aliases: tuple[str, ...] = ()
-    language: dict[str, list[dict[str, str]]] | None = field(default=None, hash=False)
+    language: dict[str, list[dict[str, str]]] | None = field(default=None, hash=False, repr=False)
 
     @property
     def names(self) -> tuple[str, ...]:
