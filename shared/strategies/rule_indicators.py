@@ -325,7 +325,7 @@ def cci(bars: Bars, period: int) -> Floats:
         return _unknown(bars.total)
     index = CCI(bars.high, bars.low, bars.close, period)
     typical = hlc3(bars)
-    # Nothing over nothing; TA-Lib divides the rounding of its sums instead.
+    # Nothing over nothing, which TA-Lib calls zero.
     index[highest(bars, typical, period) == lowest(bars, typical, period)] = np.nan
     return index
 

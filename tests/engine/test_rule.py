@@ -249,6 +249,17 @@ def test_a_function_begins_anew_after_what_is_unknown(name: str, hole: int) -> N
     assert np.isnan(whole[4:60]).sum() == np.isnan(of(x[4:60])).sum()
 
 
+@pytest.mark.parametrize("name", ["sma", "highest", "stdev", "bollinger_middle"])
+def test_a_run_as_long_as_the_period_gives_one_value(name: str) -> None:
+    bars = closes(*[1.0, 4.0, 2.0, 9.0] * 2)
+    x = bars.close.copy()
+    x[[0, 4]] = nan
+    expected = PLAIN[name](bars, [4.0, 2.0, 9.0], 3)[-1]
+    assert FUNCTIONS[name].of(bars, x, 3).tolist() == pytest.approx(
+        [nan] * 3 + [expected] + [nan] * 3 + [expected], nan_ok=True
+    )
+
+
 @pytest.mark.parametrize("total", range(8))
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_too_few_bars_are_no_error(name: str, total: int) -> None:
@@ -264,9 +275,14 @@ def test_a_market_that_stands_still_has_no_index() -> None:
     walk, still = market(1, 50), 0.1
     prices = np.concatenate([walk.close * 0.001, np.full(2_000, still)])
     bars = bars_of([(p, p, p, p) for p in prices.tolist()])
-    for index in ("cci(20)", "stochastic_k(14)", "zscore(close, 20)"):
-        assert set(said(bars, f"{index} > 0 or {index} <= 0")[80:]) == {_}
-    frozen = said(bars, "rsi(close, 14) != shift(rsi(close, 14))")
+    for name, of in (("cci", ()), ("stochastic_k", ()), ("zscore", (bars.close,))):
+        with np.errstate(invalid="ignore"):
+            found = FUNCTIONS[name].of(bars, *of, 20)
+        assert np.isnan(found[70:]).all(), name
+        assert np.isfinite(found[20:50]).all(), name
+    for name in ("macd", "macd_signal", "macd_histogram"):
+        assert not FUNCTIONS[name].of(bars, bars.close, *(3, 6, 3)[: len(FUNCTIONS[name].settings)])[300:].any(), name
+    frozen = said(bars, "rsi(close, 3) != shift(rsi(close, 3))")
     assert 1 in frozen[:50]
     assert set(frozen[52:]) == {_}
     assert set(said(closes(*[0.1] * 60), "rsi(close, 14) >= 0")) == {_}
