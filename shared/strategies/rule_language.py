@@ -34,7 +34,7 @@ _TOKEN = re.compile(
     r"|(?P<sign>[<>=!]=|[-+*/(),<>])"
     r"|(?P<space>[ \t\r\n]+)"
 )
-_INSTEAD = {"=": "==", "&": "and", "|": "or", "!": "not", "^": "a product", "%": "a division", "[": "shift(x, bars)"}
+_INSTEAD = {"=": "==", "&": "and", "|": "or", "!": "not", "[": "shift(x, bars)"}
 _SHOWN_CHARS = 40
 
 
