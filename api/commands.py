@@ -161,6 +161,7 @@ class Commands:
                 "every": one.every,
                 "parametersSchema": one.parameters_schema,
                 "defaultParameters": one.default_parameters,
+                **({"language": one.language} if one.language else {}),
             }
             for one in catalogue()
         ]

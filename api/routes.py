@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.openapi.utils import get_openapi
@@ -89,6 +89,23 @@ class TradePage(Answer):
     offset: int
 
 
+class Word(Answer):
+    name: str
+    description: str
+
+
+class FunctionDescription(Word):
+    signature: str
+    returns: Literal["number", "condition"]
+
+
+class Language(Answer):
+    """What a condition written as text can name."""
+
+    series: list[Word]
+    functions: list[FunctionDescription]
+
+
 class StrategyDescription(Answer):
     id: str
     name: str
@@ -98,6 +115,7 @@ class StrategyDescription(Answer):
     every: int | None = Field(description="At every how many bars it decides by default; null for `signals`.")
     parameters_schema: dict[str, Any]
     default_parameters: dict[str, Any]
+    language: Language | None = Field(default=None, description="Only where parameters are conditions written as text.")
 
 
 class Validation(Answer):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from shared.strategies.signals import BE_LONG, BE_SHORT, Signals
 
 # Running sums and recursions leave two averages of the same constant price apart in the last digits.
-_EQUAL_WITHIN = 1e-12
+EQUAL_WITHIN = 1e-12
 
 
 def tell_crossings(signals: Signals, gap: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
@@ -16,7 +16,7 @@ def tell_crossings(signals: Signals, gap: NDArray[np.float64], scale: NDArray[np
 
     A gap within 10^-12 of `scale` (the size of the prices it came from) is none. Both arrays are float64[m].
     """
-    margin = scale * _EQUAL_WITHIN
+    margin = scale * EQUAL_WITHIN
     above = gap > margin
     below = gap < np.negative(margin, out=margin)
     later = signals[signals.shape[0] - gap.shape[0] + 1 :]

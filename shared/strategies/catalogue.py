@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
@@ -22,6 +22,8 @@ from shared.strategies.momentum import MomentumParameters, momentum_signals
 from shared.strategies.parameters import Parameters
 from shared.strategies.plugins import load_plugins
 from shared.strategies.rsi import RsiParameters, rsi_signals
+from shared.strategies.rule import RuleParameters, rule_signals
+from shared.strategies.rule_language import describe
 from shared.strategies.signals import Signals, silent
 from shared.strategies.sma_crossover import SmaCrossoverParameters, sma_crossover_signals
 from shared.strategies.supertrend import SupertrendParameters, supertrend_signals
@@ -40,6 +42,8 @@ class Strategy:
     `signals(bars, params)` gives int8[n] for all bars at once and is causal. `decide(view)` is asked at the close of
     every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None.
     Raises `ConfigurationError` where neither or both are given, or `every` could be below 1.
+
+    `language` lists the words of one whose parameters are text: `series` and `functions`, as users are shown them.
     """
 
     id: str
@@ -49,6 +53,7 @@ class Strategy:
     signals: Callable[[Bars, Any], Signals] | None = None
     aliases: tuple[str, ...] = ()
     decide: Decide | None = None
+    language: dict[str, list[dict[str, str]]] | None = field(default=None, hash=False, repr=False)
 
     def __post_init__(self) -> None:
         if (self.signals is None) == (self.decide is None):
@@ -216,6 +221,15 @@ _BUILT_IN = (
         description="Long from the first bar to the last: the measure of every other strategy.",
         parameters=BuyAndHoldParameters,
         signals=buy_and_hold_signals,
+    ),
+    Strategy(
+        id="rule",
+        name="Rule",
+        description="Long, short and flat by conditions written as text, of prices, indicators, comparisons, and, or "
+        "and not.",
+        parameters=RuleParameters,
+        signals=rule_signals,
+        language=describe(),
     ),
 )
 

@@ -60,6 +60,10 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     "parameters of another strategy": ({"strategyParams": {"rsi": {}}}, "strategyParams"),
     "parameters under half a character": ({"strategyParams": {"\ud800": {}}}, "$"),
     "parameters nested deeply": ({"strategyParams": {"sma": NESTED}}, "strategyParams.sma"),
+    "rule that cannot be read": (
+        {"strategies": ["rule"], "strategyParams": {"rule": {"long": "__import__('os')"}}},
+        "strategyParams.rule.long",
+    ),
     "capital that is negative": ({"initialCapital": -1}, "initialCapital"),
     "priority out of range": ({"priority": 10}, "priority"),
 }

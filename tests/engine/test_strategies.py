@@ -29,6 +29,11 @@ QUICK: dict[str, dict[str, Any]] = {
     "momentum": {"period": 4, "threshold": 0.2},
     "mean_reversion": {"period": 6, "entry": 1.3, "exit": 0.2},
     "supertrend": {"period": 4, "multiplier": 1.2},
+    "rule": {
+        "long": "crosses_above(macd(close, 3, 6), macd_signal(close, 3, 6, 3)) or ema(close, 3) - sma(close, 5) > 0",
+        "short": "crosses_below(rsi(close, 4), 45) or cci(6) < -100 or zscore(close, 6) < -1.5",
+        "exit": "close > bollinger_upper(close, 6, 1.2) or sma(stochastic_k(4), 3) > 80 or vwap(3) > wma(hlc3, 5)",
+    },
 }
 
 
@@ -56,7 +61,8 @@ def test_every_parameter_explains_itself(strategy: Strategy) -> None:
     assert strategy.description.endswith(".")
     assert set(schema["properties"] if schema.get("properties") else {}) == set(strategy.default_parameters)
     for name, field in schema.get("properties", {}).items():
-        assert {"default", "description", "minimum", "maximum"} <= set(field), name
+        bounds = {"maxLength"} if field["type"] == "string" else {"minimum", "maximum"}
+        assert {"default", "description", *bounds} <= set(field), name
         assert field["description"].endswith(".")
         assert strategy.default_parameters[name] == field["default"]
 

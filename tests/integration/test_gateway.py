@@ -265,6 +265,11 @@ async def test_strategies_are_described_and_checked(site: Site) -> None:
     assert all(one.default_parameters.keys() == one.parameters_schema["properties"].keys() for one in found)
     forms = {one.id: (one.form, one.every) for one in found}
     assert (forms["sma_crossover"], forms["steps"]) == (("signals", None), ("decide", 1))
+    [rule] = [one for one in found if "language" in one.model_fields_set]
+    assert rule.id == "rule"
+    assert rule.language is not None
+    assert "crosses_above(a, b)" in {one.signature for one in rule.language.functions}
+    assert {"close", "volume"} <= {one.name for one in rule.language.series}
 
     async def check(**body: Any) -> Validation:
         answer = await client.post("/api/algo/strategies/validate", json=body)
@@ -277,6 +282,9 @@ async def test_strategies_are_described_and_checked(site: Site) -> None:
     assert not wrong.valid
     assert {error["field"] for error in wrong.errors} >= {"params.x"}
     assert [error["field"] for error in (await check(strategy="magic", params={"a": 1})).errors] == ["strategy"]
+    [unread] = (await check(strategy="rule", params={"long": "close > 1", "exit": "sma(close, 10 > 3"})).errors
+    assert unread["field"] == "params.exit"
+    assert unread["message"].startswith('at character 15: expected ")" to close sma(x, period), found ">"')
     problem_of(await client.post("/api/algo/strategies/validate", json={"params": {}}), 422)
 
 
