@@ -106,8 +106,8 @@ class _Text:
     def refuse_number(self, row: int, column: str) -> NoReturn:
         """Refuses what stands in data row `row` where a number of `column` should: nothing, or no number."""
         name, at = self.layout.names[column], self.layout.columns[column]
-        nothing: list[str] = []
-        cells = next((cells for number, (_, cells) in enumerate(self._rows()) if number == row), nothing)
+        empty: list[str] = []
+        cells = next((cells for number, (_, cells) in enumerate(self._rows()) if number == row), empty)
         written = cells[at].strip() if at < len(cells) else ""
         wrong = f"{_shown(written)} is not a number" if written else "is missing"
         self.refuse_row(row, f"{name} {wrong}; correct or remove the line")

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.strategies import NO_OPINION, catalogue
+from shared.strategies import NO_OPINION, StrategyUse, catalogue
 from tests.engine.markets import flat, scripted, times
 from tests.engine.runs import quick_uses, run
 from worker.engine import EngineConfig, Outcome, Reason, Simulation
 
 BARS_MAX = 90
-examples = settings(max_examples=150, deadline=None, derandomize=True)
+SIGNALS_CUT = 5  # signals of a run beside which it is cut
+examples = settings(max_examples=120, deadline=None, derandomize=True)
 
 
 def market(total: int, seed: int, volatility: float, calm: float, wild: float) -> Bars:
@@ -101,6 +102,13 @@ def configurations(draw: st.DrawFn) -> EngineConfig:
 def without_costs(config: EngineConfig) -> EngineConfig:
     none: dict[str, Any] = {"commission_rate": 0.0, "commission_fixed": 0.0, "commission_minimum": 0.0}
     return dataclasses.replace(config, slippage_bps=0.0, spread_bps=0.0, tick_size=0.0, **none)
+
+
+def left_open(bars: Bars, config: EngineConfig, *uses: StrategyUse) -> Outcome:
+    """A run over all bars that leaves open what is open."""
+    simulation = Simulation.start(bars, config, uses)
+    simulation.advance(bars.total)
+    return simulation.finish(close_open_trades=False)
 
 
 def played(bars: Bars, config: EngineConfig, said: NDArray[np.int8]) -> Outcome:
@@ -194,9 +202,9 @@ def test_equity_stands_still_without_a_price_move_a_trade_or_a_fee(
 def test_cash_and_positions_are_equity_at_every_bar(
     bars: Bars, config: EngineConfig, said: NDArray[np.int8], close_open_trades: bool
 ) -> None:
-    simulation = Simulation.start(bars, config, [scripted(said[: bars.total])])
-    simulation.advance(bars.total)
-    outcome = simulation.finish(close_open_trades)
+    outcome = played(bars, config, said)
+    if not close_open_trades:
+        outcome = left_open(bars, config, scripted(said[: bars.total]))
     ledger = ledger_of(outcome, config, bars)
     assert outcome.equity == pytest.approx(ledger.equity(bars.close), rel=1e-12, abs=ledger.rounding)
 
@@ -251,7 +259,7 @@ def test_a_liquidation_leaves_the_maintenance_margin_or_happens_at_a_worse_open(
 
 
 @pytest.mark.parametrize("strategy", catalogue(), ids=lambda strategy: strategy.id)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(
     bars=st.builds(market, st.integers(60, 160), SEEDS, st.just(0.02), calm=SHARES, wild=SHARES),
     config=configurations(),
@@ -261,14 +269,16 @@ def test_the_first_bars_of_a_run_do_not_know_of_those_to_come(
     strategy: Any, bars: Bars, config: EngineConfig, share: float
 ) -> None:
     use = strategy.use({}, strategy.id)
-    until = round(share * bars.total)
-    whole, part = Simulation.start(bars, config, [use]), Simulation.start(bars.first(until), config, [use])
-    whole.advance(bars.total)
-    part.advance(until)
-    late, early = whole.finish(close_open_trades=False), part.finish(close_open_trades=False)
-    assert early.equity.tobytes() == late.equity[:until].tobytes()
-    before = late.trades.exit_bar < until
-    assert [column.tobytes() for column in early.trades] == [column[before].tobytes() for column in late.trades]
+    whole = left_open(bars, config, use)
+    ledger = ledger_of(whole, config, bars)
+    spoken = np.flatnonzero(use.signals(bars) != NO_OPINION)[:SIGNALS_CUT]
+    # A cut beside a signal is where a look ahead would show.
+    for until in {round(share * bars.total), *spoken.tolist(), *(spoken + 1).tolist()}:
+        part = left_open(bars.first(until), config, use)
+        assert part.equity.tobytes() == whole.equity[:until].tobytes()
+        before = whole.trades.exit_bar < until
+        assert [column.tobytes() for column in part.trades] == [column[before].tobytes() for column in whole.trades]
+        assert len(part.open_trades) == np.sum((ledger.entry_bar < until) & (ledger.exit_bar >= until))
 
 
 @examples
@@ -310,7 +320,7 @@ def test_the_drawn_runs_reach_every_rule() -> None:
     seen: set[int] = set()
     totals = {"trades": 0, "unfilled": 0, "ambiguous": 0}
 
-    @settings(max_examples=150, deadline=None, derandomize=True)
+    @settings(max_examples=120, deadline=None, derandomize=True)
     @given(bars=MARKETS, config=configurations(), said=VOICES)
     def look(bars: Bars, config: EngineConfig, said: NDArray[np.int8]) -> None:
         assume(bars.total > 10)

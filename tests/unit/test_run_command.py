@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from deploy.cli import build_parser, main
 from shared.candles import take_bars
 from shared.contracts import iso_from_ms
 from shared.errors import InvalidRequest
+from shared.settings import environment_for_child, keep_kernels_in, kernel_cache_dir, load_settings
 from tests.fleet import HOUR_MS, START_MS, random_walk, write_bars
 from worker import local_run
 from worker.cli import read_request
@@ -299,6 +301,20 @@ def test_a_cache_that_cannot_be_written_is_refused(
     assert "set BACKFLEET_CACHE_DIR" in error
 
 
+def test_kernels_are_kept_where_workers_keep_theirs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = load_settings(cache_dir=tmp_path)
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    directory = kernel_cache_dir(settings, "digest")
+    assert directory == tmp_path / "kernels" / "digest"
+    assert environment_for_child(settings, directory)["NUMBA_CACHE_DIR"] == str(directory)
+    keep_kernels_in(directory)
+    assert "NUMBA_CACHE_DIR" not in os.environ, "numba was loaded before, so it is too late"
+    monkeypatch.delitem(sys.modules, "numba", raising=False)
+    keep_kernels_in(directory)
+    assert os.environ["NUMBA_CACHE_DIR"] == str(directory)
+    assert kernel_cache_dir(settings, "other") == directory / "other"
+
+
 def loaded(program: str) -> set[str]:
     """The top-level modules that a fresh interpreter has loaded after `program`."""
     program += "\nimport sys\nprint('\\n'.join({name.partition('.')[0] for name in sys.modules}))"
@@ -315,4 +331,5 @@ def test_each_command_loads_no_more_than_it_needs() -> None:
     listed = loaded("import shared.settings, api.cli, api.auth")
     assert "pydantic" in listed
     assert listed.isdisjoint({"numba", "pandas", "talib"})
+    assert "numba" not in loaded("import shared.settings, worker.cli, worker.slot"), "the cache must be named before"
     assert "pandas" not in loaded("import shared.candles, worker.supervisor, worker.engine_loop")
