@@ -260,6 +260,8 @@ class BacktestParams(Wire):
     trailing_stop: Level | None = Field(
         default=None, description="From the best price since entry; moves at the end of each bar, never back."
     )
+    use_stop_orders: bool = Field(default=True, description="False leaves stopLoss and trailingStop out of this run.")
+    use_take_profits: bool = Field(default=True, description="False leaves takeProfit out of this run.")
     atr_period: int = Field(default=14, ge=2, le=10_000, description="Bars of the average true range of levels.")
     commission: Commission = Commission()
     slippage_bps: float = Field(default=0.0, ge=0, le=1_000, description="Added against you on every market fill.")
@@ -327,8 +329,15 @@ class BacktestParams(Wire):
             )
         if self.sizing and self.position_size_percent != 1.0:
             raise ValueError("sizing takes the place of positionSizePercent; leave one of them out")
-        if self.sizing and self.sizing.mode == "risk_fraction" and not (self.stop_loss or self.trailing_stop):
-            raise ValueError("sizing by risk_fraction needs a stop to measure risk by; add stopLoss or trailingStop")
+        if self.sizing and self.sizing.mode == "risk_fraction":
+            if not (self.stop_loss or self.trailing_stop):
+                raise ValueError(
+                    "sizing by risk_fraction needs a stop to measure risk by; add stopLoss or trailingStop"
+                )
+            if not self.use_stop_orders:
+                raise ValueError(
+                    "useStopOrders must be true for sizing by risk_fraction, which measures risk by the stop"
+                )
         return self
 
     @model_validator(mode="after")

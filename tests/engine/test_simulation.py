@@ -495,6 +495,27 @@ def test_every_other_field_of_a_request_reaches_the_engine_too() -> None:
     )
 
 
+def test_levels_are_switched_off_by_one_field() -> None:
+    plain = {"symbol": "X", "interval": "1h", "startDate": "2024-01-01", "endDate": "2024-02-01", "strategies": ["sma"]}
+    levels = {"stopLoss": {"percent": 2.0}, "trailingStop": {"atr": 2.0}, "takeProfit": {"distance": 5.0}}
+    off = {"useStopOrders": False, "useTakeProfits": False}
+    assert EngineConfig.from_params(validate(BacktestParams, {**plain, **levels, **off})) == EngineConfig()
+    only_target = EngineConfig.from_params(validate(BacktestParams, {**plain, **levels, "useStopOrders": False}))
+    assert only_target == EngineConfig(take_profit_distance=5.0)
+    only_stops = EngineConfig.from_params(validate(BacktestParams, {**plain, **levels, "useTakeProfits": False}))
+    assert only_stops == EngineConfig(stop_loss_percent=2.0, trailing_stop_atr=2.0)
+
+
+def test_other_profiles_leave_open_trades_open_unless_asked() -> None:
+    plain = {"symbol": "X", "interval": "1h", "startDate": "2024-01-01", "endDate": "2024-02-01", "strategies": ["sma"]}
+    bars = random_walk(60, 1)
+    for change, left_open in (({}, 0), ({"profile": "vectorbt"}, 1), ({"profile": "vectorbt", "closeAtEnd": True}, 0)):
+        config = EngineConfig.from_params(validate(BacktestParams, {**plain, **change}))
+        outcome = run(bars, config, scripted({10: 1}))
+        assert (outcome.metrics["openTrades"], len(outcome.open_trades)) == (left_open, left_open)
+        assert outcome.trades.total == 1 - left_open
+
+
 def test_warming_up_compiles_the_one_kernel() -> None:
     warm()
     assert len(advance_nb.overloads) == 1

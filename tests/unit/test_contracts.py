@@ -159,6 +159,11 @@ def test_a_missing_field_is_named(name: str) -> None:
         ({"profile": "backtrader", "sizing": {"mode": "fixed_notional", "value": 5}}, "sizing.mode", "fixed_quantity"),
         ({"profile": "backtrader", "intrabar": "target_first"}, "intrabar", "takes the stop first"),
         ({"closeAtEnd": "yes"}, "closeAtEnd", "boolean"),
+        (
+            {"sizing": {"mode": "risk_fraction", "value": 0.1}, "stopLoss": {"percent": 2}, "useStopOrders": False},
+            "useStopOrders",
+            "must be true",
+        ),
     ],
 )
 def test_a_wrong_field_is_named_with_its_value_and_remedy(change: dict[str, Any], field: str, words: str) -> None:

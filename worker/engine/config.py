@@ -89,9 +89,9 @@ class EngineConfig:
             weights=tuple(params.weights[name] for name in params.strategies) if params.weights else (),
             profile=params.profile,
             close_at_end=params.closes_at_end,
-            **_sizes("stop_loss", params.stop_loss),
-            **_sizes("take_profit", params.take_profit),
-            **_sizes("trailing_stop", params.trailing_stop),
+            **_sizes("stop_loss", params.stop_loss if params.use_stop_orders else None),
+            **_sizes("take_profit", params.take_profit if params.use_take_profits else None),
+            **_sizes("trailing_stop", params.trailing_stop if params.use_stop_orders else None),
         )
 
     @property
