@@ -30,6 +30,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from shared.errors import ERRORS_MAX, FieldError, InvalidRequest, MalformedMessage
+from shared.profiles import Profile, unfit
 
 
 class Channel(StrEnum):
@@ -269,6 +270,14 @@ class BacktestParams(Wire):
     intrabar: Intrabar = Field(
         default="stop_first", description="What came first where stop and target lie inside one bar."
     )
+    profile: Profile = Field(
+        default="backfleet",
+        description="Whose rules fills follow; another program's are described in docs/profiles.md.",
+    )
+    close_at_end: bool | None = Field(
+        default=None,
+        description="Whether trades still open are closed at the last close. They are, except with another profile.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of whatever is random in a run.")
 
     @model_validator(mode="after")
@@ -316,6 +325,16 @@ class BacktestParams(Wire):
         if self.sizing and self.sizing.mode == "risk_fraction" and not (self.stop_loss or self.trailing_stop):
             raise ValueError("sizing by risk_fraction needs a stop to measure risk by; add stopLoss or trailingStop")
         return self
+
+    @model_validator(mode="after")
+    def _profile_has_rules_for_it(self) -> Self:
+        for path, words in unfit(self):
+            raise ValueError(f"{'.'.join(to_camel(part) for part in path.split('.'))} {words}")
+        return self
+
+    @property
+    def closes_at_end(self) -> bool:
+        return self.profile == "backfleet" if self.close_at_end is None else self.close_at_end
 
     @property
     def start_ms(self) -> int:
@@ -487,10 +506,8 @@ def validate(model: type[Model], value: object) -> Model:
 
 
 # A check across fields begins its message with the field to change.
-_CROSS_FIELD = re.compile(
-    r"^(?:Value error, )?"
-    r"(startDate|strategies|strategyParams|positionSizePercent|maintenanceMargin|sizing|weights|mode|value)\b"
-)
+_FIELDS = "|".join([*map(to_camel, BacktestRequest.model_fields), "mode", "value"])
+_CROSS_FIELD = re.compile(rf"^(?:Value error, )?((?:{_FIELDS})(?:\.[a-z]+)?)\b")
 
 
 def _path(error: ErrorDetails) -> str:

@@ -18,7 +18,7 @@ def tell_crossings(signals: Signals, gap: NDArray[np.float64], scale: NDArray[np
     """
     margin = scale * _EQUAL_WITHIN
     above = gap > margin
-    below = gap < -margin
+    below = gap < np.negative(margin, out=margin)
     later = signals[signals.shape[0] - gap.shape[0] + 1 :]
-    later[above[1:] & ~above[:-1]] = BE_LONG
-    later[below[1:] & ~below[:-1]] = BE_SHORT
+    later[np.flatnonzero(above[1:] > above[:-1])] = BE_LONG
+    later[np.flatnonzero(below[1:] > below[:-1])] = BE_SHORT

@@ -64,6 +64,24 @@ CONFIGS = {
 }
 
 
+# By the rules of other programs, which the slow reference does not know; tests/peers compares them with the programs.
+PROFILES = {
+    "backtesting.py": dataclasses.replace(
+        SHORT,
+        profile="backtesting.py",
+        slippage_bps=0.0,
+        spread_bps=4.0,
+        stop_loss_percent=1.0,
+        take_profit_percent=1.5,
+    ),
+    "vectorbt": dataclasses.replace(SHORT, profile="vectorbt", stop_loss_percent=1.0, take_profit_percent=1.5),
+    "vectorbt, trailing": dataclasses.replace(SHORT, profile="vectorbt", fill_at="close", trailing_stop_percent=1.0),
+    "backtrader": dataclasses.replace(
+        SHORT, profile="backtrader", position_size_percent=0.9, stop_loss_percent=1.0, take_profit_percent=1.5
+    ),
+}
+
+
 def run(bars: Bars, config: EngineConfig, *uses: StrategyUse) -> Outcome:
     simulation = Simulation.start(bars, config, uses)
     simulation.advance(bars.total)

@@ -15,7 +15,7 @@ import pytest
 from shared.strategies import resolve
 from tests.engine.markets import DAY_MS, HOUR_MS, MONDAY_MS, random_walk, times
 from worker.engine import EngineConfig, Simulation
-from worker.engine.metrics import DEFINITIONS, Metrics, Run, measure, periodic_returns
+from worker.engine.metrics import DEFINITIONS, Metrics, Run, day_ends, measure, periodic_returns
 from worker.engine.metrics_page import write_page
 from worker.engine.trades import Trades
 
@@ -96,7 +96,7 @@ def test_a_sunday_evening_belongs_to_monday_where_saturdays_rest() -> None:
         h for h in range(24 * 7 * 8) if h % 168 < 5 * 24 - 2 or h % 168 >= 7 * 24 - 2
     ]  # Sunday 22 to Friday 22
     time_ms = MONDAY_MS + np.array(open_hours, np.int64) * HOUR_MS
-    periods = periodic_returns(time_ms, np.array(wandering(len(open_hours), 3)), 100.0)
+    periods = periodic_returns(day_ends(time_ms), np.array(wandering(len(open_hours), 3)), 100.0)
     assert periods.per_year == 252.0
     assert periods.values is not None
     assert len(periods.values) == 5 * 8 + 1  # the last Sunday evening opens a Monday that has no other bar yet

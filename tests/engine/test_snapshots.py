@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from shared.bars import Bars
 from shared.strategies import resolve
 from tests.engine.markets import random_walk, times
-from tests.engine.runs import CONFIGS, EVERYTHING, STOPS, quick_uses, run
+from tests.engine.runs import CONFIGS, EVERYTHING, PROFILES, STOPS, quick_uses, run
 from worker.engine import Simulation, SnapshotUnfit
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     cuts=st.lists(st.integers(0, 300), max_size=6),
-    name=st.sampled_from(sorted(CONFIGS)),
+    name=st.sampled_from(sorted(CONFIGS | PROFILES)),
     seed=st.integers(0, 5),
     combine=st.sampled_from(["any", "all", "majority", "weighted"]),
 )
@@ -31,7 +31,7 @@ def test_any_split_with_snapshots_between_gives_the_same_hash(
     cuts: list[int], name: str, seed: int, combine: str
 ) -> None:
     bars = random_walk(300, seed)
-    config = dataclasses.replace(CONFIGS[name], combine=combine, weights=(2.0, 3.0))
+    config = dataclasses.replace((CONFIGS | PROFILES)[name], combine=combine, weights=(2.0, 3.0))
     whole = run(bars, config, *quick_uses())
     simulation = Simulation.start(bars, config, quick_uses())
     for cut in cuts:  # in any order: going back is no step
@@ -129,5 +129,5 @@ def test_the_hash_is_what_it_was_when_this_engine_version_was_named() -> None:
     bars = Bars(times(500), opened, high, low, close, np.ones(500))
     uses = resolve(["sma"], {"sma": {"fast": 3, "slow": 8}})
     assert run(bars, EVERYTHING, *uses).result_hash == (
-        "sha256:fed3482cfabc291ae18ba64d369e6167940d21bc93c3dbbf59a5f8f2533b5aa8"
+        "sha256:97ae3eaee94aab2b856a046bbd242a9f001818a6a6aab1942edb79280b040538"
     )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contracts import BacktestParams, FillAt, Intrabar, Level, SizingMode
+from shared.profiles import Profile
 from shared.strategies.signals import Combination
 from worker.engine import orders as o
 
@@ -61,6 +62,8 @@ class EngineConfig:
     leverage: float = 1.0
     maintenance_margin: float = 0.0  # share of exposure
     weights: tuple[float, ...] = ()  # one per strategy where combine is weighted
+    profile: Profile = "backfleet"
+    close_at_end: bool = True
 
     @classmethod
     def from_params(cls, params: BacktestParams) -> EngineConfig:
@@ -85,6 +88,8 @@ class EngineConfig:
             leverage=params.leverage,
             maintenance_margin=params.maintenance_margin,
             weights=tuple(params.weights[name] for name in params.strategies) if params.weights else (),
+            profile=params.profile,
+            close_at_end=params.closes_at_end,
             **_sizes("stop_loss", params.stop_loss),
             **_sizes("take_profit", params.take_profit),
             **_sizes("trailing_stop", params.trailing_stop),
@@ -117,14 +122,27 @@ class EngineConfig:
         terms[o.FEE_RATE] = self.commission_rate
         terms[o.FEE_FIXED] = self.commission_fixed
         terms[o.FEE_MINIMUM] = self.commission_minimum
-        terms[o.MARKET_COST_SHARE] = (self.slippage_bps + self.spread_bps / 2.0) / 10_000.0
         terms[o.FILL_AT_CLOSE] = self.fill_at == "close"
-        terms[o.INTRABAR] = _INTRABAR[self.intrabar]
         terms[o.LOT_SIZE] = self.lot_size
         terms[o.TICK_SIZE] = self.tick_size
         terms[o.LEVERAGE] = self.leverage
         terms[o.MAINTENANCE_SHARE] = self.maintenance_margin
+        self._set_rules(terms)
         return terms
+
+    def _set_rules(self, terms: NDArray[np.float64]) -> None:
+        """Whose rules the fills follow; see `shared.profiles`."""
+        slippage, spread = self.slippage_bps / 10_000.0, self.spread_bps / 10_000.0
+        market = slippage + spread / 2.0
+        costs, rules = {
+            "backfleet": ((market, market, market, 0.0), (o.BY_EXPOSURE, o.FROM_FILL, 0, 0)),
+            "backtesting.py": ((spread, 0.0, 0.0, 0.0), (o.BY_WHOLE_UNITS, o.FROM_DECIDING_CLOSE, 0, 0)),
+            "vectorbt": ((slippage, slippage, 0.0, 0.0), (o.BY_CASH, o.FROM_ENTRY_CLOSE, 1, 1)),
+            "backtrader": ((slippage,) * 4, (o.BY_DECISION, o.FROM_DECIDING_CLOSE, 1, 0)),
+        }[self.profile]
+        terms[o.ENTRY_COST_SHARE : o.TARGET_GAP_COST_SHARE + 1] = costs
+        terms[o.SIZE_RULE : o.STOP_LOSES_ORDER + 1] = rules
+        terms[o.INTRABAR] = _INTRABAR[self.intrabar] if self.profile == "backfleet" else o.STOP_BEFORE_GAP
 
 
 def _sizes(name: str, level: Level | None) -> dict[str, Any]:

@@ -26,31 +26,17 @@ from numpy.typing import NDArray
 
 from shared.bars import Bars
 from worker.engine import orders as o
+from worker.engine.fills import (
+    distance_nb,
+    fee_nb,
+    level_nb,
+    market_fill_nb,
+    size_by_exposure_nb,
+    size_by_profile_nb,
+    size_when_decided_nb,
+)
 
 Floats = NDArray[np.float64]
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _market_fill_nb(terms: Floats, price: float, side: float) -> float:
-    """What a buyer (side +1) or a seller (-1) at the market pays: costs and the tick are against them."""
-    fill = price * (1.0 + side * terms[o.MARKET_COST_SHARE])
-    tick = terms[o.TICK_SIZE]
-    return _on_tick_nb(fill, side, tick) if tick > 0.0 else fill
-
-
-@njit(nogil=True, cache=True)
-def _on_tick_nb(price: float, side: float, tick: float) -> float:
-    """The next price of the grid upwards (side +1) or downwards (-1). A price below one tick has no grid and stays."""
-    if price < tick or not np.isfinite(price):
-        return price
-    steps = price / tick
-    steps = np.ceil(steps - o.GRID_TOLERANCE) if side > 0.0 else np.floor(steps + o.GRID_TOLERANCE)
-    return steps * tick
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _fee_nb(terms: Floats, value: float) -> float:
-    return max(value * terms[o.FEE_RATE] + terms[o.FEE_FIXED], terms[o.FEE_MINIMUM])
 
 
 @njit(nogil=True, cache=True)
@@ -67,7 +53,7 @@ def _book_exit_nb(
     """Moves open trade `i` into the closed rows at `price`. The caller removes it and refreshes the state."""
     direction = open_trades[i, o.DIRECTION]
     quantity = open_trades[i, o.QUANTITY]
-    fee = _fee_nb(terms, quantity * price)
+    fee = fee_nb(terms, quantity * price)
     fees = open_trades[i, o.ENTRY_FEE] + fee
     pnl = direction * quantity * (price - open_trades[i, o.ENTRY_PRICE]) - fees
     state[o.CASH] += direction * quantity * price - fee
@@ -109,7 +95,9 @@ def _refresh_nb(state: Floats, terms: Floats, open_trades: Floats) -> None:
             below = max(below, open_trades[i, o.TARGET_PRICE])
             above = min(above, open_trades[i, o.STOP_PRICE], open_trades[i, o.TRAIL_PRICE])
     liquidation = np.inf
-    if net != 0.0:
+    if terms[o.SIZE_RULE] != o.BY_EXPOSURE:
+        liquidation = -np.inf if net > 0.0 else np.inf  # other programs have none
+    elif net != 0.0:
         liquidation = -state[o.CASH] / (net - terms[o.MAINTENANCE_SHARE] * abs(net))
         if net > 0.0:
             below = max(below, liquidation)
@@ -127,55 +115,10 @@ def close_all_nb(
 ) -> None:
     """Closes every open trade at the market. At most MAX_OPEN_TRADES rows are written."""
     for i in range(int(state[o.OPEN_TRADES])):
-        fill = _market_fill_nb(terms, price, -open_trades[i, o.DIRECTION])
+        fill = market_fill_nb(terms, price, -open_trades[i, o.DIRECTION], o.EXIT_COST_SHARE)
         _book_exit_nb(state, terms, open_trades, closed_trades, i, bar, fill, reason)
     state[o.OPEN_TRADES] = 0.0
     _refresh_nb(state, terms, open_trades)
-
-
-@njit(nogil=True, cache=True)
-def _distance_nb(kind: float, size: float, price: float, true_range: float) -> float:
-    """How far from `price` a level of that kind lies; NaN while there is no average true range yet."""
-    if kind == o.SHARE_OF_PRICE:
-        return size * price
-    return size * true_range if kind == o.TRUE_RANGES else size
-
-
-@njit(nogil=True, cache=True)
-def _level_nb(kind: float, distance: float, price: float, side: float, tick: float) -> float:
-    """`distance` above (side +1) or below (-1) `price`, rounded away from it to the tick; infinitely far for none."""
-    if kind == o.NO_LEVEL:
-        return side * np.inf
-    level = price + side * distance
-    return _on_tick_nb(level, side, tick) if tick > 0.0 else level
-
-
-@njit(nogil=True, cache=True)
-def _size_nb(state: Floats, terms: Floats, market: float, price: float, risk: float) -> float:
-    """Quantity of a new trade, cut so that gross exposure stays within leverage x equity after costs.
-
-    With q units filled at `price` and marked at `market`, exposure rises by q x market and equity falls by
-    q x |price - market| and the fee, the larger of q x price x rate + fixed and the minimum: one bound for each.
-    """
-    equity = state[o.CASH] + state[o.NET_QUANTITY] * market
-    mode = terms[o.SIZING_MODE]
-    wanted = terms[o.SIZING_VALUE]
-    if mode == o.EQUITY_FRACTION:
-        wanted = equity * wanted / price
-    elif mode == o.FIXED_NOTIONAL:
-        wanted = wanted / price
-    elif mode == o.RISK_FRACTION:
-        wanted = equity * wanted / risk
-    leverage = terms[o.LEVERAGE]
-    exposure = abs(state[o.NET_QUANTITY]) * market  # open trades all point the same way
-    per_unit = market + leverage * abs(price - market)
-    by_rate = (leverage * (equity - terms[o.FEE_FIXED]) - exposure) / (per_unit + leverage * price * terms[o.FEE_RATE])
-    by_minimum = (leverage * (equity - terms[o.FEE_MINIMUM]) - exposure) / per_unit
-    quantity = min(wanted, by_rate, by_minimum)
-    lot = terms[o.LOT_SIZE]
-    if lot > 0.0:
-        quantity = np.floor(quantity / lot + o.GRID_TOLERANCE) * lot
-    return quantity if quantity * price > max(o.DUST_SHARE * equity, 0.0) else 0.0
 
 
 @njit(nogil=True, cache=True)
@@ -185,41 +128,58 @@ def _open_trade_nb(
     open_trades: Floats,
     bar: int,
     market: float,
+    decided: float,
     true_range: float,
     direction: int,
     reason: int,
+    decided_quantity: float,
 ) -> None:
     """Opens one trade with its levels, or counts the order as unfilled: no money, or no true range to measure with."""
-    tick = terms[o.TICK_SIZE]
-    price = _market_fill_nb(terms, market, direction)
-    stop_distance = _distance_nb(terms[o.STOP_KIND], terms[o.STOP_SIZE], price, true_range)
-    target_distance = _distance_nb(terms[o.TARGET_KIND], terms[o.TARGET_SIZE], price, true_range)
-    trail_distance = _distance_nb(terms[o.TRAIL_KIND], terms[o.TRAIL_SIZE], price, true_range)
-    stop = _level_nb(terms[o.STOP_KIND], stop_distance, price, -direction, tick)
-    trail = _level_nb(terms[o.TRAIL_KIND], trail_distance, price, -direction, tick)
-    risk = direction * (price - (max(stop, trail) if direction > 0 else min(stop, trail)))
+    price = market_fill_nb(terms, market, direction, o.ENTRY_COST_SHARE)
+    basis = decided if terms[o.LEVEL_BASIS] == o.FROM_DECIDING_CLOSE else price
+    i = int(state[o.OPEN_TRADES])
+    risk = _set_levels_nb(terms, open_trades[i], basis, true_range, direction)
     quantity = 0.0
-    if risk > 0.0 and target_distance >= 0.0 and stop_distance >= 0.0 and trail_distance >= 0.0:
-        quantity = _size_nb(state, terms, market, price, risk)
-    if quantity <= 0.0:
+    if terms[o.SIZE_RULE] != o.BY_EXPOSURE:
+        quantity = size_by_profile_nb(state, terms, market, price, direction, decided_quantity)
+    elif risk > 0.0:
+        quantity = size_by_exposure_nb(state, terms, market, price, risk)
+    worth = state[o.CASH] + state[o.NET_QUANTITY] * market
+    if not quantity * price > max(o.DUST_SHARE * worth, 0.0):
         state[o.ORDERS_UNFILLED] += 1.0
         return
-    fee = _fee_nb(terms, quantity * price)
+    fee = fee_nb(terms, quantity * price)
     state[o.CASH] -= direction * quantity * price + fee
     state[o.FEES] += fee
-    i = int(state[o.OPEN_TRADES])
     open_trades[i, o.ENTRY_BAR] = bar
     open_trades[i, o.DIRECTION] = direction
     open_trades[i, o.QUANTITY] = quantity
     open_trades[i, o.ENTRY_PRICE] = price
     open_trades[i, o.ENTRY_FEE] = fee
     open_trades[i, o.ENTRY_REASON] = reason
-    open_trades[i, o.STOP_PRICE] = stop
-    open_trades[i, o.TARGET_PRICE] = _level_nb(terms[o.TARGET_KIND], target_distance, price, direction, tick)
-    open_trades[i, o.TRAIL_PRICE] = trail
-    open_trades[i, o.TRAIL_STEP] = terms[o.TRAIL_SIZE] if terms[o.TRAIL_KIND] == o.SHARE_OF_PRICE else trail_distance
     state[o.OPEN_TRADES] = i + 1
     _refresh_nb(state, terms, open_trades)
+
+
+@njit(nogil=True, cache=True)
+def _set_levels_nb(terms: Floats, trade: Floats, basis: float, true_range: float, direction: float) -> float:
+    """Writes stop, target and trailing stop measured from `basis` into the row of an open trade.
+
+    Returns the distance to the nearer stop, infinite for none; NaN where there is no true range to measure with.
+    """
+    tick = terms[o.TICK_SIZE]
+    stop_distance = distance_nb(terms[o.STOP_KIND], terms[o.STOP_SIZE], basis, true_range)
+    target_distance = distance_nb(terms[o.TARGET_KIND], terms[o.TARGET_SIZE], basis, true_range)
+    trail_distance = distance_nb(terms[o.TRAIL_KIND], terms[o.TRAIL_SIZE], basis, true_range)
+    stop = level_nb(terms[o.STOP_KIND], stop_distance, basis, -direction, tick)
+    trail = level_nb(terms[o.TRAIL_KIND], trail_distance, basis, -direction, tick)
+    trade[o.STOP_PRICE] = stop
+    trade[o.TARGET_PRICE] = level_nb(terms[o.TARGET_KIND], target_distance, basis, direction, tick)
+    trade[o.TRAIL_PRICE] = trail
+    trade[o.TRAIL_STEP] = terms[o.TRAIL_SIZE] if terms[o.TRAIL_KIND] == o.SHARE_OF_PRICE else trail_distance
+    if not (stop_distance >= 0.0 and target_distance >= 0.0 and trail_distance >= 0.0):
+        return np.nan
+    return direction * (basis - (max(stop, trail) if direction > 0.0 else min(stop, trail)))
 
 
 @njit(nogil=True, cache=True)
@@ -231,18 +191,25 @@ def _fill_order_nb(
     wanted: int,
     bar: int,
     market: float,
+    decided: float,
     true_range: float,
 ) -> None:
-    """Fills an order at the price `market`: trades that point elsewhere close, then one opens if there is room."""
+    """Fills an order at the price `market`: trades that point elsewhere close, then one opens if there is room.
+
+    `decided` and `true_range` are the close and the average true range when the order was decided.
+    """
     direction = wanted
     if wanted == o.BE_SHORT and terms[o.ALLOW_SHORT] == 0.0:
         direction = o.BE_FLAT
+    decided_quantity = 0.0
+    if terms[o.SIZE_RULE] == o.BY_DECISION:
+        decided_quantity = size_when_decided_nb(state, terms, decided, direction)
     reason = o.SIGNAL
     if state[o.OPEN_TRADES] > 0.0 and open_trades[0, o.DIRECTION] != direction:
         reason = o.SIGNAL if direction == o.BE_FLAT else o.REVERSAL
         close_all_nb(state, terms, open_trades, closed_trades, bar, market, reason)
     if direction != o.BE_FLAT and state[o.OPEN_TRADES] < terms[o.MAX_OPEN_TRADES]:
-        _open_trade_nb(state, terms, open_trades, bar, market, true_range, direction, reason)
+        _open_trade_nb(state, terms, open_trades, bar, market, decided, true_range, direction, reason, decided_quantity)
 
 
 @njit(nogil=True, cache=True)
@@ -252,13 +219,13 @@ def _close_reached_nb(
     open_trades: Floats,
     closed_trades: Floats,
     bar: int,
+    open_price: float,
     worst: float,
     best: float,
-    at_open: bool,
 ) -> None:
     """Closes the trades whose stop is reached at `worst` before liquidation, or whose target is reached at `best`.
 
-    Pass infinities to look at one of the two only. `at_open` fills at the open, which is both prices then. A stop is a
+    Pass infinities to look at one of the two only. A bar that opened beyond the level fills at its open. A stop is a
     market order, a target a limit order.
     """
     kept = 0
@@ -272,11 +239,13 @@ def _close_reached_nb(
         if direction * trail > direction * stop:
             stop = trail
             reason = o.TRAILING_STOP
-        target = open_trades[i, o.TARGET_PRICE]
+        fill = target = open_trades[i, o.TARGET_PRICE]
         if direction * worst <= direction * stop and direction * stop >= direction * liquidation:
-            fill = _market_fill_nb(terms, worst if at_open else stop, -direction)
+            price = open_price if direction * open_price < direction * stop else stop
+            fill = market_fill_nb(terms, price, -direction, o.STOP_COST_SHARE)
         elif direction * best >= direction * target:
-            fill = best if at_open else target
+            if direction * open_price > direction * target:
+                fill = open_price * (1.0 - direction * terms[o.TARGET_GAP_COST_SHARE])
             reason = o.TAKE_PROFIT
         else:
             if kept != i:
@@ -320,18 +289,19 @@ def _check_levels_nb(
     if direction * open_price <= direction * state[o.LIQUIDATION_PRICE]:
         close_all_nb(state, terms, open_trades, closed_trades, bar, open_price, o.LIQUIDATION)
         return
-    _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, open_price, True)
+    nowhere = direction * np.inf  # as a worst price it reaches no stop, and its opposite as a best price no target
+    if terms[o.INTRABAR] != o.STOP_BEFORE_GAP:
+        _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, open_price, open_price)
     if _is_ambiguous_nb(state, open_trades, worst, best):
         state[o.BARS_AMBIGUOUS] += 1.0
     best_first = terms[o.INTRABAR] == o.TARGET_FIRST
     if terms[o.INTRABAR] == o.OHLC_PATH:
         best_first = (high - open_price < open_price - low) == (direction > 0.0)
-    nowhere = direction * np.inf  # as a worst price it reaches no stop, and its opposite as a best price no target
     if best_first:
-        _close_reached_nb(state, terms, open_trades, closed_trades, bar, nowhere, best, False)
+        _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, nowhere, best)
     while state[o.OPEN_TRADES] > 0.0:  # a stop that closes one trade moves the liquidation price of the others
         before = state[o.OPEN_TRADES]
-        _close_reached_nb(state, terms, open_trades, closed_trades, bar, worst, -nowhere, False)
+        _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, worst, -nowhere)
         if state[o.OPEN_TRADES] < before:
             continue
         if direction * worst <= direction * state[o.LIQUIDATION_PRICE]:
@@ -339,7 +309,17 @@ def _check_levels_nb(
             close_all_nb(state, terms, open_trades, closed_trades, bar, price, o.LIQUIDATION)
         break
     if not best_first:
-        _close_reached_nb(state, terms, open_trades, closed_trades, bar, nowhere, best, False)
+        _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, nowhere, best)
+
+
+@njit(nogil=True, cache=True)
+def _measure_from_close_nb(
+    state: Floats, terms: Floats, open_trades: Floats, bar: int, close: float, true_range: float
+) -> None:
+    """Sets the levels of a trade of this bar from the bar's close."""
+    if state[o.OPEN_TRADES] > 0.0 and open_trades[0, o.ENTRY_BAR] == bar:
+        _set_levels_nb(terms, open_trades[0], close, true_range, open_trades[0, o.DIRECTION])
+        _refresh_nb(state, terms, open_trades)
 
 
 @njit(nogil=True, cache=True)
@@ -351,12 +331,35 @@ def _follow_nb(state: Floats, terms: Floats, open_trades: Floats, high: float, l
         best = high if direction > 0.0 else low
         step = open_trades[i, o.TRAIL_STEP]
         distance = step * best if terms[o.TRAIL_KIND] == o.SHARE_OF_PRICE else step
-        level = _level_nb(terms[o.TRAIL_KIND], distance, best, -direction, terms[o.TICK_SIZE])
+        level = level_nb(terms[o.TRAIL_KIND], distance, best, -direction, terms[o.TICK_SIZE])
         if direction * level > direction * open_trades[i, o.TRAIL_PRICE]:
             open_trades[i, o.TRAIL_PRICE] = level
             moved = True
     if moved:
         _refresh_nb(state, terms, open_trades)
+
+
+@njit(nogil=True, cache=True)
+def _quiet_range_nb(state: Floats, terms: Floats, open_trades: Floats) -> tuple[float, float]:
+    """Between these prices nothing happens to open trades: no level is reached and no trailing stop moves.
+
+    A trailing stop may move once the price passes the best one so far, which its level tells to the last digits.
+    """
+    below, above = state[o.TRIGGER_BELOW], state[o.TRIGGER_ABOVE]
+    if terms[o.TRAIL_KIND] == o.NO_LEVEL:
+        return below, above
+    for i in range(int(state[o.OPEN_TRADES])):
+        direction = open_trades[i, o.DIRECTION]
+        step = open_trades[i, o.TRAIL_STEP]
+        level = open_trades[i, o.TRAIL_PRICE]
+        best = level + direction * step
+        if terms[o.TRAIL_KIND] == o.SHARE_OF_PRICE:
+            best = level / (1.0 - direction * step)
+        if direction > 0.0:
+            above = min(above, best * (1.0 - o.GRID_TOLERANCE))
+        else:
+            below = max(below, best * (1.0 + o.GRID_TOLERANCE))
+    return below, above
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -383,50 +386,59 @@ def _fold_nb(
     room = closed_trades.shape[0] - int(terms[o.MAX_OPEN_TRADES]) - 1
     at_close = terms[o.FILL_AT_CLOSE] != 0.0
     trailing = terms[o.TRAIL_KIND] != o.NO_LEVEL
+    levels_first = terms[o.STOP_LOSES_ORDER] != 0.0
+    levels_later = terms[o.LEVELS_FROM_NEXT_BAR] != 0.0
+    basis_is_close = terms[o.LEVEL_BASIS] == o.FROM_ENTRY_CLOSE
     closed = int(state[o.CLOSED_TRADES])
     pending = int(state[o.PENDING])
     cash = state[o.CASH]
     net = state[o.NET_QUANTITY]
-    below = state[o.TRIGGER_BELOW]
-    above = state[o.TRIGGER_ABOVE]
-    peak = state[o.PEAK_EQUITY]
+    below, above = _quiet_range_nb(state, terms, open_trades)
     exposed = 0
     bar = from_bar
     while bar < until_bar and closed <= room:
-        changed = False
-        if pending != o.NO_OPINION:
+        if pending == o.NO_OPINION:
+            first = bar
+            while bar < until_bar and signals[bar] == o.NO_OPINION and low[bar] > below and high[bar] < above:
+                bar += 1
+            for quiet in range(first, bar):  # apart from the search, so that it is done several bars at a time
+                equity[quiet] = cash + net * close[quiet]
+            if net != 0.0:
+                exposed += bar - first
+            if bar == until_bar:
+                break
+        before = max(bar - 1, 0)
+        reached = low[bar] <= state[o.TRIGGER_BELOW] or high[bar] >= state[o.TRIGGER_ABOVE]
+        lost = levels_first and reached
+        fresh = False
+        if pending != o.NO_OPINION and not lost:
             _fill_order_nb(
-                state, terms, open_trades, closed_trades, pending, bar, open_[bar], true_range[max(bar - 1, 0)]
+                state, terms, open_trades, closed_trades, pending, bar, open_[bar], close[before], true_range[before]
             )
-            net = state[o.NET_QUANTITY]
-            below = state[o.TRIGGER_BELOW]
-            above = state[o.TRIGGER_ABOVE]
-            changed = True
-        if net != 0.0:
+            fresh = levels_later and state[o.OPEN_TRADES] > 0.0 and open_trades[0, o.ENTRY_BAR] == bar
+            reached = low[bar] <= state[o.TRIGGER_BELOW] or high[bar] >= state[o.TRIGGER_ABOVE]
+        if state[o.OPEN_TRADES] > 0.0:
             exposed += 1
-        if low[bar] <= below or high[bar] >= above:
+        if reached and not fresh:
             _check_levels_nb(state, terms, open_trades, closed_trades, bar, open_[bar], high[bar], low[bar])
-            changed = True
-        if trailing and net != 0.0:
+        if trailing and not fresh:
             _follow_nb(state, terms, open_trades, high[bar], low[bar])
-            changed = True
         pending = signals[bar]
         if pending != o.NO_OPINION and at_close:
-            _fill_order_nb(state, terms, open_trades, closed_trades, pending, bar, close[bar], true_range[bar])
+            if not lost:
+                _fill_order_nb(
+                    state, terms, open_trades, closed_trades, pending, bar, close[bar], close[bar], true_range[bar]
+                )
             pending = o.NO_OPINION
-            changed = True
-        if changed:
-            cash = state[o.CASH]
-            net = state[o.NET_QUANTITY]
-            below = state[o.TRIGGER_BELOW]
-            above = state[o.TRIGGER_ABOVE]
-            closed = int(state[o.CLOSED_TRADES])
-        value = cash + net * close[bar]
-        equity[bar] = value
-        peak = max(peak, value)
+        if basis_is_close:
+            _measure_from_close_nb(state, terms, open_trades, bar, close[bar], true_range[bar])
+        cash = state[o.CASH]
+        net = state[o.NET_QUANTITY]
+        below, above = _quiet_range_nb(state, terms, open_trades)
+        closed = int(state[o.CLOSED_TRADES])
+        equity[bar] = cash + net * close[bar]
         bar += 1
     state[o.PENDING] = pending
-    state[o.PEAK_EQUITY] = peak
     state[o.BARS_EXPOSED] += exposed
     if bar > from_bar:
         state[o.EQUITY] = equity[bar - 1]
@@ -436,6 +448,7 @@ def _fold_nb(
 # What `advance_nb` is told: where its arrays are, and how long they are.
 _ARRAYS = 11
 _TOTAL_BARS, _OPEN_ROWS, _CLOSED_ROWS = _ARRAYS, _ARRAYS + 1, _ARRAYS + 2
+_PLACES = _ARRAYS + 3
 
 
 def place(
@@ -450,7 +463,7 @@ def place(
 ) -> NDArray[np.int64]:
     """The addresses and lengths `advance_nb` wants. Contiguous arrays only; the caller keeps them all alive.
 
-    Handed eleven arrays, numba would look up each of them at every call, which takes as long as a hundred bars.
+    Handed the arrays, numba would look up each of them at every call, which takes as long as a hundred bars.
     """
     prices = (bars.open, bars.high, bars.low, bars.close)
     arrays = (*prices, signals, true_range, equity, state, terms, open_trades, closed_trades)
@@ -471,8 +484,9 @@ _pointer: Any = intrinsic(_type_pointer)
 
 
 @njit(nogil=True, cache=True)
-def advance_nb(places: NDArray[np.int64], from_bar: int, until_bar: int) -> tuple[int, int]:
-    """Runs bars `from_bar` to `until_bar` (exclusive) of the run whose arrays stand at `places`; see `_fold_nb`."""
+def advance_nb(places_address: int, from_bar: int, until_bar: int) -> tuple[int, int]:
+    """Runs bars `from_bar` to `until_bar` (exclusive) of the run whose `place` is at that address; see `_fold_nb`."""
+    places = carray(_pointer(places_address), (_PLACES,), np.int64)
     bars = (places[_TOTAL_BARS],)
     return _fold_nb(
         carray(_pointer(places[0]), bars, np.float64),

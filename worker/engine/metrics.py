@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from worker.engine.trades import Trades
@@ -20,6 +21,7 @@ Floats = NDArray[np.float64]
 
 DAY_MS = 86_400_000
 _SATURDAY, _SUNDAY = 5, 6
+_FIRST_SPELLS = 4096  # drawdowns to make room for at first
 _SPARSE_DAYS = 2.5  # points further apart than this on average are not daily data: weekly bars
 _NOISE_SHARE = 1e-12  # a spread this small beside its mean is rounding, and a ratio over it means nothing
 
@@ -36,12 +38,14 @@ class Run(NamedTuple):
     bars_exposed: int
     bars_ambiguous: int
     orders_unfilled: int
+    open_trades: int = 0
 
 
 def measure(run: Run) -> Metrics:
     """All metrics by their wire names."""
-    periods = periodic_returns(run.time_ms, run.equity, run.initial_capital)
-    market = periodic_returns(run.time_ms, run.close, float(run.close[0]))
+    ends = day_ends(run.time_ms)
+    periods = periodic_returns(ends, run.equity, run.initial_capital)
+    market = periodic_returns(ends, run.close, float(run.close[0]))
     falls = drawdowns(run.equity, run.initial_capital)
     drawdown = max_drawdown(falls)
     slope = beta(periods, market)
@@ -80,9 +84,45 @@ def measure(run: Run) -> Metrics:
         "exposure": 100.0 * run.bars_exposed / run.equity.shape[0],
         "ambiguousBars": run.bars_ambiguous,
         "unfilledOrders": run.orders_unfilled,
+        "openTrades": run.open_trades,
         "finalEquity": float(run.equity[-1]),
     }
     return {name: value if value is None or math.isfinite(value) else None for name, value in found.items()}
+
+
+class DayEnds(NamedTuple):
+    """The last bar of every day but the last day, and how many days make a year."""
+
+    bars: NDArray[np.int64]
+    per_year: float
+
+
+def day_ends(time_ms: NDArray[np.int64]) -> DayEnds:
+    """Where days (UTC) end among ascending times, at least one.
+
+    A year has 365 periods where the data has bars on a Saturday (UTC), else 252. Markets that rest on Saturday but open
+    on Sunday evening (currencies) have that evening counted to Monday. Bars that are more than 2.5 days apart on
+    average (weekly ones) have as many periods as fit into 365.25 days.
+    """
+    first, last = int(time_ms[0]) // DAY_MS, int(time_ms[-1]) // DAY_MS
+    days = np.arange(first, last + 1)
+    until = np.searchsorted(time_ms, (days + 1) * DAY_MS)  # of the sorted times, far fewer than to divide them all
+    bars = np.diff(until, prepend=0)
+    weekdays = (days + 3) % 7  # the epoch was a Thursday
+    on_weekends = bool(bars[weekdays == _SATURDAY].any())
+    if not on_weekends:
+        sundays = np.flatnonzero(weekdays[:-1] == _SUNDAY)
+        bars[sundays + 1] += bars[sundays]
+        bars[sundays] = 0
+        if weekdays[-1] == _SUNDAY:
+            last += 1
+    ends = until[bars > 0][:-1] - 1
+    per_year = 365.0 if on_weekends else 252.0
+    if ends.shape[0] > 0:
+        spoken = days[bars > 0]
+        spacing_days = float(last - spoken[0]) / ends.shape[0]
+        per_year = 365.25 / spacing_days if spacing_days > _SPARSE_DAYS else per_year
+    return DayEnds(ends, per_year)
 
 
 class PeriodicReturns(NamedTuple):
@@ -93,29 +133,11 @@ class PeriodicReturns(NamedTuple):
     years: float
 
 
-def periodic_returns(time_ms: NDArray[np.int64], equity: Floats, initial_capital: float) -> PeriodicReturns:
-    """Returns between day ends; the first is measured from the initial capital.
-
-    A year has 365 periods where the data has bars on a Saturday (UTC), else 252. Markets that rest on Saturday but open
-    on Sunday evening (currencies) have that evening counted to Monday. Bars that are more than 2.5 days apart on
-    average (weekly ones) have as many periods as fit into 365.25 days.
-    """
-    days = time_ms // DAY_MS
-    weekdays = (days + 3) % 7  # the epoch was a Thursday
-    on_weekends = bool((weekdays == _SATURDAY).any())
-    if not on_weekends:
-        days = days + (weekdays == _SUNDAY)
-    ends = np.flatnonzero(days[1:] != days[:-1])
-    points = np.empty(ends.shape[0] + 2)
-    points[0] = initial_capital
-    points[1:-1] = equity[ends]
-    points[-1] = equity[-1]
-    per_year = 365.0 if on_weekends else 252.0
-    if ends.shape[0] > 0:
-        spacing_days = float(days[-1] - days[0]) / ends.shape[0]
-        per_year = 365.25 / spacing_days if spacing_days > _SPARSE_DAYS else per_year
+def periodic_returns(ends: DayEnds, equity: Floats, initial_capital: float) -> PeriodicReturns:
+    """Returns between day ends; the first is measured from the initial capital, the last ends at the last bar."""
+    points = np.concatenate(([initial_capital], equity[ends.bars], equity[-1:]))
     values = points[1:] / points[:-1] - 1.0 if float(points.min()) > 0.0 else None
-    return PeriodicReturns(values, per_year, (points.shape[0] - 1) / per_year)
+    return PeriodicReturns(values, ends.per_year, (points.shape[0] - 1) / ends.per_year)
 
 
 def change_percent(before: float, after: float) -> float:
@@ -177,13 +199,40 @@ class Drawdowns(NamedTuple):
 
 def drawdowns(equity: Floats, initial_capital: float) -> Drawdowns:
     """Every spell of `equity` below its highest point so far, the initial capital included."""
-    peaks = np.maximum.accumulate(equity)
-    np.maximum(peaks, initial_capital, out=peaks)
-    under = np.concatenate(([False], equity < peaks, [False]))
-    first = np.flatnonzero(under[1:-1] & ~under[:-2])
-    last = np.flatnonzero(under[1:-1] & ~under[2:])
-    depth = np.minimum.reduceat(equity / peaks, first) - 1.0 if first.shape[0] else np.empty(0)
-    return Drawdowns(np.maximum(first - 1, 0), np.minimum(last + 1, equity.shape[0] - 1), depth)
+    rows = np.empty((_FIRST_SPELLS, 3))
+    while (found := find_drawdowns_nb(equity, initial_capital, rows)) > rows.shape[0]:
+        rows = np.empty((found, 3))
+    first, last, depth = np.ascontiguousarray(rows[:found].T)
+    return Drawdowns(first.astype(np.int64), last.astype(np.int64), depth)
+
+
+@njit(nogil=True, cache=True)
+def find_drawdowns_nb(equity: Floats, peak: float, rows: Floats) -> int:
+    """One pass that writes (first bar, last bar, depth) of each spell into `rows`, as many as fit; returns how many."""
+    total = 0
+    lowest = peak  # below the peak inside a spell, else the peak
+    first = 0
+    for bar in range(equity.shape[0]):
+        value = equity[bar]
+        if value < peak:
+            if lowest == peak:
+                first = max(bar - 1, 0)
+            lowest = min(lowest, value)
+            continue
+        if lowest < peak:
+            if total < rows.shape[0]:
+                rows[total, 0] = first
+                rows[total, 1] = bar
+                rows[total, 2] = lowest / peak - 1.0
+            total += 1
+        lowest = peak = value
+    if lowest < peak:
+        if total < rows.shape[0]:
+            rows[total, 0] = first
+            rows[total, 1] = equity.shape[0] - 1
+            rows[total, 2] = lowest / peak - 1.0
+        total += 1
+    return total
 
 
 def max_drawdown(falls: Drawdowns) -> float:
@@ -349,5 +398,6 @@ DEFINITIONS: dict[str, Callable[..., Any] | str] = {
     "exposure": "Bars during which a trade was open / all bars, percent.",
     "ambiguousBars": "Bars in which one trade reached both its target and its stop or liquidation, a count.",
     "unfilledOrders": "Orders that found no money, no whole lot or no true range to measure a level with, a count.",
+    "openTrades": "Trades left open at the last bar, marked at its close, a count.",
     "finalEquity": "Equity at the last bar, money.",
 }

@@ -15,7 +15,13 @@ To renew it:
 
 def write_page() -> str:
     """The whole page as Markdown: every figure with its formula, its unit and its source."""
-    parts = [_HEAD, _paragraphs(metrics), "## Periods", _paragraphs(metrics.periodic_returns)]
+    parts = [
+        _HEAD,
+        _paragraphs(metrics),
+        "## Periods",
+        _paragraphs(metrics.periodic_returns),
+        _paragraphs(metrics.day_ends),
+    ]
     for name, definition in metrics.DEFINITIONS.items():
         text = definition.replace("None", "`null`") if isinstance(definition, str) else _paragraphs(definition)
         parts += [f"## `{name}`", text]

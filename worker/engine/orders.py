@@ -33,12 +33,11 @@ REALISED = 8
 TRADES_WON = 9
 TRADES_LOST = 10
 EQUITY = 11
-PEAK_EQUITY = 12
-BARS_EXPOSED = 13
-BARS_AMBIGUOUS = 14
-ORDERS_UNFILLED = 15
-LIQUIDATION_PRICE = 16  # where equity meets the maintenance margin; below zero or infinite where it never does
-STATE_SLOTS = 17
+BARS_EXPOSED = 12
+BARS_AMBIGUOUS = 13
+ORDERS_UNFILLED = 14
+LIQUIDATION_PRICE = 15  # where equity meets the maintenance margin; below zero or infinite where it never does
+STATE_SLOTS = 16
 
 # The terms: numbers of the configuration, constant during a run.
 SIZING_MODE = 0
@@ -54,14 +53,21 @@ TRAIL_SIZE = 9
 FEE_RATE = 10
 FEE_FIXED = 11
 FEE_MINIMUM = 12
-MARKET_COST_SHARE = 13  # slippage and half the spread: against the trade at every fill at the market
-FILL_AT_CLOSE = 14
-INTRABAR = 15
-LOT_SIZE = 16  # 0 is none
-TICK_SIZE = 17
-LEVERAGE = 18
-MAINTENANCE_SHARE = 19  # of exposure; equity at or below it is liquidated
-TERM_SLOTS = 20
+ENTRY_COST_SHARE = 13  # slippage and half the spread, against the trade where it opens at the market,
+EXIT_COST_SHARE = 14  # where it is closed at the market,
+STOP_COST_SHARE = 15  # where a stop closes it,
+TARGET_GAP_COST_SHARE = 16  # and where the market opens beyond its target
+FILL_AT_CLOSE = 17
+INTRABAR = 18
+LOT_SIZE = 19  # 0 is none
+TICK_SIZE = 20
+LEVERAGE = 21
+MAINTENANCE_SHARE = 22  # of exposure; equity at or below it is liquidated
+SIZE_RULE = 23
+LEVEL_BASIS = 24
+LEVELS_FROM_NEXT_BAR = 25  # stops and targets are looked at from the bar after the entry on
+STOP_LOSES_ORDER = 26  # levels are looked at before the order of the same bar, which a reached one cancels
+TERM_SLOTS = 27
 
 # Kinds of distance of a stop or a target from the price, and the size each is given in.
 NO_LEVEL = 0
@@ -75,10 +81,25 @@ FIXED_QUANTITY = 1
 FIXED_NOTIONAL = 2
 RISK_FRACTION = 3
 
+# Who decides how large a trade may be: margin, or the rules of a profile (see `shared.profiles`).
+BY_EXPOSURE = 0
+BY_WHOLE_UNITS = 1
+BY_CASH = 2
+BY_DECISION = 3
+
+# The price that stops and targets are measured from.
+FROM_FILL = 0
+FROM_DECIDING_CLOSE = 1
+FROM_ENTRY_CLOSE = 2
+
 # Which end of a bar comes first.
 STOP_FIRST = 0
 TARGET_FIRST = 1
 OHLC_PATH = 2
+STOP_BEFORE_GAP = 3  # the stop even where the bar opened beyond the target
+
+# The share that BY_WHOLE_UNITS takes for everything there is.
+ALMOST_ALL = 1.0 - 2.0**-52
 
 # One row per open trade.
 ENTRY_BAR = 0

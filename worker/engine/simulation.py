@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,8 +22,9 @@ from worker.engine.metrics import Metrics, Run, measure
 from worker.engine.snapshot import SnapshotUnfit, pack, unpack
 from worker.engine.trades import OpenTrade, Trades, read_open_trades, read_trades
 
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 
+_FLOAT = struct.Struct("d")
 _FIRST_CAPACITY = 256  # rows of closed trades to begin with; doubled when a run needs more
 
 
@@ -48,14 +50,15 @@ class Delta:
 
     __slots__ = ("_first_trade", "_simulation", "_state", "bar", "first_bar")
 
-    def __init__(
-        self, simulation: Simulation, first_bar: int, bar: int, first_trade: int, state: NDArray[np.float64]
-    ) -> None:
+    def __init__(self, simulation: Simulation, first_bar: int, bar: int, first_trade: int, state: bytes) -> None:
         self._simulation = simulation
         self._first_trade = first_trade
         self._state = state
         self.first_bar = first_bar
         self.bar = bar
+
+    def _read(self, slot: int) -> float:
+        return float(_FLOAT.unpack_from(self._state, slot * _FLOAT.size)[0])
 
     @property
     def bars(self) -> int:
@@ -63,41 +66,42 @@ class Delta:
 
     @property
     def equity(self) -> float:
-        return float(self._state[orders.EQUITY])
+        return self._read(orders.EQUITY)
 
     @property
     def peak_equity(self) -> float:
-        return float(self._state[orders.PEAK_EQUITY])
+        """The highest equity at any close so far, the initial capital included."""
+        return max(self._simulation.initial_capital, float(self._simulation.equity(0, self.bar).max(initial=0.0)))
 
     @property
     def cash(self) -> float:
-        return float(self._state[orders.CASH])
+        return self._read(orders.CASH)
 
     @property
     def realised_pnl(self) -> float:
         """Sum of the closed trades' pnl after fees, since the start of the run."""
-        return float(self._state[orders.REALISED])
+        return self._read(orders.REALISED)
 
     @property
     def total_fees(self) -> float:
-        return float(self._state[orders.FEES])
+        return self._read(orders.FEES)
 
     @property
     def total_trades(self) -> int:
         """Trades closed since the start of the run."""
-        return int(self._state[orders.CLOSED_TRADES])
+        return int(self._read(orders.CLOSED_TRADES))
 
     @property
     def winning_trades(self) -> int:
-        return int(self._state[orders.TRADES_WON])
+        return int(self._read(orders.TRADES_WON))
 
     @property
     def losing_trades(self) -> int:
-        return int(self._state[orders.TRADES_LOST])
+        return int(self._read(orders.TRADES_LOST))
 
     @property
     def total_open_trades(self) -> int:
-        return int(self._state[orders.OPEN_TRADES])
+        return int(self._read(orders.OPEN_TRADES))
 
     @property
     def closed_trades(self) -> int:
@@ -130,6 +134,7 @@ class Simulation:
     """One backtest. Pure: no I/O, no clock; the same bars, config, strategies and seed give the same bytes."""
 
     __slots__ = (
+        "_address",
         "_bars",
         "_closed",
         "_closed_trades",
@@ -156,7 +161,7 @@ class Simulation:
         self._strategies = tuple(strategies)
         self._seed = seed
         self._voices = [_listen(use, bars) for use in strategies]
-        self._signals = combine(self._voices, config.combine, config.weights)
+        self._signals = _heard(combine(self._voices, config.combine, config.weights), config)
         self._terms = config.terms()
         self._true_range = _average_true_range(bars, config)
         self._equity = np.empty(bars.total)
@@ -166,6 +171,7 @@ class Simulation:
             (max(_FIRST_CAPACITY, 2 * config.max_open_trades + 2), orders.CLOSED_TRADE_SLOTS)
         )
         self._places = self._place()
+        self._address = self._places.ctypes.data
         self._closed = 0
         self._finished = False
         self.bar = 0
@@ -183,11 +189,11 @@ class Simulation:
         until = until_bar if until_bar < self.total_bars else self.total_bars
         first_bar, first_trade = bar, closed = self.bar, self._closed
         while bar < until:
-            bar, closed = advance_nb(self._places, bar, until)
+            bar, closed = advance_nb(self._address, bar, until)
             if bar < until:
                 self._make_room(closed)
         self.bar, self._closed = bar, closed
-        return Delta(self, first_bar, bar, first_trade, self._state.copy())
+        return Delta(self, first_bar, bar, first_trade, self._state.tobytes())
 
     def snapshot(self) -> bytes:
         """All that is needed to go on elsewhere, except the bars."""
@@ -221,14 +227,17 @@ class Simulation:
         simulation._load(arrays)
         return simulation
 
-    def finish(self, close_open_trades: bool = True, reason: Reason | None = None) -> Outcome:
+    def finish(self, close_open_trades: bool | None = None, reason: Reason | None = None) -> Outcome:
         """Ends the run at the last processed bar, closing open trades at its close, and measures it.
 
-        `reason` is why those trades close: END_OF_DATA at the last bar and STOPPED_BY_USER before, unless named.
+        Whether they close is the configuration's to say where it is not said here. `reason` is why those trades close:
+        END_OF_DATA at the last bar and STOPPED_BY_USER before, unless named.
         """
         if self._finished:
             raise RuntimeError("the simulation is finished already")
         self._finished = True
+        if close_open_trades is None:
+            close_open_trades = self._config.close_at_end
         if close_open_trades and self.bar and self._state[orders.OPEN_TRADES]:
             default = Reason.END_OF_DATA if self.bar == self.total_bars else Reason.STOPPED_BY_USER
             self._close_all(reason if reason is not None else default)
@@ -253,6 +262,10 @@ class Simulation:
     def _decided_before(self) -> int:
         """Bars between the close that decided an order and the fill."""
         return 0 if self._config.fill_at == "close" else 1
+
+    @property
+    def initial_capital(self) -> float:
+        return self._config.initial_capital
 
     def open_trades(self) -> list[OpenTrade]:
         return read_open_trades(self._open_trades[: int(self._state[orders.OPEN_TRADES])])
@@ -281,6 +294,7 @@ class Simulation:
         self._closed_trades = np.empty((2 * smaller.shape[0], smaller.shape[1]))
         self._closed_trades[:used] = smaller[:used]
         self._places = self._place()
+        self._address = self._places.ctypes.data
 
     def _place(self) -> NDArray[np.int64]:
         return place(
@@ -322,6 +336,7 @@ class Simulation:
                 bars_exposed=int(self._state[orders.BARS_EXPOSED]),
                 bars_ambiguous=int(self._state[orders.BARS_AMBIGUOUS]),
                 orders_unfilled=int(self._state[orders.ORDERS_UNFILLED]),
+                open_trades=int(self._state[orders.OPEN_TRADES]),
             )
         )
 
@@ -346,7 +361,7 @@ def warm() -> None:
 
 def _initial_state(config: EngineConfig) -> NDArray[np.float64]:
     state = np.zeros(orders.STATE_SLOTS)
-    state[orders.CASH] = state[orders.EQUITY] = state[orders.PEAK_EQUITY] = config.initial_capital
+    state[orders.CASH] = state[orders.EQUITY] = config.initial_capital
     state[orders.PENDING] = NO_OPINION
     state[orders.TRIGGER_BELOW] = -np.inf
     state[orders.TRIGGER_ABOVE] = np.inf
@@ -380,6 +395,23 @@ def _listen(use: StrategyUse, bars: Bars) -> Signals:
             f"strategy {use.name} must return {bars.total} signals of -1, 0, 1 or 2 and returned shape {said.shape}"
         )
     return np.ascontiguousarray(said, np.int8)
+
+
+def _heard(signals: Signals, config: EngineConfig) -> Signals:
+    """The signals that become orders.
+
+    backtesting.py asks first at the second bar, where what was said at the first still stands, and fills nothing at the
+    last close.
+    """
+    if config.profile != "backtesting.py" or signals.shape[0] < 2:
+        return signals
+    signals = signals.copy()
+    if signals[1] == NO_OPINION:
+        signals[1] = signals[0]
+    signals[0] = NO_OPINION
+    if config.fill_at == "close":
+        signals[-1] = NO_OPINION
+    return signals
 
 
 def _identity(bars: Bars) -> list[int]:

@@ -1,0 +1,124 @@
+"""The arithmetic of one fill, compiled: prices, levels, fees and quantities. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from worker.engine import orders as o
+
+Floats = NDArray[np.float64]
+
+
+@njit(nogil=True, cache=True, inline="always")
+def market_fill_nb(terms: Floats, price: float, side: float, cost: int) -> float:
+    """What a buyer (side +1) or a seller (-1) at the market pays: costs and the tick are against them.
+
+    `cost` is the term that says how much: what the fill is for.
+    """
+    fill = price * (1.0 + side * terms[cost])
+    tick = terms[o.TICK_SIZE]
+    return _on_tick_nb(fill, side, tick) if tick > 0.0 else fill
+
+
+@njit(nogil=True, cache=True)
+def _on_tick_nb(price: float, side: float, tick: float) -> float:
+    """The next price of the grid upwards (side +1) or downwards (-1). A price below one tick has no grid and stays."""
+    if price < tick or not np.isfinite(price):
+        return price
+    steps = price / tick
+    steps = np.ceil(steps - o.GRID_TOLERANCE) if side > 0.0 else np.floor(steps + o.GRID_TOLERANCE)
+    return steps * tick
+
+
+@njit(nogil=True, cache=True, inline="always")
+def fee_nb(terms: Floats, value: float) -> float:
+    return max(value * terms[o.FEE_RATE] + terms[o.FEE_FIXED], terms[o.FEE_MINIMUM])
+
+
+@njit(nogil=True, cache=True)
+def distance_nb(kind: float, size: float, price: float, true_range: float) -> float:
+    """How far from `price` a level of that kind lies; NaN while there is no average true range yet."""
+    if kind == o.SHARE_OF_PRICE:
+        return size * price
+    return size * true_range if kind == o.TRUE_RANGES else size
+
+
+@njit(nogil=True, cache=True)
+def level_nb(kind: float, distance: float, price: float, side: float, tick: float) -> float:
+    """`distance` above (side +1) or below (-1) `price`, rounded away from it to the tick; infinitely far for none."""
+    if kind == o.NO_LEVEL:
+        return side * np.inf
+    level = price + side * distance
+    return _on_tick_nb(level, side, tick) if tick > 0.0 else level
+
+
+@njit(nogil=True, cache=True)
+def size_by_exposure_nb(state: Floats, terms: Floats, market: float, price: float, risk: float) -> float:
+    """Quantity of a new trade, cut so that gross exposure stays within leverage x equity after costs.
+
+    With q units filled at `price` and marked at `market`, exposure rises by q x market and equity falls by
+    q x |price - market| and the fee, the larger of q x price x rate + fixed and the minimum: one bound for each.
+    """
+    equity = state[o.CASH] + state[o.NET_QUANTITY] * market
+    mode = terms[o.SIZING_MODE]
+    wanted = terms[o.SIZING_VALUE]
+    if mode == o.EQUITY_FRACTION:
+        wanted = equity * wanted / price
+    elif mode == o.FIXED_NOTIONAL:
+        wanted = wanted / price
+    elif mode == o.RISK_FRACTION:
+        wanted = equity * wanted / risk
+    leverage = terms[o.LEVERAGE]
+    exposure = abs(state[o.NET_QUANTITY]) * market  # open trades all point the same way
+    per_unit = market + leverage * abs(price - market)
+    by_rate = (leverage * (equity - terms[o.FEE_FIXED]) - exposure) / (per_unit + leverage * price * terms[o.FEE_RATE])
+    by_minimum = (leverage * (equity - terms[o.FEE_MINIMUM]) - exposure) / per_unit
+    quantity = min(wanted, by_rate, by_minimum)
+    lot = terms[o.LOT_SIZE]
+    if lot > 0.0:
+        quantity = np.floor(quantity / lot + o.GRID_TOLERANCE) * lot
+    return quantity
+
+
+@njit(nogil=True, cache=True)
+def size_when_decided_nb(state: Floats, terms: Floats, decided: float, direction: int) -> float:
+    """Quantity of an order under BY_DECISION: fixed at the deciding close, zero where cash would not pay for it there.
+
+    Cash is what closing the open trade at that close would leave.
+    """
+    equity = state[o.CASH] + state[o.NET_QUANTITY] * decided
+    quantity = terms[o.SIZING_VALUE]
+    if terms[o.SIZING_MODE] == o.EQUITY_FRACTION:
+        quantity = equity * quantity / decided
+    left = equity - abs(state[o.NET_QUANTITY]) * decided * terms[o.FEE_RATE]
+    cost = quantity * decided
+    return quantity if direction < 0 or left - cost - cost * terms[o.FEE_RATE] >= 0.0 else 0.0
+
+
+@njit(nogil=True, cache=True)
+def size_by_profile_nb(
+    state: Floats, terms: Floats, market: float, price: float, direction: int, decided_quantity: float
+) -> float:
+    """Quantity of a new trade by the rule of another program; no trade is open. `shared.profiles` has them in words."""
+    cash = state[o.CASH]
+    value = terms[o.SIZING_VALUE]
+    is_share = terms[o.SIZING_MODE] == o.EQUITY_FRACTION
+    rate = terms[o.FEE_RATE]
+    fixed = terms[o.FEE_FIXED]
+    if terms[o.SIZE_RULE] == o.BY_WHOLE_UNITS:
+        margin = max(cash, 0.0) * terms[o.LEVERAGE]
+        size = min(value / terms[o.LEVERAGE], o.ALMOST_ALL) if is_share else value
+        unit_cost = price + (fixed + size * market * rate) / size
+        if is_share:
+            return (margin * size) // unit_cost
+        return value if value * unit_cost <= margin else 0.0
+    if terms[o.SIZE_RULE] == o.BY_DECISION:
+        cost = decided_quantity * price
+        return decided_quantity if direction < 0 or cash - cost - cost * rate >= 0.0 else 0.0
+    wanted = value / market if terms[o.SIZING_MODE] == o.FIXED_NOTIONAL else value
+    if direction < 0:
+        return value * (cash - fixed) / (price * (1.0 + rate)) if is_share else wanted
+    affordable = ((cash * value if is_share else cash) - fixed) / (1.0 + rate) / price
+    return affordable if is_share else min(wanted, affordable)
