@@ -24,10 +24,12 @@ from tests.bench.peers import (
     NAUTILUS_PYTHON,
     VECTORBT,
     VECTORBT_WITH_FIGURES,
+    WITH_STOPS,
     Peer,
     Signals,
     Theirs,
     best_of,
+    run_vectorbt_with_figures,
 )
 from tests.bench.rows import Row, measured
 from tests.conftest import MARKET_DATA_DIR
@@ -87,7 +89,7 @@ def beside(peer: Peer, what: str, aim: float, bars: Bars, signals: Signals, on: 
     few = bars.first(min(peer.bars_max, bars.total))
     theirs = peer.run(few, signals[: few.total], peer.config)
     check_parity(peer, few, signals[: few.total], theirs)
-    work = finished if peer is VECTORBT_WITH_FIGURES else started_and_advanced
+    work = finished if peer.run is run_vectorbt_with_figures else started_and_advanced
     took_s, _ = best_of(REPEATS, lambda: work(bars, peer.config, [scripted(signals)]))
     if few.total < bars.total:
         on = f"{on}, the peer on {few.total:,}"
@@ -116,7 +118,7 @@ def beside_peers(bars: Bars, on: str, prefix: str) -> Iterator[Row]:
 
 def advance_s(bars: Bars, signals: Signals, step: int) -> float:
     """Seconds of `advance` alone, in steps of so many bars."""
-    simulation = Simulation.start(bars, VECTORBT.config, [scripted(signals)])
+    simulation = Simulation.start(bars, WITH_STOPS, [scripted(signals)])
     began = time.perf_counter()
     for until_bar in range(step, bars.total + step, step):
         simulation.advance(until_bar)
@@ -157,7 +159,7 @@ def kernel_rows(bars: Bars, signals: Signals, on: str) -> Iterator[Row]:
 
 def job_rows(bars: Bars, signals: Signals, on: str) -> Iterator[Row]:
     """The whole job, from bars to hash, and its parts one by one."""
-    config = VECTORBT.config
+    config = WITH_STOPS
     took_s, outcome = best_of(REPEATS, lambda: finished(bars, config, crossover()))
     rate = bars.total / took_s / 1e6
     yield measured("engine.job.rate", ours=rate, unit="M bars/s", aim=25, better="higher", on=on)
