@@ -6,6 +6,7 @@
 .DELETE_ON_ERROR:
 
 VENV := .venv
+NAUTILUS := .venv-nautilus
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTHON ?=
@@ -22,10 +23,10 @@ demo: $(VENV)/.ready ## one real backtest, from an HTTP request to a stored resu
 up: $(VENV)/.ready ## keep servers, gateway and workers running on this machine, with their data in .backfleet
 	@exec $(BIN)/python -m deploy up
 
-test: lint ## lint, types and all tests
+test: lint $(VENV)/.peers ## lint, types and all tests
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
 
-bench: $(VENV)/.ready ## measure the service on real servers beside its peers
+bench: $(VENV)/.peers $(NAUTILUS)/.ready ## measure engine and service beside their peers
 	$(BIN)/python -m tests.bench
 
 lint: $(VENV)/.ready ## style and types, changing nothing
@@ -37,16 +38,20 @@ format: $(VENV)/.ready ## rewrite the code in its style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --generate-hashes \
+RESOLVE := uv pip compile --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate --quiet
 
-lock: $(VENV)/.ready ## resolve the dependencies of pyproject.toml anew into both lock files
+# The last one is another world: nautilus_trader needs pandas 2, and that a dateutil of its time.
+lock: $(VENV)/.ready ## resolve the dependencies of pyproject.toml anew into the lock files
 	@PATH="$$PWD/$(BIN):$$PATH"; command -v uv >/dev/null || $(PIP) install --quiet uv; \
-	$(RESOLVE) --all-extras --output-file requirements.lock && \
-	$(RESOLVE) --constraint requirements.lock --output-file requirements-runtime.lock
+	$(RESOLVE) pyproject.toml --extra embedded --extra dev --output-file requirements.lock && \
+	$(RESOLVE) pyproject.toml --constraint requirements.lock --output-file requirements-runtime.lock && \
+	$(RESOLVE) pyproject.toml --extra peers --constraint requirements.lock --output-file requirements-peers.lock && \
+	printf '%s\n' 'nautilus_trader==1.221.0' 'python-dateutil<3' | \
+		$(RESOLVE) - --output-file tests/bench/requirements-nautilus.lock
 
 clean: ## remove .venv and every cache; the data in .backfleet stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NAUTILUS) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two steps, each with a stamp of its own that is written last: what was interrupted is done again from its beginning,
@@ -68,3 +73,17 @@ $(VENV)/.locked: requirements.lock
 $(VENV)/.ready: $(VENV)/.locked pyproject.toml
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# Only tests and benchmarks compare with other engines, so only they wait for this download.
+$(VENV)/.peers: requirements-peers.lock $(VENV)/.ready
+	@echo "adding the packages that tests and benchmarks compare with"
+	@$(PIP) install --quiet --require-hashes --no-build-isolation -r requirements-peers.lock
+	@touch $@
+
+# nautilus_trader cannot live beside our pandas, and has wheels for fewer machines: without it the benchmark leaves it out.
+$(NAUTILUS)/.ready: tests/bench/requirements-nautilus.lock $(VENV)/.ready
+	@echo "making $(NAUTILUS), 700 MB, for the benchmark beside nautilus_trader"
+	@rm -rf $(NAUTILUS) && $(BIN)/python -m venv $(NAUTILUS)
+	@if $(NAUTILUS)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --only-binary :all: \
+		--require-hashes -r $<; \
+	then touch $@; else echo "nautilus_trader does not install here; the benchmark goes on without it" >&2; fi

@@ -27,6 +27,7 @@ from worker.slot import engine_digest
 EXTERNAL_MONGODB_URI = os.environ.get("BACKFLEET_TEST_MONGODB_URI", "")
 REQUIRE_BACKENDS = os.environ.get("BACKFLEET_REQUIRE_BACKENDS") == "1"
 TEST_DATA = os.environ.get("BACKFLEET_TEST_DATA", "")
+MARKET_DATA_DIR = Path(TEST_DATA) if TEST_DATA else Path(__file__).parents[2] / "shared" / "data"
 
 MONGODB_BACKENDS = ["nx-27017", "mongo-java-server", *(["external"] if EXTERNAL_MONGODB_URI else [])]
 REDIS_BACKENDS = ["valkey", "redis-server", "fakeredis"]
@@ -231,7 +232,6 @@ def _backends_of(request: pytest.FixtureRequest, named: Any) -> dict[str, str]:
 @pytest.fixture
 def market_data_dir() -> Path:
     """The folder of real market data files beside the repository, or the one BACKFLEET_TEST_DATA names."""
-    directory = Path(TEST_DATA) if TEST_DATA else Path(__file__).parents[2] / "shared" / "data"
-    if not directory.is_dir():
-        pytest.skip(f"no market data: {directory} is not a directory; name one in BACKFLEET_TEST_DATA")
-    return directory
+    if not MARKET_DATA_DIR.is_dir():
+        pytest.skip(f"no market data: {MARKET_DATA_DIR} is not a directory; name one in BACKFLEET_TEST_DATA")
+    return MARKET_DATA_DIR

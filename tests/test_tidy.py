@@ -17,12 +17,14 @@ from shared.settings import PREFIX, Settings
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("api", "worker", "shared", "deploy")
 
+# What we are compared with, under licences that do not fit ours: nothing that ships may lean on it.
+PEERS = {"backtesting", "backtrader", "empyrical", "nautilus_trader", "vectorbt"}
 # Who must not import whom. Nothing that ships imports the tests.
 FORBIDDEN_ARROWS = {
-    "shared": {"api", "worker", "deploy", "tests"},
-    "api": {"worker", "deploy", "tests"},
-    "worker": {"api", "deploy", "tests"},
-    "deploy": {"tests"},
+    "shared": {"api", "worker", "deploy", "tests", *PEERS},
+    "api": {"worker", "deploy", "tests", *PEERS},
+    "worker": {"api", "deploy", "tests", *PEERS},
+    "deploy": {"tests", *PEERS},
 }
 # All the engine may name: arithmetic, arrays, and what turns bytes into values. No file, socket, clock, log or model.
 ENGINE_LIBRARIES = {
@@ -200,6 +202,7 @@ BREACHES: list[tuple[Rule, str, str]] = [
     (arrows_between_packages, "worker/lease.py", "import importlib\nimportlib.import_module('api.commands')"),
     (arrows_between_packages, "deploy/stack.py", "from tests import fleet"),
     (arrows_between_packages, "api/app.py", "from tests.conftest import Servers"),
+    (arrows_between_packages, "worker/engine/metrics.py", "from empyrical import sharpe_ratio"),
     (io_in_the_engine, "worker/engine/kernel.py", "import os"),
     (io_in_the_engine, "worker/engine/kernel.py", "import time"),
     (io_in_the_engine, "worker/engine/kernel.py", "from pydantic import BaseModel"),
@@ -343,18 +346,25 @@ def pins(lock: str) -> dict[tuple[str, str], set[str]]:
     return found
 
 
-def test_both_locks_pin_the_same_hashed_versions() -> None:
+def declared_names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[^A-Za-z0-9-]", one, maxsplit=1)[0].lower() for one in requirements} - {"backfleet"}
+
+
+def test_the_locks_pin_the_same_hashed_versions() -> None:
     everything = pins((ROOT / "requirements.lock").read_text())
     runtime = pins((ROOT / "requirements-runtime.lock").read_text())
+    peers = pins((ROOT / "requirements-peers.lock").read_text())
     names = {name for name, _ in everything}
+    peer_names = {name for name, _ in peers}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [
-        *project["dependencies"],
-        *(one for extra in project["optional-dependencies"].values() for one in extra),
-    ]
-    wanted = {re.split(r"[^A-Za-z0-9-]", one, maxsplit=1)[0].lower() for one in declared}
+    extras = project["optional-dependencies"]
     assert names >= {"numpy", "pymongo", "pytest", "nx-27017"}
-    assert names >= wanted - {"backfleet"}
+    assert names >= declared_names([*project["dependencies"], *extras["embedded"], *extras["dev"]])
+    assert peer_names >= declared_names(extras["peers"]) >= {"backtesting", "empyrical-reloaded"}
+    assert not declared_names(extras["peers"]) & names, "the demo would wait for packages it does not need"
     assert all(everything.values())
+    assert all(peers.values())
     assert {name for name, _ in runtime} < names
     assert {pin: everything.get(pin) for pin in runtime} == runtime
+    shared_with_peers = {pin for pin in peers if pin[0] in names}
+    assert {pin: everything.get(pin) for pin in shared_with_peers} == {pin: peers[pin] for pin in shared_with_peers}

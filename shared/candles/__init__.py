@@ -3,11 +3,15 @@
 The gateway and the workers talk to `Candles`; the engine process calls `open_bars` on what `Candles.fetch` returned.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from shared.candles.cache import BarFiles, BarFilesGone, open_bars
-from shared.candles.catalogue import Candles, Dataset, ImportReport
 from shared.candles.chunks import DamagedChunk
 from shared.candles.manifest import ChunkRef, Slice
 from shared.candles.series import BarConflict, Fault, Gap, first_fault, join_bars, merge_bars, take_bars
+
+if TYPE_CHECKING:
+    from shared.candles.catalogue import Candles, Dataset, ImportReport
 
 __all__ = [
     "BarConflict",
@@ -27,3 +31,12 @@ __all__ = [
     "open_bars",
     "take_bars",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The catalogue when first asked for: an engine process opens bars and has no use for MongoDB's driver."""
+    if name not in ("Candles", "Dataset", "ImportReport"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from shared.candles import catalogue
+
+    return getattr(catalogue, name)

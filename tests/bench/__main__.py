@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import service
+from tests.bench import engine, service
 from tests.bench.rows import MARKDOWN_FILE, keep
 
-SUITES = {"service": service.measure}
+SUITES = {"engine": engine.measure, "service": service.measure}
 
 
 def main() -> int:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+Better = Literal["lower", "higher"]
+
 HERE = Path(__file__).parent
 JSON_FILE = HERE / "results.json"
 MARKDOWN_FILE = HERE / "RESULTS.md"
@@ -18,37 +20,51 @@ MARKDOWN_FILE = HERE / "RESULTS.md"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`ratio` is ours divided by the peer's. `aim` bounds it from above where lower is better, else from below."""
+    """`ratio` is ours divided by the peer's. `aim` bounds it from above where lower is better, else from below.
+
+    A row without a peer has no ratio, and its aim bounds ours. A row without an aim only tells where time goes.
+    """
 
     name: str
     ours: float
-    peer: float
+    peer: float | None
     unit: str
-    ratio: float
-    aim: float
-    better: Literal["lower", "higher"]
-    servers: str
+    ratio: float | None
+    aim: float | None
+    better: Better
+    on: str
     machine: str
     measuredAt: str
     note: str = ""
 
     @property
-    def met(self) -> bool:
-        return self.ratio <= self.aim if self.better == "lower" else self.ratio >= self.aim
+    def met(self) -> bool | None:
+        if self.aim is None:
+            return None
+        judged = self.ours if self.ratio is None else self.ratio
+        return judged <= self.aim if self.better == "lower" else judged >= self.aim
 
 
 def measured(
-    name: str, *, ours: float, peer: float, unit: str, aim: float, better: Literal["lower", "higher"], servers: str
+    name: str,
+    *,
+    ours: float,
+    peer: float | None = None,
+    unit: str,
+    aim: float | None = None,
+    better: Better,
+    on: str,
 ) -> Row:
+    """A row of now and here. `on` says on which servers or bars."""
     return Row(
         name=name,
         ours=round(ours, 4),
-        peer=round(peer, 4),
+        peer=None if peer is None else round(peer, 4),
         unit=unit,
-        ratio=round(ours / peer, 3),
+        ratio=None if peer is None else round(ours / peer, 3),
         aim=aim,
         better=better,
-        servers=servers,
+        on=on,
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         measuredAt=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
     )
@@ -74,17 +90,20 @@ def as_markdown(rows: Sequence[Row]) -> str:
     lines = [
         "# Measurements",
         "",
-        "Made by `make bench` from `results.json`. The ratio is ours divided by the peer's, both measured in one run.",
+        "Made by `make bench` from `results.json`. The ratio is ours divided by the peer's, both measured in one run;",
+        "the aim of a row without a peer is in its unit.",
         "",
-        "| measurement | ours | peer | unit | ratio | aim | met | servers | measured |",
+        "| measurement | ours | peer | unit | ratio | aim | met | on | measured |",
         "|---|---:|---:|---|---:|---|---|---|---|",
     ]
     for row in rows:
-        bound = f"{'≤' if row.better == 'lower' else '≥'} {row.aim:g}"
-        met = "yes" if row.met else "**no**"
+        bound = "" if row.aim is None else f"{'≤' if row.better == 'lower' else '≥'} {row.aim:g}"
+        met = {True: "yes", False: "**no**", None: ""}[row.met]
+        peer = "" if row.peer is None else f"{row.peer:,.2f}"
+        ratio = "" if row.ratio is None else f"{row.ratio:g}"
         lines.append(
-            f"| `{row.name}` | {row.ours:,.2f} | {row.peer:,.2f} | {row.unit} | {row.ratio:g} | {bound} | {met} "
-            f"| {row.servers} | {row.measuredAt[:10]} |"
+            f"| `{row.name}` | {row.ours:,.2f} | {peer} | {row.unit} | {ratio} | {bound} | {met} "
+            f"| {row.on} | {row.measuredAt[:10]} |"
         )
     notes = [f"- `{row.name}`: {row.note}" for row in rows if row.note]
     if notes:

@@ -192,7 +192,7 @@ def measure() -> list[Row]:
             unit="ms",
             aim=3,
             better="lower",
-            servers=servers,
+            on=servers,
         ),
         measured(
             "service.latency_p99.vs.celery",
@@ -201,7 +201,7 @@ def measure() -> list[Row]:
             unit="ms",
             aim=3,
             better="lower",
-            servers=servers,
+            on=servers,
         ),
         measured(
             "service.throughput.vs.celery",
@@ -210,6 +210,6 @@ def measure() -> list[Row]:
             unit="jobs/s",
             aim=0.5,
             better="higher",
-            servers=servers,
+            on=servers,
         ),
     ]
