@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from api.importing import ImportRefused, demo_series, read_files
+from deploy.demo_bars import demo_series
 from shared.bars import Bars
+from shared.candles.bar_files import read_files
+from shared.errors import ImportRefused
 from shared.strategies import resolve
 from tests.engine.runs import run
 from tests.peers import load
