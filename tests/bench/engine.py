@@ -72,6 +72,13 @@ def finished(bars: Bars, config: EngineConfig, uses: list[StrategyUse]) -> Outco
     return started_and_advanced(bars, config, uses).finish()
 
 
+def finished_in_steps(bars: Bars, config: EngineConfig, uses: list[StrategyUse]) -> Outcome:
+    simulation = Simulation.start(bars, config, uses)
+    for until_bar in range(CHUNK_BARS, bars.total + CHUNK_BARS, CHUNK_BARS):
+        simulation.advance(until_bar)
+    return simulation.finish()
+
+
 def check_parity(peer: Peer, bars: Bars, signals: Signals, theirs: Theirs) -> None:
     """Raises `RuntimeError` unless our run on the same bars has their number of trades and their final equity."""
     simulation = started_and_advanced(bars, peer.config, [scripted(signals)])
@@ -162,6 +169,16 @@ def job_rows(bars: Bars, signals: Signals, on: str) -> Iterator[Row]:
     config = WITH_STOPS
     took_s, outcome = best_of(REPEATS, lambda: finished(bars, config, crossover()))
     rate = bars.total / took_s / 1e6
+    step_s, _ = best_of(REPEATS, lambda: finished_in_steps(bars, config, crossover()))
+    yield measured(
+        "engine.job.chunks_of_1000.vs.one",
+        ours=1_000 * step_s,
+        peer=1_000 * took_s,
+        unit="ms",
+        aim=1.1,
+        better="lower",
+        on=on,
+    )
     yield measured("engine.job.rate", ours=rate, unit="M bars/s", aim=25, better="higher", on=on)
     simulation = started_and_advanced(bars, config, [scripted(signals)])
     trades, metrics = outcome.trades, outcome.metrics
