@@ -6,6 +6,7 @@ import pickle
 import resource
 import sys
 import time
+from contextlib import suppress
 from typing import IO
 
 from shared.bars import Bars
@@ -45,8 +46,7 @@ class Run:
         if moved.bar < moved.total_bars:
             return moved
         outcome = self._simulation.finish()
-        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return Finished(moved, outcome, peak_kib // (1024 if sys.platform != "darwin" else 1024 * 1024))
+        return Finished(moved, outcome, _peak_mib())
 
 
 def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
@@ -67,6 +67,14 @@ def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
             reply = Raised("strategy_error", f"{type(error).__name__}: {error}", ())
         replies.write(frame(reply))
         replies.flush()
+
+
+def _peak_mib() -> int:
+    """The most memory this process has held, in MiB. Linux's `ru_maxrss` would count what its parent held before it."""
+    with suppress(OSError, StopIteration), open("/proc/self/status", encoding="ascii") as status:
+        return int(next(line for line in status if line.startswith("VmHWM:")).split()[1]) // 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1024 if sys.platform != "darwin" else 1024 * 1024)
 
 
 def _read(commands: IO[bytes]) -> Command | None:

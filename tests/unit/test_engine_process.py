@@ -7,6 +7,9 @@ import re
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+
 
 def test_an_engine_process_loads_neither_servers_nor_frames() -> None:
     """Each would cost every new process a fifth of a second or more, and memory for as long as it lives."""
@@ -23,3 +26,12 @@ def test_an_engine_process_loads_neither_servers_nor_frames() -> None:
     loaded = set(re.findall(r"\| +(\w+)\.[\w.]+$", done.stderr, re.MULTILINE))
     assert loaded >= {"numba", "pydantic", "talib"}
     assert not loaded & {"asyncio", "fastapi", "pandas", "pydantic_settings", "pymongo", "redis", "socketio"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process starts with a count of its own")
+def test_what_a_parent_held_is_not_counted_as_its_engines() -> None:
+    """A worker that once grew large would else replace every engine process after every run."""
+    held = np.ones(300 * 1024 * 1024 // 8)  # Touched, so that this process has held 300 MiB.
+    program = "from worker.engine_loop import _peak_mib; print(_peak_mib())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=True)
+    assert 20 < int(done.stdout) < 300 < held.nbytes // 1024**2 + 1
