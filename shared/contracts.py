@@ -342,8 +342,9 @@ class BacktestParams(Wire):
 
     @model_validator(mode="after")
     def _profile_has_rules_for_it(self) -> Self:
-        for path, words in unfit(self):
-            raise ValueError(f"{'.'.join(to_camel(part) for part in path.split('.'))} {words}")
+        found = [f"{'.'.join(map(to_camel, path.split('.')))} {words}" for path, words in unfit(self)]
+        if found:
+            raise ValueError("; ".join(found))
         return self
 
     @property
