@@ -18,6 +18,7 @@ from typing import Any
 import pymongo
 import pytest
 import redis
+from hypothesis import settings
 
 from deploy.servers import FakeRedisServer, MongoServer, ValkeyServer, find_redis_binary
 from shared.settings import PREFIX, Settings
@@ -47,6 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
             del os.environ[name]
     # Compiling the kernels takes seconds: once for all engine processes of all tests, not once for each.
     os.environ["NUMBA_CACHE_DIR"] = str(config.rootpath / ".pytest_cache" / "kernels" / engine_digest())
+    # The same examples in every run: a test that fails now and then tells whoever meets it nothing of their change.
+    settings.register_profile("same", deadline=None, derandomize=True, database=None)
+    settings.load_profile("same")
 
 
 @dataclass(frozen=True, slots=True)

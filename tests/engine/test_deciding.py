@@ -52,7 +52,7 @@ def assert_same(one: Outcome, other: Outcome) -> None:
     assert one.result_hash == other.result_hash
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(
     cuts=st.lists(st.integers(0, 250), max_size=4),
     name=st.sampled_from(sorted(CONFIGS)),
@@ -85,7 +85,7 @@ def test_decisions_trade_like_the_same_signals_however_the_run_is_cut(
     assert_same(simulation.finish(), whole)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     cuts=st.lists(st.integers(0, 200), max_size=4),
     name=st.sampled_from(sorted(CONFIGS)),
@@ -307,7 +307,7 @@ def test_warming_up_asks_nobody() -> None:
     warm()  # `broken` would raise
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(
     voices=st.integers(2, 4).flatmap(
         lambda count: st.lists(

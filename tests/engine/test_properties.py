@@ -23,7 +23,7 @@ from worker.engine import EngineConfig, Outcome, Reason, Simulation
 
 BARS_MAX = 90
 SIGNALS_CUT = 5  # signals of a run beside which it is cut
-examples = settings(max_examples=120, deadline=None, derandomize=True)
+examples = settings(max_examples=120)
 
 
 def market(total: int, seed: int, volatility: float, calm: float, wild: float) -> Bars:
@@ -259,7 +259,7 @@ def test_a_liquidation_leaves_the_maintenance_margin_or_happens_at_a_worse_open(
 
 
 @pytest.mark.parametrize("strategy", catalogue(), ids=lambda strategy: strategy.id)
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10)
 @given(
     bars=st.builds(market, st.integers(60, 160), SEEDS, st.just(0.02), calm=SHARES, wild=SHARES),
     config=configurations(),
@@ -320,7 +320,7 @@ def test_the_drawn_runs_reach_every_rule() -> None:
     seen: set[int] = set()
     totals = {"trades": 0, "unfilled": 0, "ambiguous": 0}
 
-    @settings(max_examples=120, deadline=None, derandomize=True)
+    @settings(max_examples=120)
     @given(bars=MARKETS, config=configurations(), said=VOICES)
     def look(bars: Bars, config: EngineConfig, said: NDArray[np.int8]) -> None:
         assume(bars.total > 10)

@@ -655,7 +655,7 @@ def accepted(text: str) -> bool:
     return True
 
 
-bounded = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+bounded = settings(max_examples=300)
 
 
 @bounded

@@ -20,7 +20,7 @@ from tests.engine.runs import CONFIGS, EVERYTHING, PROFILES, STOPS, quick_uses, 
 from worker.engine import Simulation, SnapshotUnfit
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     cuts=st.lists(st.integers(0, 300), max_size=6),
     name=st.sampled_from(sorted(CONFIGS | PROFILES)),
