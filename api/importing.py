@@ -20,8 +20,8 @@ async def import_files(
 ) -> list[ImportReport]:
     """Reads the files and adds each series to the store as one version. One report per series, with its notes.
 
-    `on_conflict` says what becomes of stored bars with other values. No series is touched before every file has been read and checked. Raises what `read_files` and
-    `Candles.import_bars` raise.
+    `on_conflict` says what becomes of stored bars with other values. No series is touched before every file has been
+    read and checked. Raises what `read_files` and `Candles.import_bars` raise.
     """
     series = await asyncio.to_thread(read_files, paths, symbol, interval)
     return [

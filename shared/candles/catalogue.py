@@ -247,7 +247,7 @@ class Candles:
         )
 
     async def _fill(self, chunks: Sequence[ChunkRef]) -> None:
-        missing = self._cache.missing(chunks)
+        missing = await asyncio.to_thread(self._cache.check, self._cache.missing(chunks))
         if not missing:
             return
         async for document in self._read_chunks(missing):

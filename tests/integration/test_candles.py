@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import json
 import os
 import pickle
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,14 @@ from shared.candles import (
     BarConflict,
     BarFilesGone,
     Candles,
+    ChunkRef,
     DamagedChunk,
     Slice,
     join_bars,
     open_bars,
     take_bars,
 )
+from shared.candles.cache import ChunkCache
 from shared.errors import ImportRefused, StoreUnavailable, UnknownMarketData
 from shared.settings import Settings, load_settings
 
@@ -60,6 +64,32 @@ async def main(uri, database, cache_dir, *files):
         for file in files:
             [report] = await import_files(candles, [file])
             print(json.dumps([report.added, report.known]), flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+# Reads a whole series through the cache, again where a file was evicted between being fetched and being opened.
+READER = """
+import asyncio, hashlib, sys
+from pathlib import Path
+from pymongo import AsyncMongoClient
+from shared.candles import BarFilesGone, Candles, open_bars
+from shared.settings import load_settings
+
+async def main(uri, database, cache_dir, most, times):
+    async with AsyncMongoClient(uri, serverSelectionTimeoutMS=10_000) as client:
+        candles = Candles(client[database], load_settings(cache_dir=Path(cache_dir), cache_max_bytes=int(most)))
+        wanted = await candles.resolve("X", "5m", 0, 4_000_000_000_000)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for _ in range(int(times) or 1):
+            for attempt in range(1_000):
+                try:
+                    bars = open_bars(await candles.fetch(wanted))
+                    break
+                except BarFilesGone:
+                    pass
+            print(hashlib.sha256(b"".join(column.tobytes() for column in bars)).hexdigest(), flush=True)
 
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -260,7 +290,7 @@ async def test_an_import_that_dies_at_any_write_leaves_nothing_to_be_seen(
             assert_same(await read_all(candles, "X", "5m"), base)
         else:
             break
-    # Chunks 2 (grown), 3, 4 and the manifest are each found and renewed later; then the manifest before it, and the head.
+    # Chunks 2 (grown), 3, 4 and the manifest are found and renewed later; then the manifest before it, and the head.
     assert survived == 2 * 4 + 1 + 1
     assert_same(await read_all(candles, "X", "5m"), bars)
 
@@ -400,6 +430,107 @@ async def test_a_cache_file_of_the_wrong_size_is_fetched_again(candles: Candles,
     with pytest.raises(BarFilesGone):
         open_bars(files)
     assert_same(await read(candles, wanted), bars)
+
+
+async def test_a_flipped_bit_in_a_cache_file_is_noticed_by_the_next_process(
+    candles: Candles, database: AsyncDatabase[Document], settings: Settings
+) -> None:
+    bars = walk(grid(90 * 288, 5 * MINUTE_MS))
+    await candles.import_bars("X", "5m", bars, "test")
+    files = await candles.fetch(await candles.resolve("X", "5m", *ALWAYS))
+    flipped = bytearray(Path(files.paths[1]).read_bytes())
+    flipped[12_345] ^= 4
+    Path(files.paths[1]).write_bytes(flipped)
+    with pytest.raises(AssertionError):
+        assert_same(open_bars(files), bars)
+    untouched = os.stat(files.paths[0]).st_ino
+    assert_same(await read_all(Candles(database, settings), "X", "5m"), bars)
+    assert os.stat(files.paths[0]).st_ino == untouched  # what was right is not fetched again
+
+
+async def test_a_file_of_the_cache_is_checked_once_in_a_process(
+    candles: Candles, database: AsyncDatabase[Document], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await candles.import_bars("X", "1h", walk(grid(1_000, HOUR_MS)), "test")
+    await read_all(candles, "X", "1h")
+    checked: list[int] = []
+    original = ChunkCache.check
+
+    def counting(self: ChunkCache, chunks: Iterable[ChunkRef]) -> list[ChunkRef]:
+        asked = list(chunks)
+        checked.append(len(asked))
+        return original(self, asked)
+
+    monkeypatch.setattr(ChunkCache, "check", counting)
+    await read_all(candles, "X", "1h")
+    assert checked == []
+    other = Candles(database, settings)
+    await read_all(other, "X", "1h")
+    await read_all(other, "X", "1h")
+    assert checked == [1]
+
+
+async def test_a_reader_killed_while_it_fills_the_cache_leaves_nothing_wrong(
+    candles: Candles, mongodb_uri: str, mongodb_database: str, settings: Settings
+) -> None:
+    bars = walk(grid(12 * 30 * 288, 5 * MINUTE_MS))
+    await candles.import_bars("X", "5m", bars, "test")
+    arguments = [mongodb_uri, mongodb_database, str(settings.cache_dir), "100000000", "0"]
+    for kills_at in (1, 4, 7):
+        reader = await _start_reader(*arguments)
+        assert reader.stdin is not None
+        reader.stdin.write(b"\n")
+        await asyncio.to_thread(_wait_for_files, settings.cache_dir / "bars", kills_at)
+        reader.kill()
+        await reader.wait()
+    half = settings.cache_dir / "bars" / "killed.part"
+    half.write_bytes(b"half")
+    os.utime(half, (0, 0))
+    assert_same(await read_all(candles, "X", "5m"), bars)
+    assert not half.exists()
+
+
+async def test_many_processes_share_a_cache_that_is_too_small_for_them(
+    candles: Candles, mongodb_uri: str, mongodb_database: str, settings: Settings
+) -> None:
+    bars = walk(grid(12 * 30 * 288, 5 * MINUTE_MS))  # 5 MB in twelve files
+    await candles.import_bars("X", "5m", bars, "test")
+    expected = hashlib.sha256(b"".join(column.tobytes() for column in bars)).hexdigest()
+    arguments = [mongodb_uri, mongodb_database, str(settings.cache_dir), "1000000", "6"]
+    readers = [await _start_reader(*arguments) for _ in range(4)]
+    try:
+        answers = await asyncio.gather(*[asyncio.wait_for(one.communicate(b"\n"), 60) for one in readers])
+    finally:
+        for reader in readers:
+            if reader.returncode is None:
+                reader.kill()
+                await reader.wait()
+    assert [answer.split() for answer, _ in answers] == [[expected.encode()] * 6] * 4
+    assert not list((settings.cache_dir / "bars").glob("*.part"))
+    month = await candles.resolve("X", "5m", START_MS, START_MS + DAY_MS)
+    (settings.cache_dir / "bars" / month.chunks[0].id).unlink(missing_ok=True)
+    await candles.fetch(month)  # the next that is fetched brings it back within its bounds
+    assert sum(path.stat().st_size for path in cached_files(settings)) <= 1_000_000
+
+
+def _wait_for_files(directory: Path, count: int) -> None:
+    deadline_s = time.monotonic() + 30
+    while not directory.is_dir() or len(list(directory.iterdir())) < count:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.001)
+
+
+async def _start_reader(*arguments: str) -> asyncio.subprocess.Process:
+    """A process that reads the whole of X as often as the last argument says, once it is sent a line."""
+    reader = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", READER, *arguments),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert reader.stdout is not None
+    assert await asyncio.wait_for(reader.stdout.readline(), 30) == b"ready\n"
+    return reader
 
 
 async def test_the_cache_drops_what_was_unused_longest(candles: Candles, settings: Settings) -> None:
