@@ -21,9 +21,12 @@ async def import_files(
     """Reads the files and adds each series to the store as one version. One report per series, with its notes.
 
     `on_conflict` says what becomes of stored bars with other values. No series is touched before every file has been
-    read and checked. Raises what `read_files` and `Candles.import_bars` raise.
+    read and checked, also against what is stored. Raises what `read_files` and `Candles.import_bars` raise.
     """
     series = await asyncio.to_thread(read_files, paths, symbol, interval)
+    if len(series) > 1 and on_conflict == "refuse":
+        for one in series:
+            await candles.refuse_conflicts(one.symbol, one.interval, one.bars)
     return [
         replace(await candles.import_bars(one.symbol, one.interval, one.bars, one.source, on_conflict), notes=one.notes)
         for one in series

@@ -148,7 +148,7 @@ class Candles:
         Raises `ImportRefused` for bars that cannot be true, `BarConflict` (one of its kind) for a stored bar with other
         values, `Conflict` when others kept publishing in between, `StoreUnavailable`. Nothing is visible then.
         """
-        _refuse_faulty(symbol, interval, bars)
+        await asyncio.to_thread(_refuse_faulty, symbol, interval, bars)
         for attempt in range(_PUBLISH_ATTEMPTS):
             await self._read_clock()
             began_s = time.monotonic()
@@ -165,6 +165,15 @@ class Candles:
         raise Conflict(
             f"{symbol} {interval} was imported by others {_PUBLISH_ATTEMPTS} times meanwhile; import it again"
         )
+
+    async def refuse_conflicts(self, symbol: str, interval: str, bars: Bars) -> None:
+        """Raises what `import_bars` would raise for these bars as things are now, and writes nothing."""
+        await asyncio.to_thread(_refuse_faulty, symbol, interval, bars)
+        head = await self._head(symbol, interval)
+        if head:
+            base = await self._manifest(head["manifestId"])
+            await self._merge(symbol, interval, bars, base, "refuse")
+            await asyncio.to_thread(_index_union, base, bars, INTERVAL_MS[interval])
 
     async def collect_garbage(
         self, pinned_among: PinnedAmong, older_than_ms: int, dry_run: bool = False
@@ -309,6 +318,25 @@ class Candles:
 
         Returns `base` itself when that changes nothing.
         """
+        merged, differing = await self._merge(symbol, interval, bars, base, on_conflict)
+        if base and not merged:
+            return base, differing
+        chunks = {_period_of(chunk, interval): chunk for chunk in (base.chunks if base else ())}
+        on_chunk(0, len(merged))
+        for written, (period, whole) in enumerate(merged.items(), 1):
+            chunks[period] = await self._store_chunk(whole, INTERVAL_MS[interval])
+            on_chunk(written, len(merged))
+        index = await asyncio.to_thread(_index_union, base, bars, INTERVAL_MS[interval])
+        ordered = tuple(chunk for _, chunk in sorted(chunks.items()))
+        manifest = await asyncio.to_thread(make_manifest, symbol, interval, source, ordered, index, base)
+        now_ms = self._clock.now_ms()
+        await self._put(self._datasets, write_manifest(manifest, now_ms) | {"wantedAt": now_ms})
+        return manifest, differing
+
+    async def _merge(
+        self, symbol: str, interval: str, bars: Bars, base: Manifest | None, on_conflict: OnConflict
+    ) -> tuple[dict[int, Bars], int]:
+        """The chunks, by period, that differ from those of `base` once `bars` are in, and how many bars differed."""
         touched = {int(periods_of(part.time_ms[:1], interval)[0]): part for part in cut_into_periods(bars, interval)}
         chunks = {_period_of(chunk, interval): chunk for chunk in (base.chunks if base else ())}
         stored = [chunks[period] for period in touched if period in chunks]
@@ -322,22 +350,14 @@ class Candles:
         differing = 0
         for period, part in sorted(touched.items()):
             known = old[chunks[period].id] if period in chunks else None
-            whole, differed = reconcile_bars(known, part, of, on_conflict) if known else (part, 0)
+            if known is None:
+                merged[period] = part
+                continue
+            whole, differed = await asyncio.to_thread(reconcile_bars, known, part, of, on_conflict)
             differing += differed
             if whole is not known:
                 merged[period] = whole
-        if base and not merged:
-            return base, differing
-        on_chunk(0, len(merged))
-        for written, (period, whole) in enumerate(merged.items(), 1):
-            chunks[period] = await self._store_chunk(whole, INTERVAL_MS[interval])
-            on_chunk(written, len(merged))
-        index = await asyncio.to_thread(_index_union, base, bars, INTERVAL_MS[interval])
-        ordered = tuple(chunk for _, chunk in sorted(chunks.items()))
-        manifest = make_manifest(symbol, interval, source, ordered, index, base)
-        now_ms = self._clock.now_ms()
-        await self._put(self._datasets, write_manifest(manifest, now_ms) | {"wantedAt": now_ms})
-        return manifest, differing
+        return merged, differing
 
     async def _store_chunk(self, bars: Bars, step_ms: int) -> ChunkRef:
         document = await asyncio.to_thread(pack_chunk, bars)

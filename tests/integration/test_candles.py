@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import hashlib
 import json
@@ -37,6 +38,7 @@ from shared.candles import (
     take_bars,
 )
 from shared.candles.cache import ChunkCache
+from shared.candles.manifest import first_manifest
 from shared.errors import ImportRefused, StoreUnavailable, UnknownMarketData
 from shared.settings import Settings, load_settings
 
@@ -273,6 +275,42 @@ async def test_bars_that_cannot_be_true_are_refused_by_the_store_too(candles: Ca
     assert await candles.list_datasets() == []
 
 
+MALFORMED = {
+    "truncated": lambda text: text[: len(text) // 2],
+    "a cell is gone": lambda text: text.replace(",110.0,", ",", 1),
+    "a line twice": lambda text: text + text.splitlines()[-1] + "\n",
+    "lines in disorder": lambda text: "\n".join([*text.splitlines()[:3], *text.splitlines()[:2:-1][::2], ""]),
+    "a negative price": lambda text: text.replace("110.0", "-110.0", 1),
+    "a text for a number": lambda text: text.replace("110.0", "many", 1),
+    "an endless number": lambda text: text.replace("110.0", "1" * 400, 1),
+    "other units of time": lambda text: text.replace(str(START_MS + HOUR_MS), str((START_MS + HOUR_MS) // 1000), 1),
+    "off its grid": lambda text: text.replace(str(START_MS + HOUR_MS), str(START_MS + HOUR_MS + 7), 1),
+    "NULs": lambda text: text.replace("\n", "\0\n", 2),
+    "nothing": lambda text: "",
+    "no bars": lambda text: text.splitlines()[0] + "\n",
+    "other values than stored": lambda text: text.replace("110.0", "110.5", 1),
+}
+
+
+async def test_a_refused_file_changes_nothing_not_even_beside_a_good_one(candles: Candles, tmp_path: Path) -> None:
+    bars = Bars(grid(48, HOUR_MS), *(np.full(48, value) for value in (100.0, 110.0, 90.0, 105.0, 5.0)))
+    lines = [",".join(repr(column[bar].item()) for column in bars) for bar in range(48)]
+    good = "\n".join(["time,open,high,low,close,volume", *lines, ""])
+    stored, other = tmp_path / "STORED-1h.csv", tmp_path / "OTHER-1h.csv"
+    stored.write_text(good)
+    other.write_text(good)
+    bad = tmp_path / "bad" / "STORED-1h.csv"
+    bad.parent.mkdir()
+    await import_files(candles, [stored])
+    before = await candles.list_datasets()
+    for name, mutate in MALFORMED.items():
+        bad.write_text(mutate(good))
+        with pytest.raises(ImportRefused):
+            await import_files(candles, [other, bad])
+        assert await candles.list_datasets() == before, name
+    assert_same(await read_all(candles, "STORED", "1h"), bars)
+
+
 async def test_an_import_that_dies_at_any_write_leaves_nothing_to_be_seen(
     candles: Candles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,7 +365,7 @@ async def test_imports_of_one_series_at_once_lose_no_bars(candles: Candles) -> N
 
 
 async def test_two_processes_importing_overlapping_halves_lose_no_bars(
-    candles: Candles, mongodb_uri: str, mongodb_database: str, tmp_path: Path
+    candles: Candles, database: AsyncDatabase[Document], mongodb_uri: str, mongodb_database: str, tmp_path: Path
 ) -> None:
     bars = walk(grid(3_000, 15 * MINUTE_MS))
     # Each half in six files, so that the two meet many times; the middle third belongs to both.
@@ -346,7 +384,12 @@ async def test_two_processes_importing_overlapping_halves_lose_no_bars(
         for importer in importers:
             assert importer.stdout is not None
             assert await asyncio.wait_for(importer.stdout.readline(), 30) == b"ready\n"
-        answers = await asyncio.gather(*[asyncio.wait_for(one.communicate(b"\n"), 60) for one in importers])
+        watching = asyncio.create_task(_versions_seen(database))
+        try:
+            answers = await asyncio.gather(*[asyncio.wait_for(one.communicate(b"\n"), 60) for one in importers])
+        finally:
+            watching.cancel()
+            seen = await watching
     finally:
         for importer in importers:
             if importer.returncode is None:
@@ -355,6 +398,36 @@ async def test_two_processes_importing_overlapping_halves_lose_no_bars(
     added = [json.loads(line) for out, _ in answers for line in out.splitlines()]
     assert sum(new for new, _ in added) == 3_000
     assert_same(await read_all(candles, "X", "15m"), bars)
+    assert len(seen) > 1
+    assert seen <= _valid_hashes(bars)
+
+
+async def _versions_seen(database: AsyncDatabase[Document]) -> set[str]:
+    """The `datasetHash` of every version that was the head, each with all its chunks there, until it is cancelled."""
+    seen: set[str] = set()
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            head = await database["bar_heads"].find_one({"_id": "X|15m"})
+            if head is not None:
+                manifest = await database["bar_datasets"].find_one({"_id": head["manifestId"]})
+                assert manifest is not None
+                chunks = {chunk["id"] for chunk in manifest["chunks"]}
+                assert await database["bar_chunks"].count_documents({"_id": {"$in": sorted(chunks)}}) == len(chunks)
+                seen.add(manifest["datasetHash"])
+    return seen
+
+
+def _valid_hashes(bars: Bars) -> set[str]:
+    """Of every version that there can be while each half arrives file by file."""
+    hashes: set[str] = set()
+    for first in range(6):
+        for second in range(6):
+            there = np.zeros(bars.total, np.bool_)
+            there[: 400 * first] = True
+            there[1_000 : 1_000 + 400 * second] = True
+            if there.any():
+                hashes.add(first_manifest("X", "15m", "", take_bars(bars, there)).dataset_hash)
+    return hashes
 
 
 def _save_parts(bars: Bars, starts: range, directory: Path) -> list[Path]:
