@@ -18,6 +18,7 @@ from api.problems import install_problems
 from api.relay import Relay
 from api.routes import describe, operations, router
 from api.sockets import PATH, Sockets
+from api.uploads import Uploads
 from shared import package_version
 from shared.bus import Bus
 from shared.candles import Candles
@@ -59,13 +60,15 @@ def create_app(settings: Settings) -> ASGIApp:
             stack.push_async_callback(store.close)
             bus = await Bus.open(settings)
             stack.push_async_callback(bus.close)
-            commands = Commands(store, bus, Candles(store.database, settings))
+            candles = Candles(store.database, settings)
+            commands = Commands(store, bus, candles)
             relay = Relay(store, bus)
             for work in (relay.run(), _keep_clock(store)):
                 stack.push_async_callback(_cancel, asyncio.create_task(work))
             stack.push_async_callback(sockets.close)
             sockets.open(commands, relay)
             app.state.commands, app.state.relay, app.state.store, app.state.bus = commands, relay, store, bus
+            app.state.uploads = Uploads(candles, settings)
             yield
 
     return Gateway(http, socketio.ASGIApp(sockets.server, socketio_path=PATH), services)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.bus import Bus
-from shared.candles import Candles, Dataset
+from shared.candles import Candles, Dataset, ImportReport
 from shared.contracts import (
     BacktestRequest,
     Channel,
@@ -217,6 +217,25 @@ def backtest_as_wire(record: BacktestRecord) -> dict[str, Any]:
     return wire
 
 
+def import_as_wire(report: ImportReport) -> dict[str, Any]:
+    return {
+        "symbol": report.symbol,
+        "interval": report.interval,
+        "version": report.version,
+        "source": report.source,
+        "added": report.added,
+        "known": report.known,
+        "kept": report.kept,
+        "replaced": report.replaced,
+        "bars": report.bars,
+        "start": iso_from_ms(report.start_ms),
+        "end": iso_from_ms(report.end_ms),
+        "gaps": {"count": report.gap_count, "missingBars": report.missing_bars},
+        "datasetHash": report.dataset_hash,
+        "notes": list(report.notes),
+    }
+
+
 def _dataset_as_wire(dataset: Dataset) -> dict[str, Any]:
     return {
         "symbol": dataset.symbol,
@@ -226,8 +245,14 @@ def _dataset_as_wire(dataset: Dataset) -> dict[str, Any]:
         "bars": dataset.bars,
         "start": iso_from_ms(dataset.start_ms),
         "end": iso_from_ms(dataset.end_ms),
-        "gaps": dataset.gap_count,
-        "missingBars": dataset.missing_bars,
+        "gaps": {
+            "count": dataset.gap_count,
+            "missingBars": dataset.missing_bars,
+            "largest": [
+                {"start": iso_from_ms(gap.start_ms), "end": iso_from_ms(gap.end_ms), "missingBars": gap.bars}
+                for gap in dataset.largest_gaps
+            ],
+        },
         "datasetHash": dataset.dataset_hash,
         "importedAt": iso_from_ms(dataset.imported_at),
     }

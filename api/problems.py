@@ -15,8 +15,10 @@ from starlette.exceptions import HTTPException
 
 from shared.errors import (
     BackfleetError,
+    Busy,
     Conflict,
     FieldError,
+    ImportRefused,
     InvalidRequest,
     MalformedMessage,
     NotFound,
@@ -39,6 +41,7 @@ _SURPRISE = "Something went wrong on our side; it was logged"
 _STATUS: tuple[tuple[type[BackfleetError], int], ...] = (
     (MalformedMessage, 400),
     (InvalidRequest, 422),
+    (ImportRefused, 422),
     (NotFound, 404),
     (Conflict, 409),
     (TooLarge, 413),
@@ -98,7 +101,7 @@ def respond(error: BackfleetError) -> JSONResponse:
         headers["WWW-Authenticate"] = 'Bearer realm="backfleet", error="invalid_token"'
     elif status in (429, 503):
         headers["Retry-After"] = str(RETRY_AFTER_S)
-    if status == 503:
+    if status == 503 and not isinstance(error, Busy):
         log.warning("answered 503: %s", error.message)
         detail = _SILENT
     elif status == 500:

@@ -11,11 +11,13 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
+from starlette.requests import ClientDisconnect
 
 from api.auth import Authenticator
-from api.commands import PAGE_MAX, POINTS_MAX, TRADES_PAGE_MAX, Commands
-from api.problems import MEDIA_TYPE, RETRY_AFTER_S, Problem, problem_response
+from api.commands import PAGE_MAX, POINTS_MAX, TRADES_PAGE_MAX, Commands, import_as_wire
+from api.problems import MEDIA_TYPE, RETRY_AFTER_S, Problem, problem_response, respond
 from api.relay import Relay
+from api.uploads import ImportForm, Uploads
 from shared.bus import Bus
 from shared.contracts import BacktestRequest, ValidateRequest, decode
 from shared.errors import BackfleetError, TooLarge
@@ -125,6 +127,10 @@ class Validation(Answer):
 
 class Datasets(Answer):
     items: list[dict[str, Any]]
+
+
+class Imported(Answer):
+    items: list[dict[str, Any]] = Field(description="One report for each series in the files.")
 
 
 async def caller(request: Request) -> str:
@@ -285,6 +291,32 @@ async def validate_strategy(request: Request, _user_id: Caller) -> Response:
 @router.get("/data", response_model=None, summary="Market data there is", responses={200: {"model": Datasets}})
 async def list_data(request: Request, _user_id: Caller) -> Response:
     return JSONResponse({"items": await commands_of(request).datasets()})
+
+
+_UPLOAD_SCHEMA = ImportForm.model_json_schema()
+_UPLOAD_SCHEMA["properties"]["file"] = {"type": "array", "items": {"type": "string", "format": "binary"}}
+_UPLOAD_SCHEMA["required"] = ["file"]
+
+
+@router.post(
+    "/data/import",
+    status_code=201,
+    response_model=None,
+    summary="Import files of bars",
+    responses={201: {"model": Imported}},
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _UPLOAD_SCHEMA}}}},
+)
+async def import_data(request: Request, _user_id: Caller) -> Response:
+    uploads: Uploads = request.app.state.uploads
+    try:
+        reports = await uploads.import_form(dict(request.headers), request.stream())
+    except TooLarge as error:
+        answer = respond(error)
+        answer.headers["Connection"] = "close"  # else the server would read, and drop, all that is still to come
+        return answer
+    except ClientDisconnect:
+        return Response(status_code=400)  # which nobody reads
+    return JSONResponse({"items": [import_as_wire(report) for report in reports]}, 201)
 
 
 @operations.get("/healthz", response_model=None, summary="Whether the process lives")

@@ -131,6 +131,12 @@ class Unavailable(BackfleetError):
     code = "unavailable"
 
 
+class Busy(Unavailable):
+    """As much of it as is allowed is under way: nothing was begun, later it will do."""
+
+    code = "busy"
+
+
 class StoreUnavailable(Unavailable):
     code = "store_unavailable"
 

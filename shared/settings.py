@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = Field(None, description="Issuer a token must name, if set.")
     cors_origins: tuple[str, ...] = Field((), description="Origins that browsers may call from (JSON list).")
     request_max_bytes: int = Field(1_000_000, ge=1_000, description="Largest HTTP body and socket message.")
+    upload_max_bytes: int = Field(256 * 1024 * 1024, ge=1_000, description="Largest upload of market data.")
     pending_max: int = Field(10_000, ge=1, description="Unfinished backtests one user may have at once.")
 
     worker_slots: int = Field(

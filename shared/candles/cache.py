@@ -1,11 +1,13 @@
 """The disk cache of chunks: one file of canonical bytes per chunk, shared by all processes of a machine.
 
 A file appears whole (written aside, flushed, renamed) and is never changed afterwards, so a reader that has mapped it
-keeps its bars even when another process evicts the file.
+keeps its bars even when another process evicts the file. A file is named by the SHA-256 of its bytes: each process
+compares the two before it first uses a file, whoever wrote it and however that process, or the machine, ended.
 """
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import tempfile
@@ -24,6 +26,7 @@ from shared.errors import Unavailable
 
 _ABANDONED_AFTER_S = 600.0  # a writer that has not renamed its file by then is gone
 _ASIDE = ".part"
+_TRUSTED_MOST = 100_000
 
 
 class BarFilesGone(Unavailable):
@@ -48,23 +51,45 @@ class ChunkCache:
     def __init__(self, directory: Path, max_bytes: int) -> None:
         self._directory = str(directory)
         self._max_bytes = max_bytes
+        self._trusted: dict[str, int] = {}  # which file (its inode) of a name is known to hold what the name says
 
     def path(self, chunk: ChunkRef) -> str:
         return f"{self._directory}/{chunk.id}"
 
     def missing(self, chunks: Iterable[ChunkRef]) -> list[ChunkRef]:
-        """The chunks without a whole file. Marks the others as used now."""
+        """The chunks without a file that is known to be right. Marks the others as used now."""
         return [chunk for chunk in chunks if not self._touch(chunk)]
 
     def _touch(self, chunk: ChunkRef) -> bool:
         path = self.path(chunk)
         try:
-            whole = os.stat(path).st_size == chunk.bars * BYTES_PER_BAR
-            if whole:
+            found = os.stat(path)
+            right = found.st_size == chunk.bars * BYTES_PER_BAR and found.st_ino == self._trusted.get(chunk.id)
+            if right:
                 os.utime(path)
         except FileNotFoundError:
             return False
-        return whole
+        return right
+
+    def check(self, chunks: Iterable[ChunkRef]) -> list[ChunkRef]:
+        """Reads the files of these chunks: those it has to do without. About 1 GB/s."""
+        return [chunk for chunk in chunks if not self._check(chunk)]
+
+    def _check(self, chunk: ChunkRef) -> bool:
+        try:
+            with open(self.path(chunk), "rb") as file:
+                inode = os.fstat(file.fileno()).st_ino
+                right = hashlib.file_digest(file, "sha256").hexdigest() == chunk.id
+        except FileNotFoundError:
+            return False
+        if right:
+            self._trust(chunk.id, inode)
+        return right
+
+    def _trust(self, name: str, inode: int) -> None:
+        if len(self._trusted) >= _TRUSTED_MOST:
+            self._trusted.clear()  # they are checked once more, no worse
+        self._trusted[name] = inode
 
     def write(self, name: str, canonical: bytes) -> None:
         """Puts one chunk in place, durably before it can be seen. Two writers of one chunk do no harm."""
@@ -75,7 +100,9 @@ class ChunkCache:
                 file.write(canonical)
                 file.flush()
                 os.fsync(file.fileno())
+                inode = os.fstat(file.fileno()).st_ino
             os.replace(aside, f"{self._directory}/{name}")
+            self._trust(name, inode)
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(aside)

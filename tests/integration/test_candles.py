@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gzip
+import hashlib
 import json
 import os
 import pickle
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import bson
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -25,12 +30,15 @@ from shared.candles import (
     BarConflict,
     BarFilesGone,
     Candles,
+    ChunkRef,
     DamagedChunk,
     Slice,
     join_bars,
     open_bars,
     take_bars,
 )
+from shared.candles.cache import ChunkCache
+from shared.candles.manifest import first_manifest
 from shared.errors import ImportRefused, StoreUnavailable, UnknownMarketData
 from shared.settings import Settings, load_settings
 
@@ -58,6 +66,32 @@ async def main(uri, database, cache_dir, *files):
         for file in files:
             [report] = await import_files(candles, [file])
             print(json.dumps([report.added, report.known]), flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+# Reads a whole series through the cache, again where a file was evicted between being fetched and being opened.
+READER = """
+import asyncio, hashlib, sys
+from pathlib import Path
+from pymongo import AsyncMongoClient
+from shared.candles import BarFilesGone, Candles, open_bars
+from shared.settings import load_settings
+
+async def main(uri, database, cache_dir, most, times):
+    async with AsyncMongoClient(uri, serverSelectionTimeoutMS=10_000) as client:
+        candles = Candles(client[database], load_settings(cache_dir=Path(cache_dir), cache_max_bytes=int(most)))
+        wanted = await candles.resolve("X", "5m", 0, 4_000_000_000_000)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for _ in range(int(times) or 1):
+            for attempt in range(1_000):
+                try:
+                    bars = open_bars(await candles.fetch(wanted))
+                    break
+                except BarFilesGone:
+                    pass
+            print(hashlib.sha256(b"".join(column.tobytes() for column in bars)).hexdigest(), flush=True)
 
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -182,6 +216,53 @@ async def test_bars_with_other_values_are_refused_and_nothing_changes(candles: C
     assert_same(await read_all(candles, "X", "1h"), take_bars(bars, slice(0, 300)))
 
 
+async def test_stored_bars_that_differ_are_kept_where_that_is_said(candles: Candles) -> None:
+    bars = walk(grid(500, HOUR_MS))
+    first = await candles.import_bars("X", "1h", take_bars(bars, slice(0, 300)), "test")
+    other = take_bars(bars, np.arange(200, 500))
+    other.volume[[0, 7, 99]] += 1  # stored ones, and from 100 on new ones
+    report = await candles.import_bars("X", "1h", other, "test", "keep")
+    assert (report.added, report.known, report.kept, report.replaced, report.version) == (200, 97, 3, 0, 2)
+    assert_same(await read_all(candles, "X", "1h"), bars)
+    again = await candles.import_bars("X", "1h", other, "test", "keep")
+    assert (again.version, again.kept, again.dataset_hash) == (2, 3, report.dataset_hash)
+    assert again.dataset_hash != first.dataset_hash
+
+
+async def test_stored_bars_that_differ_are_replaced_in_a_new_version(candles: Candles) -> None:
+    bars = walk(grid(90 * 288, 5 * MINUTE_MS))
+    await candles.import_bars("X", "5m", bars, "test")
+    older = await candles.resolve("X", "5m", *ALWAYS)
+    await candles.fetch(older)
+    other = take_bars(bars, np.arange(8_000, 10_000))  # in January and February
+    other.close[[5, 1_500]] = other.low[[5, 1_500]]
+    report = await candles.import_bars("X", "5m", other, "test", "replace")
+    assert (report.added, report.known, report.kept, report.replaced, report.version) == (0, 1_998, 0, 2, 2)
+    expected = take_bars(bars, np.arange(bars.total))
+    expected.close[8_000:10_000] = other.close
+    assert_same(await read_all(candles, "X", "5m"), expected)
+    assert_same(await read(candles, older), bars)
+    reopened = await candles.reopen(older.manifest_id, *ALWAYS)
+    assert reopened == older
+    back = await candles.import_bars("X", "5m", take_bars(bars, slice(8_000, 10_000)), "test", "replace")
+    assert (back.replaced, back.version, back.dataset_hash) == (2, 3, older.dataset_hash)
+
+
+async def test_a_year_of_real_minutes_takes_less_than_twenty_bytes_a_bar(
+    candles: Candles, database: AsyncDatabase[Document], market_data_dir: Path
+) -> None:
+    lines = gzip.decompress((market_data_dir / "bitfinex" / "BTCUSD-1m-2015.csv.gz").read_bytes()).decode().split()
+    rows = np.array([line.split(",") for line in lines], np.float64)
+    rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
+    bars = Bars(rows[:, 0].astype(np.int64), *(np.ascontiguousarray(rows[:, at]) for at in (1, 3, 4, 2, 5)))
+    report = await candles.import_bars("BTCUSD", "1m", bars, "test")
+    assert report.bars == len(rows) > 366_000
+    sizes = [len(bson.encode(chunk)) async for chunk in database["bar_chunks"].find()]
+    assert len(sizes) == 12
+    assert sum(sizes) < 12 * bars.total  # 10.7 measured
+    assert_same(await read_all(candles, "BTCUSD", "1m"), bars)
+
+
 async def test_bars_that_cannot_be_true_are_refused_by_the_store_too(candles: Candles) -> None:
     bars = walk(grid(50, HOUR_MS))
     bars.high[4] = 1.0
@@ -192,6 +273,42 @@ async def test_bars_that_cannot_be_true_are_refused_by_the_store_too(candles: Ca
     with pytest.raises(ImportRefused, match="interval '7h'"):
         await candles.import_bars("X", "7h", bars, "test")
     assert await candles.list_datasets() == []
+
+
+MALFORMED = {
+    "truncated": lambda text: text[: len(text) // 2],
+    "a cell is gone": lambda text: text.replace(",110.0,", ",", 1),
+    "a line twice": lambda text: text + text.splitlines()[-1] + "\n",
+    "lines in disorder": lambda text: "\n".join([*text.splitlines()[:3], *text.splitlines()[:2:-1][::2], ""]),
+    "a negative price": lambda text: text.replace("110.0", "-110.0", 1),
+    "a text for a number": lambda text: text.replace("110.0", "many", 1),
+    "an endless number": lambda text: text.replace("110.0", "1" * 400, 1),
+    "other units of time": lambda text: text.replace(str(START_MS + HOUR_MS), str((START_MS + HOUR_MS) // 1000), 1),
+    "off its grid": lambda text: text.replace(str(START_MS + HOUR_MS), str(START_MS + HOUR_MS + 7), 1),
+    "NULs": lambda text: text.replace("\n", "\0\n", 2),
+    "nothing": lambda text: "",
+    "no bars": lambda text: text.splitlines()[0] + "\n",
+    "other values than stored": lambda text: text.replace("110.0", "110.5", 1),
+}
+
+
+async def test_a_refused_file_changes_nothing_not_even_beside_a_good_one(candles: Candles, tmp_path: Path) -> None:
+    bars = Bars(grid(48, HOUR_MS), *(np.full(48, value) for value in (100.0, 110.0, 90.0, 105.0, 5.0)))
+    lines = [",".join(repr(column[bar].item()) for column in bars) for bar in range(48)]
+    good = "\n".join(["time,open,high,low,close,volume", *lines, ""])
+    stored, other = tmp_path / "STORED-1h.csv", tmp_path / "OTHER-1h.csv"
+    stored.write_text(good)
+    other.write_text(good)
+    bad = tmp_path / "bad" / "STORED-1h.csv"
+    bad.parent.mkdir()
+    await import_files(candles, [stored])
+    before = await candles.list_datasets()
+    for name, mutate in MALFORMED.items():
+        bad.write_text(mutate(good))
+        with pytest.raises(ImportRefused):
+            await import_files(candles, [other, bad])
+        assert await candles.list_datasets() == before, name
+    assert_same(await read_all(candles, "STORED", "1h"), bars)
 
 
 async def test_an_import_that_dies_at_any_write_leaves_nothing_to_be_seen(
@@ -211,8 +328,8 @@ async def test_an_import_that_dies_at_any_write_leaves_nothing_to_be_seen(
             assert_same(await read_all(candles, "X", "5m"), base)
         else:
             break
-    # A chunk written before the death is written again by each later attempt: chunks 2 (grown), 3, 4, manifest, head.
-    assert survived == 5
+    # Chunks 2 (grown), 3, 4 and the manifest are found and renewed later; then the manifest before it, and the head.
+    assert survived == 2 * 4 + 1 + 1
     assert_same(await read_all(candles, "X", "5m"), bars)
 
 
@@ -248,7 +365,7 @@ async def test_imports_of_one_series_at_once_lose_no_bars(candles: Candles) -> N
 
 
 async def test_two_processes_importing_overlapping_halves_lose_no_bars(
-    candles: Candles, mongodb_uri: str, mongodb_database: str, tmp_path: Path
+    candles: Candles, database: AsyncDatabase[Document], mongodb_uri: str, mongodb_database: str, tmp_path: Path
 ) -> None:
     bars = walk(grid(3_000, 15 * MINUTE_MS))
     # Each half in six files, so that the two meet many times; the middle third belongs to both.
@@ -267,7 +384,12 @@ async def test_two_processes_importing_overlapping_halves_lose_no_bars(
         for importer in importers:
             assert importer.stdout is not None
             assert await asyncio.wait_for(importer.stdout.readline(), 30) == b"ready\n"
-        answers = await asyncio.gather(*[asyncio.wait_for(one.communicate(b"\n"), 60) for one in importers])
+        watching = asyncio.create_task(_versions_seen(database))
+        try:
+            answers = await asyncio.gather(*[asyncio.wait_for(one.communicate(b"\n"), 60) for one in importers])
+        finally:
+            watching.cancel()
+            seen = await watching
     finally:
         for importer in importers:
             if importer.returncode is None:
@@ -276,6 +398,36 @@ async def test_two_processes_importing_overlapping_halves_lose_no_bars(
     added = [json.loads(line) for out, _ in answers for line in out.splitlines()]
     assert sum(new for new, _ in added) == 3_000
     assert_same(await read_all(candles, "X", "15m"), bars)
+    assert len(seen) > 1
+    assert seen <= _valid_hashes(bars)
+
+
+async def _versions_seen(database: AsyncDatabase[Document]) -> set[str]:
+    """The `datasetHash` of every version that was the head, each with all its chunks there, until it is cancelled."""
+    seen: set[str] = set()
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            head = await database["bar_heads"].find_one({"_id": "X|15m"})
+            if head is not None:
+                manifest = await database["bar_datasets"].find_one({"_id": head["manifestId"]})
+                assert manifest is not None
+                chunks = {chunk["id"] for chunk in manifest["chunks"]}
+                assert await database["bar_chunks"].count_documents({"_id": {"$in": sorted(chunks)}}) == len(chunks)
+                seen.add(manifest["datasetHash"])
+    return seen
+
+
+def _valid_hashes(bars: Bars) -> set[str]:
+    """Of every version that there can be while each half arrives file by file."""
+    hashes: set[str] = set()
+    for first in range(6):
+        for second in range(6):
+            there = np.zeros(bars.total, np.bool_)
+            there[: 400 * first] = True
+            there[1_000 : 1_000 + 400 * second] = True
+            if there.any():
+                hashes.add(first_manifest("X", "15m", "", take_bars(bars, there)).dataset_hash)
+    return hashes
 
 
 def _save_parts(bars: Bars, starts: range, directory: Path) -> list[Path]:
@@ -353,6 +505,107 @@ async def test_a_cache_file_of_the_wrong_size_is_fetched_again(candles: Candles,
     assert_same(await read(candles, wanted), bars)
 
 
+async def test_a_flipped_bit_in_a_cache_file_is_noticed_by_the_next_process(
+    candles: Candles, database: AsyncDatabase[Document], settings: Settings
+) -> None:
+    bars = walk(grid(90 * 288, 5 * MINUTE_MS))
+    await candles.import_bars("X", "5m", bars, "test")
+    files = await candles.fetch(await candles.resolve("X", "5m", *ALWAYS))
+    flipped = bytearray(Path(files.paths[1]).read_bytes())
+    flipped[12_345] ^= 4
+    Path(files.paths[1]).write_bytes(flipped)
+    with pytest.raises(AssertionError):
+        assert_same(open_bars(files), bars)
+    untouched = os.stat(files.paths[0]).st_ino
+    assert_same(await read_all(Candles(database, settings), "X", "5m"), bars)
+    assert os.stat(files.paths[0]).st_ino == untouched  # what was right is not fetched again
+
+
+async def test_a_file_of_the_cache_is_checked_once_in_a_process(
+    candles: Candles, database: AsyncDatabase[Document], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await candles.import_bars("X", "1h", walk(grid(1_000, HOUR_MS)), "test")
+    await read_all(candles, "X", "1h")
+    checked: list[int] = []
+    original = ChunkCache.check
+
+    def counting(self: ChunkCache, chunks: Iterable[ChunkRef]) -> list[ChunkRef]:
+        asked = list(chunks)
+        checked.append(len(asked))
+        return original(self, asked)
+
+    monkeypatch.setattr(ChunkCache, "check", counting)
+    await read_all(candles, "X", "1h")
+    assert checked == []
+    other = Candles(database, settings)
+    await read_all(other, "X", "1h")
+    await read_all(other, "X", "1h")
+    assert checked == [1]
+
+
+async def test_a_reader_killed_while_it_fills_the_cache_leaves_nothing_wrong(
+    candles: Candles, mongodb_uri: str, mongodb_database: str, settings: Settings
+) -> None:
+    bars = walk(grid(12 * 30 * 288, 5 * MINUTE_MS))
+    await candles.import_bars("X", "5m", bars, "test")
+    arguments = [mongodb_uri, mongodb_database, str(settings.cache_dir), "100000000", "0"]
+    for kills_at in (1, 4, 7):
+        reader = await _start_reader(*arguments)
+        assert reader.stdin is not None
+        reader.stdin.write(b"\n")
+        await asyncio.to_thread(_wait_for_files, settings.cache_dir / "bars", kills_at)
+        reader.kill()
+        await reader.wait()
+    half = settings.cache_dir / "bars" / "killed.part"
+    half.write_bytes(b"half")
+    os.utime(half, (0, 0))
+    assert_same(await read_all(candles, "X", "5m"), bars)
+    assert not half.exists()
+
+
+async def test_many_processes_share_a_cache_that_is_too_small_for_them(
+    candles: Candles, mongodb_uri: str, mongodb_database: str, settings: Settings
+) -> None:
+    bars = walk(grid(12 * 30 * 288, 5 * MINUTE_MS))  # 5 MB in twelve files
+    await candles.import_bars("X", "5m", bars, "test")
+    expected = hashlib.sha256(b"".join(column.tobytes() for column in bars)).hexdigest()
+    arguments = [mongodb_uri, mongodb_database, str(settings.cache_dir), "1000000", "6"]
+    readers = [await _start_reader(*arguments) for _ in range(4)]
+    try:
+        answers = await asyncio.gather(*[asyncio.wait_for(one.communicate(b"\n"), 60) for one in readers])
+    finally:
+        for reader in readers:
+            if reader.returncode is None:
+                reader.kill()
+                await reader.wait()
+    assert [answer.split() for answer, _ in answers] == [[expected.encode()] * 6] * 4
+    assert not list((settings.cache_dir / "bars").glob("*.part"))
+    month = await candles.resolve("X", "5m", START_MS, START_MS + DAY_MS)
+    (settings.cache_dir / "bars" / month.chunks[0].id).unlink(missing_ok=True)
+    await candles.fetch(month)  # the next that is fetched brings it back within its bounds
+    assert sum(path.stat().st_size for path in cached_files(settings)) <= 1_000_000
+
+
+def _wait_for_files(directory: Path, count: int) -> None:
+    deadline_s = time.monotonic() + 30
+    while not directory.is_dir() or len(list(directory.iterdir())) < count:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.001)
+
+
+async def _start_reader(*arguments: str) -> asyncio.subprocess.Process:
+    """A process that reads the whole of X as often as the last argument says, once it is sent a line."""
+    reader = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", READER, *arguments),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert reader.stdout is not None
+    assert await asyncio.wait_for(reader.stdout.readline(), 30) == b"ready\n"
+    return reader
+
+
 async def test_the_cache_drops_what_was_unused_longest(candles: Candles, settings: Settings) -> None:
     whole = {name: walk(grid(8_000, HOUR_MS), seed) for seed, name in enumerate(("A", "B", "C"))}  # 384 kB each
     for name, bars in whole.items():
@@ -421,8 +674,6 @@ async def test_many_readers_and_an_importer_see_whole_versions_only(candles: Can
 
 
 async def test_documents_stay_small(candles: Candles, database: AsyncDatabase[Document]) -> None:
-    import bson
-
     january, march = grid(44_640, MINUTE_MS), grid(44_640, MINUTE_MS, START_MS + 60 * DAY_MS)
     times = join_bars([walk(january), walk(march)]).time_ms[::1]
     dice = np.random.default_rng(5)
