@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
     from api.fetching import Fetch, FetchOrder
     from shared.candles import Candles, Dataset, ImportReport
+    from shared.candles.garbage import GarbageReport
     from shared.settings import Settings
+    from shared.store import Store
 
 Answer = TypeVar("Answer")
 DAY_S = 86_400
+HOUR_MS = 3_600_000
+MOST_HOURS = 1_000_000
 
 
 def add_token_options(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +40,25 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
     importing.add_argument("--symbol", help="taken from the file's name where not given")
     importing.add_argument("--interval", help="recognised from the bars where not given")
+    importing.add_argument(
+        "--on-conflict",
+        choices=("refuse", "keep", "replace"),
+        default="refuse",
+        help="what becomes of stored bars where the files have other values (default: the import is refused)",
+    )
     importing.set_defaults(command=_import)
     _add_fetch_options(verbs.add_parser("fetch", help="fetch bars from an exchange, or those that are new"))
     verbs.add_parser("list", help="what market data there is").set_defaults(command=_list)
+    collecting = verbs.add_parser("gc", help="remove old versions that no backtest refers to")
+    collecting.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    collecting.add_argument(
+        "--older-than-hours",
+        type=float,
+        default=24.0,
+        metavar="N",
+        help="keep what was current or written within this time (default 24, at least 1)",
+    )
+    collecting.set_defaults(command=_collect_garbage)
 
 
 def _add_fetch_options(parser: argparse.ArgumentParser) -> None:
@@ -73,8 +93,8 @@ def _import(asked: argparse.Namespace) -> None:
     from api.importing import import_files
     from shared.settings import load_settings
 
-    def work(candles: Candles) -> Awaitable[list[ImportReport]]:
-        return import_files(candles, asked.files, symbol=asked.symbol, interval=asked.interval)
+    def work(candles: Candles, _store: Store) -> Awaitable[list[ImportReport]]:
+        return import_files(candles, asked.files, asked.symbol, asked.interval, asked.on_conflict)
 
     for report in asyncio.run(_with_candles(load_settings(), work)):
         print("\n".join([report.summary(), *(f"  note: {note}" for note in report.notes)]))
@@ -167,16 +187,30 @@ class _Meter:
 def _list(_asked: argparse.Namespace) -> None:
     from shared.settings import load_settings
 
-    print(describe_datasets(asyncio.run(_with_candles(load_settings(), lambda candles: candles.list_datasets()))))
+    print(describe_datasets(asyncio.run(_with_candles(load_settings(), lambda candles, _: candles.list_datasets()))))
 
 
-async def _with_candles(settings: Settings, work: Callable[[Candles], Awaitable[Answer]]) -> Answer:
+def _collect_garbage(asked: argparse.Namespace) -> None:
+    from shared.errors import InvalidRequest
+    from shared.settings import load_settings
+
+    hours: float = asked.older_than_hours
+    if not 1 <= hours <= MOST_HOURS:
+        raise InvalidRequest.of("--older-than-hours", f"must be 1 to {MOST_HOURS:,} (got {hours:g})")
+
+    def work(candles: Candles, store: Store) -> Awaitable[GarbageReport]:
+        return candles.collect_garbage(store.pinned_among, int(hours * HOUR_MS), asked.dry_run)
+
+    print(asyncio.run(_with_candles(load_settings(), work)).summary())
+
+
+async def _with_candles(settings: Settings, work: Callable[[Candles, Store], Awaitable[Answer]]) -> Answer:
     from shared.candles import Candles
     from shared.store import Store
 
     store = await Store.open(settings)
     try:
-        return await work(Candles(store.database, settings))
+        return await work(Candles(store.database, settings), store)
     finally:
         await store.close()
 

@@ -7,20 +7,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 
-from shared.candles import Candles, ImportReport
+from shared.candles import Candles, ImportReport, OnConflict
 from shared.candles.bar_files import read_files
 
 
 async def import_files(
-    candles: Candles, paths: Sequence[str | PathLike[str]], symbol: str | None = None, interval: str | None = None
+    candles: Candles,
+    paths: Sequence[str | PathLike[str]],
+    symbol: str | None = None,
+    interval: str | None = None,
+    on_conflict: OnConflict = "refuse",
 ) -> list[ImportReport]:
     """Reads the files and adds each series to the store as one version. One report per series, with its notes.
 
-    No series is touched before every file has been read and checked. Raises what `read_files` and
+    `on_conflict` says what becomes of stored bars with other values. No series is touched before every file has been read and checked. Raises what `read_files` and
     `Candles.import_bars` raise.
     """
     series = await asyncio.to_thread(read_files, paths, symbol, interval)
     return [
-        replace(await candles.import_bars(one.symbol, one.interval, one.bars, one.source), notes=one.notes)
+        replace(await candles.import_bars(one.symbol, one.interval, one.bars, one.source, on_conflict), notes=one.notes)
         for one in series
     ]

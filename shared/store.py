@@ -328,6 +328,13 @@ class Store:
             ).to_list()
         return cast("list[BacktestRecord]", found)
 
+    async def pinned_among(self, manifest_ids: Sequence[str]) -> set[str]:
+        """Which of these versions of market data are still referred to: by what has not ended, or has a result."""
+        needed = [{"completedAt": 0}, {"resultId": {"$ne": ""}}]
+        with translate_mongo_errors():
+            found = self._backtests.find({"manifestId": {"$in": list(manifest_ids)}, "$or": needed}, {"manifestId": 1})
+            return {one["manifestId"] async for one in found}
+
     # What workers do
 
     async def claim(self, worker_id: str, claim_id: str) -> BacktestRecord | None:

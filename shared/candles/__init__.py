@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shared.candles.cache import BarFiles, BarFilesGone, open_bars
 from shared.candles.chunks import DamagedChunk
 from shared.candles.manifest import ChunkRef, Slice
-from shared.candles.series import BarConflict, Fault, Gap, first_fault, join_bars, merge_bars, take_bars
+from shared.candles.series import BarConflict, Fault, Gap, OnConflict, first_fault, join_bars, merge_bars, take_bars
 
 if TYPE_CHECKING:
     from shared.candles.catalogue import Candles, Dataset, ImportReport
@@ -24,6 +24,7 @@ __all__ = [
     "Fault",
     "Gap",
     "ImportReport",
+    "OnConflict",
     "Slice",
     "first_fault",
     "join_bars",

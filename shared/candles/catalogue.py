@@ -1,8 +1,9 @@
 """Market data in MongoDB: importing, listing, resolving and fetching bars.
 
-`bar_chunks` and `bar_datasets` (the manifests) are only ever added to; a document's `_id` is the hash of its content.
+The content of `bar_chunks` and `bar_datasets` (the manifests) never changes; a document's `_id` is the hash of it.
 `bar_heads` says which manifest is current, per series, and is moved by compare-and-set after everything it leads to is
 written. So a reader sees one version or the next, never a part, and an import that dies leaves nothing to be seen.
+Beside its content a document carries `wantedAt`, by which `shared/candles/garbage.py` knows what nobody can need.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import random
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from shared.candles.chunks import (
     unpack_chunk,
     view_bars,
 )
+from shared.candles.garbage import PUBLISH_WITHIN_S, GarbageReport, PinnedAmong, collect_garbage
 from shared.candles.manifest import (
     ChunkRef,
     Manifest,
@@ -43,17 +45,20 @@ from shared.candles.manifest import (
     unknown_market_data,
     write_manifest,
 )
-from shared.candles.series import TimeIndex, first_fault, merge_bars
+from shared.candles.series import Gap, OnConflict, TimeIndex, first_fault, reconcile_bars
 from shared.contracts import INTERVAL_MS, SYMBOL_PATTERN, iso_from_ms
 from shared.errors import Conflict, ImportRefused, Unavailable, UnknownMarketData
+from shared.fitness import Clock
 from shared.mongo_errors import translate_mongo_errors
 from shared.settings import Settings
 
 Document = dict[str, Any]
+OnChunk = Callable[[int, int], None]  # is told how many chunks are written, and of how many
 
 _MAJORITY = WriteConcern(w="majority", wtimeout=10_000)
 _PUBLISH_ATTEMPTS = 20
 _PUBLISH_PAUSE_S = 0.05  # times the attempt, times a random number: importers of one series drift apart
+_PUT_ATTEMPTS = 5  # each but the first needs a collection of garbage between two round trips
 _MANIFESTS_KEPT = 512
 _HOLE_BYTES_KEPT = 64_000_000
 _HEADS_MAX = 10_000
@@ -62,7 +67,10 @@ _NAMES_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did: `added` bars are new, `known` were there already with equal values."""
+    """What an import did: `added` bars are new, `known` were there already with equal values.
+
+    Of those that were there with other values, `kept` stayed as they were and `replaced` did not.
+    """
 
     symbol: str
     interval: str
@@ -76,12 +84,17 @@ class ImportReport:
     gap_count: int
     missing_bars: int
     dataset_hash: str
+    kept: int = 0
+    replaced: int = 0
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """One line for people."""
+        differing = f", {self.kept:,} kept that differed" if self.kept else ""
+        differing += f", {self.replaced:,} replaced" if self.replaced else ""
         return (
-            f"{self.symbol} {self.interval}: {self.added:,} bars added, {self.known:,} known; now {self.bars:,} bars "
+            f"{self.symbol} {self.interval}: {self.added:,} bars added, {self.known:,} known{differing}; "
+            f"now {self.bars:,} bars "
             f"from {iso_from_ms(self.start_ms)} to {iso_from_ms(self.end_ms)}, {self.gap_count:,} gaps "
             f"({self.missing_bars:,} bars missing), version {self.version}"
         )
@@ -89,7 +102,7 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The current version of one series. `end_ms` is where its last bar ends."""
+    """The current version of one series. `end_ms` is where its last bar ends; `largest_gaps` has the largest first."""
 
     symbol: str
     interval: str
@@ -102,12 +115,15 @@ class Dataset:
     missing_bars: int
     dataset_hash: str
     imported_at: int
+    largest_gaps: tuple[Gap, ...]
 
 
 class Candles:
     """Market data of one database, with this machine's disk cache in front of it."""
 
     def __init__(self, database: AsyncDatabase[Document], settings: Settings) -> None:
+        self._database = database
+        self._clock = Clock()
         self._chunks = _collection(database, "bar_chunks")
         self._datasets = _collection(database, "bar_datasets")
         self._heads = _collection(database, "bar_heads")
@@ -117,25 +133,58 @@ class Candles:
         self._manifests: OrderedDict[str, Manifest] = OrderedDict()
         self._hole_bytes = 0
 
-    async def import_bars(self, symbol: str, interval: str, bars: Bars, source: str) -> ImportReport:
+    async def import_bars(
+        self,
+        symbol: str,
+        interval: str,
+        bars: Bars,
+        source: str,
+        on_conflict: OnConflict = "refuse",
+        on_chunk: OnChunk | None = None,
+    ) -> ImportReport:
         """Adds bars to a series as one new version, or as none where all of them are there already.
 
+        Where stored bars have other values, `on_conflict` refuses the import, keeps them or replaces them.
         Raises `ImportRefused` for bars that cannot be true, `BarConflict` (one of its kind) for a stored bar with other
         values, `Conflict` when others kept publishing in between, `StoreUnavailable`. Nothing is visible then.
         """
         _refuse_faulty(symbol, interval, bars)
         for attempt in range(_PUBLISH_ATTEMPTS):
+            await self._read_clock()
+            began_s = time.monotonic()
             head = await self._head(symbol, interval)
             base = await self._manifest(head["manifestId"]) if head else None
-            manifest = await self._store_version(symbol, interval, bars, source, base)
-            if manifest is base or await self._publish(manifest, base):
-                before = base.index.bars if base else 0
-                added = manifest.index.bars - before
-                return _report(manifest, source, added, bars.total - added)
+            manifest, differing = await self._store_version(
+                symbol, interval, bars, source, base, on_conflict, on_chunk or _tell_nobody
+            )
+            if manifest is base or await self._publish(manifest, base, began_s):
+                added = manifest.index.bars - (base.index.bars if base else 0)
+                report = _report(manifest, source, added, bars.total - added - differing)
+                return replace(report, **{"replaced" if on_conflict == "replace" else "kept": differing})
             await asyncio.sleep(_PUBLISH_PAUSE_S * attempt * random.random())
         raise Conflict(
             f"{symbol} {interval} was imported by others {_PUBLISH_ATTEMPTS} times meanwhile; import it again"
         )
+
+    async def collect_garbage(
+        self, pinned_among: PinnedAmong, older_than_ms: int, dry_run: bool = False
+    ) -> GarbageReport:
+        """Removes versions that no head and no record leads to, and the chunks that were only theirs.
+
+        `pinned_among` says which of some manifests records refer to (`Store.pinned_among`). What was wanted within
+        `older_than_ms` stays, and never less than `SAFE_AGE_MS`. Raises `StoreUnavailable`.
+        """
+        await self._read_clock()
+        with translate_mongo_errors():
+            return await collect_garbage(
+                self._heads, self._datasets, self._chunks, pinned_among, self._clock.now_ms(), older_than_ms, dry_run
+            )
+
+    async def _read_clock(self) -> None:
+        with translate_mongo_errors():
+            sent_s = time.monotonic()
+            hello = await self._database.client.admin.command("hello")
+            self._clock.set(hello["localTime"], sent_s, time.monotonic())
 
     async def list_datasets(self) -> list[Dataset]:
         """The current version of every series, by symbol and length of the interval."""
@@ -156,6 +205,7 @@ class Candles:
                 int(one["missingBars"]),
                 one["datasetHash"],
                 int(one["importedAt"]),
+                tuple(Gap(*map(int, gap)) for gap in one["largestGaps"]),
             )
             for one in documents
         ]
@@ -246,9 +296,19 @@ class Candles:
         return manifest
 
     async def _store_version(
-        self, symbol: str, interval: str, bars: Bars, source: str, base: Manifest | None
-    ) -> Manifest:
-        """Writes the chunks and the manifest of `base` plus `bars`. Returns `base` itself when that adds nothing."""
+        self,
+        symbol: str,
+        interval: str,
+        bars: Bars,
+        source: str,
+        base: Manifest | None,
+        on_conflict: OnConflict,
+        on_chunk: OnChunk,
+    ) -> tuple[Manifest, int]:
+        """Writes the chunks and the manifest of `base` plus `bars`; also says how many bars differed.
+
+        Returns `base` itself when that changes nothing.
+        """
         touched = {int(periods_of(part.time_ms[:1], interval)[0]): part for part in cut_into_periods(bars, interval)}
         chunks = {_period_of(chunk, interval): chunk for chunk in (base.chunks if base else ())}
         stored = [chunks[period] for period in touched if period in chunks]
@@ -259,33 +319,56 @@ class Candles:
                 old[document["_id"]] = view_bars(await asyncio.to_thread(unpack_chunk, document), count, 0, count)
         of = f"{symbol} {interval}"
         merged: dict[int, Bars] = {}
+        differing = 0
         for period, part in sorted(touched.items()):
             known = old[chunks[period].id] if period in chunks else None
-            whole = merge_bars(known, part, of) if known else part
+            whole, differed = reconcile_bars(known, part, of, on_conflict) if known else (part, 0)
+            differing += differed
             if whole is not known:
                 merged[period] = whole
         if base and not merged:
-            return base
-        for period, whole in merged.items():
+            return base, differing
+        on_chunk(0, len(merged))
+        for written, (period, whole) in enumerate(merged.items(), 1):
             chunks[period] = await self._store_chunk(whole, INTERVAL_MS[interval])
+            on_chunk(written, len(merged))
         index = await asyncio.to_thread(_index_union, base, bars, INTERVAL_MS[interval])
         ordered = tuple(chunk for _, chunk in sorted(chunks.items()))
         manifest = make_manifest(symbol, interval, source, ordered, index, base)
-        with translate_mongo_errors():
-            await _insert_once(self._datasets, write_manifest(manifest, time.time_ns() // 1_000_000))
-        return manifest
+        now_ms = self._clock.now_ms()
+        await self._put(self._datasets, write_manifest(manifest, now_ms) | {"wantedAt": now_ms})
+        return manifest, differing
 
     async def _store_chunk(self, bars: Bars, step_ms: int) -> ChunkRef:
         document = await asyncio.to_thread(pack_chunk, bars)
-        with translate_mongo_errors():
-            await _insert_once(self._chunks, document)
+        await self._put(self._chunks, document | {"wantedAt": self._clock.now_ms()})
         return ChunkRef(document["_id"], document["startMs"], document["lastMs"] + step_ms, document["bars"])
 
-    async def _publish(self, manifest: Manifest, base: Manifest | None) -> bool:
-        """Moves the head from `base` to `manifest`; False when somebody else moved it first."""
+    async def _put(self, collection: AsyncCollection[Document], document: Document) -> None:
+        """Inserts a document, or marks as wanted now what a killed import or an old version left of it."""
+        wanted = {"$set": {"wantedAt": document["wantedAt"]}}
+        with translate_mongo_errors():
+            for _ in range(_PUT_ATTEMPTS):
+                if await _insert_once(collection, document):
+                    return
+                if (await collection.update_one({"_id": document["_id"]}, wanted)).matched_count:
+                    return
+        raise Unavailable(f"{collection.name}/{document['_id']} was removed while it was written; import again")
+
+    async def _publish(self, manifest: Manifest, base: Manifest | None, began_s: float) -> bool:
+        """Moves the head from `base` to `manifest`; False when somebody else moved it first.
+
+        Raises `Unavailable` where what was written since `began_s` may be too old to be safe from `collect_garbage`.
+        """
         key = _series_id(manifest.symbol, manifest.interval)
         current = {"manifestId": manifest.id, "version": manifest.version}
         with translate_mongo_errors():
+            if base:
+                # Whoever read this head a moment ago may still be about to pin it: from now on it ages.
+                wanted = {"$set": {"wantedAt": self._clock.now_ms()}}
+                await self._datasets.update_one({"_id": base.id}, wanted)
+            if time.monotonic() - began_s > PUBLISH_WITHIN_S:
+                raise Unavailable(f"{key} took more than {PUBLISH_WITHIN_S:g} s to be written; import it in parts")
             if base:
                 update = await self._heads.update_one({"_id": key, "manifestId": base.id}, {"$set": current})
                 return update.matched_count == 1
@@ -327,6 +410,10 @@ async def _insert_once(collection: AsyncCollection[Document], document: Document
     except DuplicateKeyError:
         return False
     return True
+
+
+def _tell_nobody(_written: int, _of: int) -> None:
+    pass
 
 
 def _series_id(symbol: str, interval: str) -> str:

@@ -37,7 +37,10 @@ class DamagedChunk(BackfleetError):
 
 
 def cut_into_periods(bars: Bars, interval: str) -> list[Bars]:
-    """One part per UTC month (1m to 5m), per UTC year (15m to 12h), or the whole (from 1d). Views, not copies."""
+    """One part per UTC month (1m to 5m), per UTC year (15m to 12h), or the whole (from 1d). Views, not copies.
+
+    A year of 12h is 730 bars, 10 kB: small, but one rule for all below a day, and appends rewrite little.
+    """
     unit = _PERIOD_UNIT.get(interval, "Y")
     edges = [0, bars.total]
     if unit:
@@ -73,12 +76,14 @@ def view_bars(canonical: Any, bars: int, skip: int, count: int) -> Bars:
 
 def pack_chunk(bars: Bars) -> dict[str, Any]:
     """The chunk as a document of `bar_chunks`."""
+    columns = {name: _pack_column(column) for name, column in zip(_COLUMNS, bars, strict=True)}
     return {
         "_id": chunk_id(canonical_bytes(bars)),
         "startMs": int(bars.time_ms[0]),
         "lastMs": int(bars.time_ms[-1]),
         "bars": bars.total,
-        "columns": {name: _pack_column(column) for name, column in zip(_COLUMNS, bars, strict=True)},
+        "packedBytes": sum(len(column["data"]) for column in columns.values()),
+        "columns": columns,
     }
 
 

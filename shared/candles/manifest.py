@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shared.bars import Bars
 from shared.candles.chunks import canonical_bytes, chunk_id, cut_into_periods, pack_integers, unpack_integers
 from shared.candles.series import Gap, TimeIndex
@@ -16,6 +19,7 @@ from shared.contracts import INTERVAL_MS, iso_from_ms
 from shared.errors import UnknownMarketData
 
 GAPS_LISTED_MAX = 1_000
+LARGEST_GAPS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Manifest:
     chunks: tuple[ChunkRef, ...]
     index: TimeIndex
     gaps: tuple[Gap, ...]
+    largest_gaps: tuple[Gap, ...]
     gap_count: int
     missing_bars: int
     dataset_hash: str
@@ -113,10 +118,12 @@ def hash_dataset(symbol: str, interval: str, chunk_ids: list[str], skip_bars: in
 def make_manifest(
     symbol: str, interval: str, source: str, chunks: tuple[ChunkRef, ...], index: TimeIndex, previous: Manifest | None
 ) -> Manifest:
-    """The next version of a series, named by its content."""
+    """The next version of a series, named by its content. The earliest and the largest of its gaps are listed."""
     starts, ends, missing = index.gaps()
-    listed = slice(0, GAPS_LISTED_MAX)
-    gaps = tuple(Gap(*map(int, gap)) for gap in zip(starts[listed], ends[listed], missing[listed], strict=True))
+
+    def gaps_at(places: slice | NDArray[np.int64]) -> tuple[Gap, ...]:
+        return tuple(Gap(*map(int, gap)) for gap in zip(starts[places], ends[places], missing[places], strict=True))
+
     version = previous.version + 1 if previous else 1
     previous_id = previous.id if previous else ""
     dataset_hash = hash_dataset(symbol, interval, [chunk.id for chunk in chunks], 0, index.bars)
@@ -130,7 +137,8 @@ def make_manifest(
         source,
         chunks,
         index,
-        gaps,
+        gaps_at(slice(0, GAPS_LISTED_MAX)),
+        gaps_at(np.argsort(-missing, kind="stable")[:LARGEST_GAPS]),
         len(starts),
         int(missing.sum()),
         dataset_hash,
@@ -173,6 +181,7 @@ def write_manifest(manifest: Manifest, imported_at: int) -> dict[str, Any]:
             for chunk in manifest.chunks
         ],
         "gaps": [list(gap) for gap in manifest.gaps],
+        "largestGaps": [list(gap) for gap in manifest.largest_gaps],
         "gapCount": manifest.gap_count,
         "missingBars": manifest.missing_bars,
         "holeCount": len(index.hole_slot),
@@ -204,6 +213,7 @@ def read_manifest(document: dict[str, Any]) -> Manifest:
         chunks,
         index,
         tuple(Gap(*map(int, gap)) for gap in document["gaps"]),
+        tuple(Gap(*map(int, gap)) for gap in document["largestGaps"]),
         int(document["gapCount"]),
         int(document["missingBars"]),
         document["datasetHash"],

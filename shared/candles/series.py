@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ DAY_MS = 86_400_000
 EARLIEST_MS = -9_000_000_000_000  # 1684; nothing older was ever quoted by the bar
 PRICE_MIN, PRICE_MAX = 1e-15, 1e15  # what is traded lies between; beyond, quantities and values would overflow
 PRICE_COLUMNS = ("open", "high", "low", "close")
+OnConflict = Literal["refuse", "keep", "replace"]
 _SATURDAY_AND_SUNDAY = (2, 3)  # days since 1970-01-01, a Thursday, modulo 7
 
 
@@ -113,24 +114,39 @@ def merge_bars(old: Bars, new: Bars, of: str) -> Bars:
 
     Both must be strictly increasing. Returns `old` itself when `new` adds nothing. `of` names the series in the error.
     """
+    return reconcile_bars(old, new, of, "refuse")[0]
+
+
+def reconcile_bars(old: Bars, new: Bars, of: str, on_conflict: OnConflict) -> tuple[Bars, int]:
+    """`merge_bars`, and how many bars were in both with other values.
+
+    `on_conflict` says whose values stand then: those of `old` ("keep") or of `new` ("replace"); "refuse" raises
+    `BarConflict`.
+    """
     if not old.total:
-        return new
+        return new, 0
     place = np.searchsorted(old.time_ms, new.time_ms)
     known = old.time_ms[np.minimum(place, old.total - 1)] == new.time_ms
     differs = np.zeros(new.total, np.bool_)
     for ours, theirs in zip(old[1:], new[1:], strict=True):
         differs[known] |= ours[place[known]] != theirs[known]
-    if differs.any():
+    if on_conflict == "refuse" and differs.any():
         at = int(np.argmax(differs))
         raise BarConflict(
             f"{of}: the bar of {iso_from_ms(int(new.time_ms[at]))} is already there with other values: "
             f"stored {_show_bar(old, int(place[at]))}, given {_show_bar(new, at)}. "
-            "Nothing was imported; remove the bars that differ, or import under another symbol."
+            "Nothing was imported; remove the bars that differ, import under another symbol, or say with --on-conflict "
+            "whether to keep or to replace what is stored."
         )
+    differing = int(np.count_nonzero(differs))
+    if on_conflict == "replace" and differing:
+        old = take_bars(old, np.arange(old.total))  # a copy: stored bars may be views of a file
+        for ours, theirs in zip(old[1:], new[1:], strict=True):
+            ours[place[differs]] = theirs[differs]
     if known.all():
-        return old
+        return old, differing
     joined = join_bars([old, take_bars(new, ~known)])
-    return take_bars(joined, np.argsort(joined.time_ms, kind="stable"))
+    return take_bars(joined, np.argsort(joined.time_ms, kind="stable")), differing
 
 
 def join_bars(parts: Sequence[Bars]) -> Bars:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import pickle
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import bson
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -182,6 +184,53 @@ async def test_bars_with_other_values_are_refused_and_nothing_changes(candles: C
     assert_same(await read_all(candles, "X", "1h"), take_bars(bars, slice(0, 300)))
 
 
+async def test_stored_bars_that_differ_are_kept_where_that_is_said(candles: Candles) -> None:
+    bars = walk(grid(500, HOUR_MS))
+    first = await candles.import_bars("X", "1h", take_bars(bars, slice(0, 300)), "test")
+    other = take_bars(bars, np.arange(200, 500))
+    other.volume[[0, 7, 99]] += 1  # stored ones, and from 100 on new ones
+    report = await candles.import_bars("X", "1h", other, "test", "keep")
+    assert (report.added, report.known, report.kept, report.replaced, report.version) == (200, 97, 3, 0, 2)
+    assert_same(await read_all(candles, "X", "1h"), bars)
+    again = await candles.import_bars("X", "1h", other, "test", "keep")
+    assert (again.version, again.kept, again.dataset_hash) == (2, 3, report.dataset_hash)
+    assert again.dataset_hash != first.dataset_hash
+
+
+async def test_stored_bars_that_differ_are_replaced_in_a_new_version(candles: Candles) -> None:
+    bars = walk(grid(90 * 288, 5 * MINUTE_MS))
+    await candles.import_bars("X", "5m", bars, "test")
+    older = await candles.resolve("X", "5m", *ALWAYS)
+    await candles.fetch(older)
+    other = take_bars(bars, np.arange(8_000, 10_000))  # in January and February
+    other.close[[5, 1_500]] = other.low[[5, 1_500]]
+    report = await candles.import_bars("X", "5m", other, "test", "replace")
+    assert (report.added, report.known, report.kept, report.replaced, report.version) == (0, 1_998, 0, 2, 2)
+    expected = take_bars(bars, np.arange(bars.total))
+    expected.close[8_000:10_000] = other.close
+    assert_same(await read_all(candles, "X", "5m"), expected)
+    assert_same(await read(candles, older), bars)
+    reopened = await candles.reopen(older.manifest_id, *ALWAYS)
+    assert reopened == older
+    back = await candles.import_bars("X", "5m", take_bars(bars, slice(8_000, 10_000)), "test", "replace")
+    assert (back.replaced, back.version, back.dataset_hash) == (2, 3, older.dataset_hash)
+
+
+async def test_a_year_of_real_minutes_takes_less_than_twenty_bytes_a_bar(
+    candles: Candles, database: AsyncDatabase[Document], market_data_dir: Path
+) -> None:
+    lines = gzip.decompress((market_data_dir / "bitfinex" / "BTCUSD-1m-2015.csv.gz").read_bytes()).decode().split()
+    rows = np.array([line.split(",") for line in lines], np.float64)
+    rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
+    bars = Bars(rows[:, 0].astype(np.int64), *(np.ascontiguousarray(rows[:, at]) for at in (1, 3, 4, 2, 5)))
+    report = await candles.import_bars("BTCUSD", "1m", bars, "test")
+    assert report.bars == len(rows) > 366_000
+    sizes = [len(bson.encode(chunk)) async for chunk in database["bar_chunks"].find()]
+    assert len(sizes) == 12
+    assert sum(sizes) < 12 * bars.total  # 10.7 measured
+    assert_same(await read_all(candles, "BTCUSD", "1m"), bars)
+
+
 async def test_bars_that_cannot_be_true_are_refused_by_the_store_too(candles: Candles) -> None:
     bars = walk(grid(50, HOUR_MS))
     bars.high[4] = 1.0
@@ -211,8 +260,8 @@ async def test_an_import_that_dies_at_any_write_leaves_nothing_to_be_seen(
             assert_same(await read_all(candles, "X", "5m"), base)
         else:
             break
-    # A chunk written before the death is written again by each later attempt: chunks 2 (grown), 3, 4, manifest, head.
-    assert survived == 5
+    # Chunks 2 (grown), 3, 4 and the manifest are each found and renewed later; then the manifest before it, and the head.
+    assert survived == 2 * 4 + 1 + 1
     assert_same(await read_all(candles, "X", "5m"), bars)
 
 
@@ -421,8 +470,6 @@ async def test_many_readers_and_an_importer_see_whole_versions_only(candles: Can
 
 
 async def test_documents_stay_small(candles: Candles, database: AsyncDatabase[Document]) -> None:
-    import bson
-
     january, march = grid(44_640, MINUTE_MS), grid(44_640, MINUTE_MS, START_MS + 60 * DAY_MS)
     times = join_bars([walk(january), walk(march)]).time_ms[::1]
     dice = np.random.default_rng(5)
