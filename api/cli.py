@@ -115,7 +115,7 @@ def _fetch(asked: argparse.Namespace) -> None:
             *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
         ) as progress:
             meter = _Meter(progress, f"{order.symbol} {order.interval}")
-            asyncio.run(_with_candles(settings, lambda candles: _fetch_into(candles, asked, order, meter, fetches)))
+            asyncio.run(_with_candles(settings, lambda candles, _: _fetch_into(candles, asked, order, meter, fetches)))
     except KeyboardInterrupt:
         console.print("interrupted; the same command, run again, goes on from what is stored")
         raise

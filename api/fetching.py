@@ -10,16 +10,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from shared.bars import Bars
-from shared.candles import Candles, Dataset, Gap, ImportReport, first_fault, join_bars
+from shared.candles import Candles, Gap, ImportReport, OnConflict, first_fault, join_bars
 from shared.contracts import INTERVAL_MS, iso_from_ms
 from shared.errors import ExchangeUnavailable, ImportRefused, InvalidRequest
 
-OnConflict = Literal["refuse", "keep", "replace"]
 Candle = tuple[int, float, float, float, float, float]
 Answer = TypeVar("Answer")
 
@@ -119,8 +118,8 @@ async def with_patience(
 class Walk:
     """One way through time, page by page: it says where to ask next and takes from an answer what is new. No I/O.
 
-    `next_ms` only grows, by at least one bar for each page, so a walk ends whatever the exchange answers. An answer of
-    nothing is a gap of the exchange: the walk goes on behind the time that a page covers. Only finished bars before
+    `next_ms` grows by at least one bar in two pages, so a walk ends whatever the exchange answers. Nothing, answered
+    twice, is a gap of the exchange: the walk goes on behind the time that a page covers. Only finished bars before
     `until_ms` are taken. A candle that comes twice counts once; with other values it is refused.
     """
 
@@ -133,6 +132,7 @@ class Walk:
     gap_count: int = 0
     _expected_ms: int = -1  # where the next bar starts unless there is a gap
     _last_page: list[Candle] = field(default_factory=list[Candle])
+    _doubted: bool = False  # whether the last answer was nothing
 
     def __post_init__(self) -> None:
         self._expected_ms = self.next_ms
@@ -153,6 +153,7 @@ class Walk:
         fresh = self._without_repeats(page)
         if fresh:
             self.next_ms = fresh[-1][0] + self.step_ms
+            self._doubted = False
         elif len(candles) > len(page):
             self.next_ms = last_ms + 1  # What comes next is unfinished or not wanted: this was all.
         elif page and page == self._last_page:
@@ -161,8 +162,10 @@ class Walk:
                 f"{iso_from_ms(page[-1][0])} and never goes on. What came before is stored; try again, or go on with a "
                 "later --since"
             )
-        else:
+        elif self._doubted:
             self.next_ms += self.page_bars * self.step_ms
+        else:
+            self._doubted = True
         self._last_page = page or self._last_page
         bars = _as_bars(fresh)
         self._check(bars, now_ms)
@@ -241,8 +244,8 @@ class FetchOrder:
     on_conflict: OnConflict = "refuse"
 
 
-def plan_spans(order: FetchOrder, stored: Dataset | None) -> list[tuple[int, int]]:
-    """From when (inclusive) to when (exclusive) to ask, in this order.
+def plan_spans(order: FetchOrder, stored: tuple[int, int] | None) -> list[tuple[int, int]]:
+    """From when (inclusive) to when (exclusive) to ask, in this order; `stored` is the same of the bars there are.
 
     What is stored is not asked for again: of it only the last bar, which shows that the exchange still means the same
     series. `keep` and `replace` ask for everything, since they say what is to become of it. Raises `InvalidRequest`.
@@ -257,13 +260,13 @@ def plan_spans(order: FetchOrder, stored: Dataset | None) -> list[tuple[int, int
                 f"there are no {order.interval} bars of {order.symbol} to go on from; give --since 2024-01-01",
             )
         return [(order.since_ms, until_ms)]
-    last_ms = stored.end_ms - INTERVAL_MS[order.interval]
+    first_ms, last_ms = stored[0], stored[1] - INTERVAL_MS[order.interval]
     if order.since_ms is None:
         spans = [(last_ms, until_ms)]
     elif order.on_conflict != "refuse" or order.since_ms > last_ms:
         spans = [(order.since_ms, until_ms)]
     else:
-        spans = [(order.since_ms, min(stored.start_ms, until_ms)), (last_ms, until_ms)]
+        spans = [(order.since_ms, min(first_ms, until_ms)), (last_ms, until_ms)]
     return [(start_ms, end_ms) for start_ms, end_ms in spans if start_ms < end_ms]
 
 
@@ -295,8 +298,7 @@ class Fetch:
         However it ends, by an error or cancelled, what was fetched until then is stored. Raises `InvalidRequest`,
         `ImportRefused`, `ExchangeUnavailable`, and what `Candles.import_bars` raises.
         """
-        stored = await self._stored()
-        spans = plan_spans(self._order, stored)
+        spans = plan_spans(self._order, await self._stored())
         await self._read_clock()
         try:
             for start_ms, end_ms in spans:
@@ -304,7 +306,8 @@ class Fetch:
         finally:
             await self._store()
 
-    async def _stored(self) -> Dataset | None:
+    async def _stored(self) -> tuple[int, int] | None:
+        """From when to when there are bars; None where there are none."""
         asked = self._order.symbol, self._order.interval
         found = [one for one in await self._candles.list_datasets() if (one.symbol, one.interval) == asked]
         if not found:
@@ -316,7 +319,7 @@ class Fetch:
                 f"{stored.symbol} {stored.interval} holds bars of {stored.source!r}, and series of two markets do not "
                 "mix; store this one under another name with --as",
             )
-        return stored
+        return stored.start_ms, stored.end_ms
 
     @property
     def _source(self) -> str:
@@ -379,6 +382,13 @@ class Fetch:
         except asyncio.CancelledError:
             self._pending = pending  # Whether it was stored is unknown; to store equal bars again changes nothing.
             raise
-        if self.report:
-            report = replace(report, added=report.added + self.report.added, known=report.known + self.report.known)
+        before = self.report
         self.report = report
+        if before:
+            self.report = replace(
+                report,
+                added=before.added + report.added,
+                known=before.known + report.known,
+                kept=before.kept + report.kept,
+                replaced=before.replaced + report.replaced,
+            )
