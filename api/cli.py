@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from api.fetching import Fetch, FetchOrder
     from shared.candles import Candles, Dataset, ImportReport
     from shared.candles.garbage import GarbageReport
     from shared.settings import Settings
@@ -42,6 +47,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help="what becomes of stored bars where the files have other values (default: the import is refused)",
     )
     importing.set_defaults(command=_import)
+    _add_fetch_options(verbs.add_parser("fetch", help="fetch bars from an exchange, or those that are new"))
     verbs.add_parser("list", help="what market data there is").set_defaults(command=_list)
     collecting = verbs.add_parser("gc", help="remove old versions that no backtest refers to")
     collecting.add_argument("--dry-run", action="store_true", help="only say what would be removed")
@@ -53,6 +59,27 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help="keep what was current or written within this time (default 24, at least 1)",
     )
     collecting.set_defaults(command=_collect_garbage)
+
+
+def _add_fetch_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Fetches finished candles through ccxt and stores them. What is stored is not fetched again: an interrupted "
+        "fetch goes on when the same command is run once more."
+    )
+    parser.add_argument("exchange", metavar="EXCHANGE", help="its name in ccxt: binance, kraken, coinbase, …")
+    parser.add_argument("symbol", metavar="SYMBOL", help="BTC/USDT, or BTC/USDT:USDT for the perpetual")
+    parser.add_argument("interval", metavar="INTERVAL", help="1m, 1h, 1d, …")
+    parser.add_argument("--since", metavar="DATE", help="first date or instant (default: the last stored bar)")
+    parser.add_argument("--until", metavar="DATE", help="exclusive end (default: the last finished candle)")
+    parser.add_argument("--as", dest="stored_as", metavar="SYMBOL", help="what to call it (default: without the slash)")
+    parser.add_argument(
+        "--on-conflict",
+        choices=("refuse", "keep", "replace"),
+        default="refuse",
+        help="where a stored bar has other values; keep and replace fetch all from --since on again (default refuse)",
+    )
+    parser.add_argument("--base-url", metavar="URL", help="a mirror that speaks as the exchange does")
+    parser.set_defaults(command=_fetch)
 
 
 def _token(asked: argparse.Namespace) -> None:
@@ -71,6 +98,90 @@ def _import(asked: argparse.Namespace) -> None:
 
     for report in asyncio.run(_with_candles(load_settings(), work)):
         print("\n".join([report.summary(), *(f"  note: {note}" for note in report.notes)]))
+
+
+def _fetch(asked: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from shared.settings import load_settings
+
+    settings, order = load_settings(), read_order(asked)
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"))
+    fetches: list[Fetch] = []
+    try:
+        with Progress(
+            *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+        ) as progress:
+            meter = _Meter(progress, f"{order.symbol} {order.interval}")
+            asyncio.run(_with_candles(settings, lambda candles, _: _fetch_into(candles, asked, order, meter, fetches)))
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command, run again, goes on from what is stored")
+        raise
+    finally:
+        for fetch in fetches:
+            _tell_fetched(fetch, order)
+
+
+async def _fetch_into(
+    candles: Candles, asked: argparse.Namespace, order: FetchOrder, meter: _Meter, fetches: list[Fetch]
+) -> None:
+    from api.exchanges import open_exchange
+    from api.fetching import Fetch
+
+    async with open_exchange(asked.exchange, asked.symbol, asked.interval, asked.base_url, watcher=meter) as exchange:
+        fetch = Fetch(candles, exchange, order, watcher=meter)
+        fetches.append(fetch)
+        await fetch.run()
+
+
+def read_order(asked: argparse.Namespace) -> FetchOrder:
+    """What the options of `data fetch` amount to. Raises `InvalidRequest` for times and a name that cannot be."""
+    from api.fetching import FetchOrder
+    from shared.contracts import SYMBOL_PATTERN, read_instant_ms
+    from shared.errors import InvalidRequest
+
+    symbol = asked.stored_as or asked.symbol.replace("/", "")
+    if not re.fullmatch(SYMBOL_PATTERN, symbol):
+        wanted = "letters, digits and . _ / : -, at most 40"
+        raise InvalidRequest.of("--as", f"{symbol!r} cannot be the name of a series; give one of {wanted}")
+    since_ms, until_ms = (
+        read_instant_ms(option, text) if text else None
+        for option, text in (("--since", asked.since), ("--until", asked.until))
+    )
+    return FetchOrder(symbol, asked.interval, since_ms, until_ms, asked.on_conflict)
+
+
+def _tell_fetched(fetch: Fetch, order: FetchOrder) -> None:
+    said = fetch.report.summary() if fetch.report else f"{order.symbol} {order.interval}: no bars were fetched"
+    print("\n".join([said, *(f"  note: {note}" for note in fetch.notes)]))
+
+
+class _Meter:
+    """A progress bar over the time that is fetched, with bars a second. It says so when the exchange makes us wait."""
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(title, total=None, told="")
+        self._since_ms = 0
+        self._bars = 0
+        self._began_s = time.monotonic()
+
+    def begins(self, since_ms: int, end_ms: int) -> None:
+        self._since_ms = since_ms
+        self._progress.update(self._task, total=max(end_ms - since_ms, 1), completed=0)
+
+    def reached(self, until_ms: int, bars: int) -> None:
+        from shared.contracts import iso_from_ms
+
+        self._bars += bars
+        rate = self._bars / max(time.monotonic() - self._began_s, 1e-3)
+        told = f"{iso_from_ms(until_ms)[:10]}  {self._bars:,} bars, {rate:,.0f}/s"
+        self._progress.update(self._task, completed=until_ms - self._since_ms, told=told)
+
+    def waits(self, reason: str, pause_s: float) -> None:
+        self._progress.console.print(f"{reason}; asking again in {pause_s:,.0f} s")
 
 
 def _list(_asked: argparse.Namespace) -> None:

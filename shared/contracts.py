@@ -112,6 +112,14 @@ def to_ms(value: datetime) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
 
 
+def read_instant_ms(field: str, text: str) -> int:
+    """A date or an instant as text, in ms since 1970. Raises `InvalidRequest` for `field`."""
+    try:
+        return to_ms(_read_instant(text))
+    except ValueError as error:
+        raise InvalidRequest.of(field, f"{text!r} {error}") from None
+
+
 def _no_nul(value: str) -> str:
     if "\x00" in value:
         raise ValueError("must not contain NUL characters")

@@ -145,6 +145,12 @@ class BusUnavailable(Unavailable):
     code = "bus_unavailable"
 
 
+class ExchangeUnavailable(Unavailable):
+    """An exchange did not answer, or would not yet, as often as it was asked. What had been fetched is stored."""
+
+    code = "exchange_unavailable"
+
+
 class StoreUnfit(BackfleetError):
     """The MongoDB server's conditional update is not atomic, so it could hand one backtest to two workers."""
 
