@@ -113,6 +113,7 @@ class Commands:
             "metrics": document["metrics"],
             "config": document["config"],
             "datasetHash": document["datasetHash"],
+            "resampledFrom": document.get("resampledFrom"),
             "resultHash": document["resultHash"],
             "engineVersion": document["engineVersion"],
             "seed": document["seed"],

@@ -67,6 +67,7 @@ class Result(Answer):
     metrics: dict[str, Any]
     config: dict[str, Any]
     dataset_hash: str
+    resampled_from: str | None = Field(description="Interval of the finer bars its bars were made of; null where none.")
     result_hash: str
     engine_version: str
     seed: int
