@@ -25,7 +25,7 @@ from pymongo.errors import DuplicateKeyError
 
 from shared.bars import Bars
 from shared.batches import Batches
-from shared.candles.cache import BarFiles, ChunkCache
+from shared.candles.cache import BarFiles, BarFilesGone, ChunkCache, open_bars
 from shared.candles.chunks import (
     DamagedChunk,
     cut_into_periods,
@@ -59,6 +59,7 @@ _MANIFESTS_KEPT = 512
 _HOLE_BYTES_KEPT = 64_000_000
 _HEADS_MAX = 10_000
 _NAMES_SHOWN = 10
+_FETCHES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +180,24 @@ class Candles:
         """The same as `resolve`, of the version that an earlier `Slice` named: later imports change nothing in it."""
         return (await self._manifest(manifest_id)).slice(start_ms, end_ms, interval)
 
-    async def fetch(self, wanted: Slice) -> BarFiles:
+    async def plot_bucket_ms(self, wanted: Slice, points_max: int) -> int:
+        """See `Manifest.plot_bucket_ms`."""
+        return (await self._manifest(wanted.manifest_id)).plot_bucket_ms(wanted, points_max)
+
+    async def read(self, wanted: Slice, bucket_ms: int = 0) -> Bars:
+        """The bars of the slice, made into longer ones of `bucket_ms` where that is not 0. Raises what `fetch` does."""
+        for _ in range(_FETCHES_MAX - 1):
+            files = await self.fetch(wanted, bucket_ms)
+            try:
+                return await asyncio.to_thread(open_bars, files)
+            except BarFilesGone:
+                continue  # Another process has evicted a file meanwhile.
+        return await asyncio.to_thread(open_bars, await self.fetch(wanted, bucket_ms))
+
+    async def fetch(self, wanted: Slice, bucket_ms: int = 0) -> BarFiles:
         """Makes sure that every chunk of the slice lies in the disk cache; missing ones are read in one query.
 
+        What `open_bars` makes of the files are bars of the slice's interval, or of `bucket_ms` where that is not 0.
         Raises `StoreUnavailable`, `DamagedChunk` where a stored chunk is lost or not what its name says, and
         `Unavailable` where the cache directory cannot be written.
         """
@@ -197,7 +213,7 @@ class Candles:
             tuple(chunk.bars for chunk in wanted.chunks),
             wanted.skip_bars,
             wanted.stored_bars,
-            INTERVAL_MS[wanted.interval] if wanted.resampled_from else 0,
+            bucket_ms or (INTERVAL_MS[wanted.interval] if wanted.resampled_from else 0),
         )
 
     async def _fill(self, chunks: Sequence[ChunkRef]) -> None:

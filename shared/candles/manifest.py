@@ -129,6 +129,17 @@ class Manifest:
         first = self.index.bars_before(part.start_ms)
         return resample.count_buckets(self.index, first, first + part.stored_bars, bucket_ms)
 
+    def plot_bucket_ms(self, part: Slice, points_max: int) -> int:
+        """How long bars must be for this part of the series to be at most `points_max` of them: a multiple of its
+        interval, which it is itself where that will do. `points_max` must be at least 2. Reads no bar.
+        """
+        step_ms = INTERVAL_MS[part.interval]
+        times = -(-part.total_bars // points_max)
+        # Holes leave room for shorter bars than time alone would; a length beyond the whole span ends this.
+        while (points := self.count_buckets(part, times * step_ms)) > points_max:
+            times = max(times + 1, times * points // points_max)
+        return times * step_ms
+
     def _unknown_range(self, start_ms: int, end_ms: int, interval: str) -> UnknownMarketData:
         first, end = iso_from_ms(self.index.first_ms), iso_from_ms(self.index.end_ms)
         there = f"{self.symbol} {self.interval} has bars from {first} to {end}"

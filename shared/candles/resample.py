@@ -88,7 +88,7 @@ def resample_parts(parts: Iterable[Bars], bucket_ms: int) -> Bars:
         rest = part
         if done:
             # The last bucket so far may go on in this part.
-            head = int(np.searchsorted(part.time_ms, done[-1].time_ms[-1] + bucket_ms))
+            head = int(np.searchsorted(part.time_ms, int(done[-1].time_ms[-1]) + bucket_ms))
             if head:
                 known = done[-1].total - 1
                 last = join_bars([take_bars(done[-1], slice(known, None)), take_bars(part, slice(0, head))])
