@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from shared.candles import Candles, Dataset, ImportReport
     from shared.settings import Settings
 
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage] - has no other name
+
 Answer = TypeVar("Answer")
 DAY_S = 86_400
 
@@ -25,7 +27,8 @@ def add_token_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_token)
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
+def add_data_options(parser: argparse.ArgumentParser) -> Verbs:
+    """Returns what further verbs of `data` are added to."""
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     importing = verbs.add_parser("import", help="import CSV or zip files of bars")
     importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -33,6 +36,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     importing.add_argument("--interval", help="recognised from the bars where not given")
     importing.set_defaults(command=_import)
     verbs.add_parser("list", help="what market data there is").set_defaults(command=_list)
+    return verbs
 
 
 def _token(asked: argparse.Namespace) -> None:
