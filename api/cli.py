@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from shared.settings import Settings
     from shared.store import Store
 
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage] - has no other name
+
 Answer = TypeVar("Answer")
 DAY_S = 86_400
 HOUR_MS = 3_600_000
@@ -34,7 +36,8 @@ def add_token_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_token)
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
+def add_data_options(parser: argparse.ArgumentParser) -> Verbs:
+    """Returns what further verbs of `data` are added to."""
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     importing = verbs.add_parser("import", help="import CSV or zip files of bars")
     importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -59,6 +62,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help="keep what was current or written within this time (default 24, at least 1)",
     )
     collecting.set_defaults(command=_collect_garbage)
+    return verbs
 
 
 def _add_fetch_options(parser: argparse.ArgumentParser) -> None:

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.bus import Bus
-from shared.candles import Candles, Dataset, ImportReport
+from shared.candles import Candles, Dataset, ImportReport, Slice
 from shared.contracts import (
+    INTERVAL_MS,
     BacktestRequest,
+    CandlesRequest,
     Channel,
     Failure,
     Task,
     ValidateRequest,
     iso_from_ms,
 )
-from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest
+from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest, NotFound, UnknownMarketData
 from shared.records import TERMINAL, BacktestRecord, ResultDocument, Status
 from shared.results import trade_as_wire
 from shared.store import Store
@@ -29,6 +31,7 @@ PAGE_MAX = 200
 POINTS_MAX = 20_000
 TRADES_PAGE_MAX = 5_000
 DELETED = "deleted"
+_RANGE_FIELDS = {"startDate": "from", "endDate": "to"}  # of a backtest, and of a look at the bars
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,19 @@ class Page:
 
     items: list[dict[str, Any]]
     next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CandlesFound:
+    """Bars that were asked for, and the length of those that are sent."""
+
+    bars: Slice
+    bucket_ms: int
+
+    @property
+    def tag(self) -> str:
+        """Equal tags: equal answers, whenever and by whichever gateway."""
+        return f"{self.bars.dataset_hash.removeprefix('sha256:')}-{self.bucket_ms}"
 
 
 class Commands:
@@ -113,6 +129,7 @@ class Commands:
             "metrics": document["metrics"],
             "config": document["config"],
             "datasetHash": document["datasetHash"],
+            "resampledFrom": document.get("resampledFrom"),
             "resultHash": document["resultHash"],
             "engineVersion": document["engineVersion"],
             "seed": document["seed"],
@@ -173,6 +190,39 @@ class Commands:
         except InvalidRequest as error:
             return [_from_here(one, request.strategy).as_wire() for one in error.errors]
         return []
+
+    async def find_candles(self, symbol: str, interval: str, asked: CandlesRequest) -> CandlesFound:
+        """Which bars were asked for, and how long those are that are sent. Reads none.
+
+        Raises `NotFound` for a symbol or an interval without bars, `InvalidRequest` for a range without.
+        """
+        try:
+            bars = await self._candles.resolve(symbol, interval, asked.start_ms, asked.end_ms)
+        except UnknownMarketData as unknown:
+            [error] = unknown.errors
+            if error.field not in _RANGE_FIELDS:
+                raise NotFound(unknown.message, unknown.errors) from None
+            raise UnknownMarketData.of(_RANGE_FIELDS[error.field], error.message, error.code) from None
+        return CandlesFound(bars, await self._candles.plot_bucket_ms(bars, asked.max_points))
+
+    async def read_candles(self, found: CandlesFound) -> dict[str, Any]:
+        """The bars as columns. Each is exactly what the bars of its time come to."""
+        part = found.bars
+        resampled = found.bucket_ms != INTERVAL_MS[part.interval]
+        bars = await self._candles.read(part, found.bucket_ms if resampled else 0)
+        return {
+            "symbol": part.symbol,
+            "interval": part.interval,
+            "start": iso_from_ms(part.start_ms),
+            "end": iso_from_ms(part.end_ms),
+            "bars": part.total_bars,
+            "datasetHash": part.dataset_hash,
+            "resampledFrom": part.resampled_from,
+            "resampled": resampled,
+            "bucketMs": found.bucket_ms,
+            "time": [iso_from_ms(time_ms) for time_ms in bars.time_ms.tolist()],
+            **{name: column.tolist() for name, column in zip(bars._fields[1:], bars[1:], strict=True)},
+        }
 
     async def datasets(self) -> list[dict[str, Any]]:
         """The market data there is. It belongs to nobody, so everybody sees all of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,7 +19,16 @@ from api.problems import MEDIA_TYPE, RETRY_AFTER_S, Problem, problem_response, r
 from api.relay import Relay
 from api.uploads import ImportForm, Uploads
 from shared.bus import Bus
-from shared.contracts import BacktestRequest, ValidateRequest, decode
+from shared.contracts import (
+    CANDLES_MAX,
+    SYMBOL_PATTERN,
+    BacktestRequest,
+    CandlesRequest,
+    Interval,
+    ValidateRequest,
+    decode,
+    validate,
+)
 from shared.errors import BackfleetError, TooLarge
 from shared.store import Store
 
@@ -69,6 +78,7 @@ class Result(Answer):
     metrics: dict[str, Any]
     config: dict[str, Any]
     dataset_hash: str
+    resampled_from: str | None = Field(description="Interval of the finer bars its bars were made of; null where none.")
     result_hash: str
     engine_version: str
     seed: int
@@ -131,6 +141,28 @@ class Datasets(Answer):
 
 class Imported(Answer):
     items: list[dict[str, Any]] = Field(description="One report for each series in the files.")
+
+
+class CandleColumns(Answer):
+    """One entry per bar in each column. Bars longer than the interval begin at multiples of `bucketMs` since 1970; the
+    first and the last hold what of them lies in the range.
+    """
+
+    symbol: str
+    interval: str
+    start: str = Field(description="First bar's time.")
+    end: str = Field(description="Where the last bar ends.")
+    bars: int = Field(description="How many bars of the interval there are from start to end.")
+    dataset_hash: str
+    resampled_from: str | None = Field(description="Interval of the stored bars, where they are finer.")
+    resampled: bool = Field(description="Whether the bars sent are longer than the interval.")
+    bucket_ms: int = Field(description="How long they are: a multiple of the interval.")
+    time: list[str]
+    open: list[float]
+    high: list[float]
+    low: list[float]
+    close: list[float]
+    volume: list[float]
 
 
 async def caller(request: Request) -> str:
@@ -317,6 +349,31 @@ async def import_data(request: Request, _user_id: Caller) -> Response:
     except ClientDisconnect:
         return Response(status_code=400)  # which nobody reads
     return JSONResponse({"items": [import_as_wire(report) for report in reports]}, 201)
+
+
+@router.get(
+    "/data/{symbol:path}/{interval}/candles",
+    response_model=None,
+    summary="Bars to plot, made into longer ones where there are many",
+    responses={200: {"model": CandleColumns}, 304: {"description": "What `If-None-Match` names has not changed."}},
+)
+async def get_candles(
+    request: Request,
+    symbol: Annotated[str, Path(pattern=SYMBOL_PATTERN)],
+    interval: Interval,
+    _user_id: Caller,
+    start: Annotated[str | None, Query(alias="from", description="First date or instant, inclusive.")] = None,
+    end: Annotated[str | None, Query(alias="to", description="Exclusive.")] = None,
+    max_points: Annotated[int, Query(alias="maxPoints", ge=2, le=CANDLES_MAX)] = 1_000,
+) -> Response:
+    query = {"from": start, "to": end, "maxPoints": max_points}
+    commands = commands_of(request)
+    found = await commands.find_candles(symbol, interval, validate(CandlesRequest, query))
+    headers = {"ETag": f'"{found.tag}"', "Cache-Control": "private, no-cache"}
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if known & {headers["ETag"], "*"}:
+        return Response(status_code=304, headers=headers)
+    return JSONResponse(await commands.read_candles(found), headers=headers)
 
 
 @operations.get("/healthz", response_model=None, summary="Whether the process lives")

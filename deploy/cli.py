@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
 
@@ -17,9 +18,26 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"backfleet {package_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_run_options(commands.add_parser("run", help="run one backtest here, without any server"))
-    add_data_options(commands.add_parser("data", help="market data"))
+    verbs = add_data_options(commands.add_parser("data", help="market data"))
+    add_demo_options(verbs.add_parser("demo", help="import bars to try things on: real days, synthetic minutes"))
     add_token_options(commands.add_parser("token", help="mint a token for development"))
     return parser
+
+
+def add_demo_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Imports real daily bars of AAPL, IBM and MSFT, and minutes of DEMO-1M, which are synthetic."
+    parser.add_argument("--bars", type=int, metavar="N", help="how many minutes of DEMO-1M (default 500,000)")
+    parser.set_defaults(command=_load_demo)
+
+
+def _load_demo(asked: argparse.Namespace) -> None:
+    from deploy.demo_bars import demo_series, import_series
+    from deploy.synthetic_bars import BARS_DEFAULT, synthetic_series
+    from shared.settings import load_settings
+
+    series = [*demo_series(), synthetic_series(BARS_DEFAULT if asked.bars is None else asked.bars)]
+    for report in asyncio.run(import_series(load_settings(), series)):
+        print("\n".join([report.summary(), *(f"  note: {note}" for note in report.notes)]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

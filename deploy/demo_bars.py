@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import time
 import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ import numpy as np
 import pandas as pd
 
 from shared.bars import Bars
-from shared.candles import first_fault
+from shared.candles import Candles, ImportReport, first_fault
 from shared.candles.bar_files import ParsedSeries
 from shared.errors import ImportRefused
+from shared.settings import Settings
+from shared.store import Store
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
 
@@ -35,6 +39,21 @@ def demo_series() -> list[ParsedSeries]:
     except (OSError, ValueError, EOFError, zlib.error) as error:
         raise ImportRefused(f"{path}: {error}; install bokeh-sampledata 2026.1 again") from error
     return [_series_of(symbol, frame[frame["Ticker"] == symbol]) for symbol in SYMBOLS]
+
+
+async def import_series(settings: Settings, series: Sequence[ParsedSeries]) -> list[ImportReport]:
+    """Adds each series to the market data of these settings; bars that are there already stay. Raises what
+    `Candles.import_bars` raises.
+    """
+    store = await Store.open(settings)
+    try:
+        candles = Candles(store.database, settings)
+        return [
+            replace(await candles.import_bars(one.symbol, one.interval, one.bars, one.source), notes=one.notes)
+            for one in series
+        ]
+    finally:
+        await store.close()
 
 
 def _series_of(symbol: str, rows: Any) -> ParsedSeries:

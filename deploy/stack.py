@@ -22,7 +22,7 @@ from typing import Any, Self, TypeVar
 from pydantic import SecretStr
 
 from api.auth import mint_token
-from deploy.demo_bars import demo_series
+from deploy.demo_bars import demo_series, import_series
 from deploy.processes import (
     HOST,
     Child,
@@ -37,10 +37,8 @@ from deploy.processes import (
     stop_all,
 )
 from deploy.servers import FakeRedisServer, MongoServer, Server, ValkeyServer, redis_server
-from shared.candles import Candles
 from shared.errors import ConfigurationError
 from shared.settings import Settings, environment_for_child, load_settings
-from shared.store import Store
 
 Result = TypeVar("Result")
 
@@ -269,16 +267,8 @@ def _secret_of(directory: Path) -> SecretStr:
 
 async def import_demo_bars(settings: Settings) -> list[str]:
     """Puts the daily bars of AAPL, IBM and MSFT into the stack's market data, unless they are there. Says what."""
-    store = await Store.open(settings)
-    try:
-        candles = Candles(store.database, settings)
-        lines: list[str] = []
-        for series in demo_series():
-            await candles.import_bars(series.symbol, series.interval, series.bars, series.source)
-            lines.append(f"{series.symbol} {series.interval}: {len(series.bars.time_ms):,} bars")
-        return lines
-    finally:
-        await store.close()
+    reports = await import_series(settings, demo_series())
+    return [f"{one.symbol} {one.interval}: {one.added + one.known:,} bars" for one in reports]
 
 
 def run_interruptible(work: Coroutine[Any, Any, Result], check: Callable[[], None], deadline_s: float) -> Result:

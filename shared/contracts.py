@@ -487,6 +487,31 @@ class ValidateRequest(Wire):
     params: Annotated[dict[str, JsonValue], AfterValidator(_storable)] = Field(default_factory=dict)
 
 
+CANDLES_MAX = 5_000
+
+
+class CandlesRequest(Wire):
+    """The query of `GET /api/algo/data/{symbol}/{interval}/candles`. Without `from` and `to`: all bars."""
+
+    start: Instant | None = Field(default=None, alias="from")
+    end: Instant | None = Field(default=None, alias="to")
+    max_points: int = Field(default=1_000, ge=2, le=CANDLES_MAX)
+
+    @model_validator(mode="after")
+    def _range_is_not_empty(self) -> Self:
+        if self.start and self.end and self.start >= self.end:
+            raise ValueError(f"from {_write_instant(self.start)} must be before to {_write_instant(self.end)}")
+        return self
+
+    @property
+    def start_ms(self) -> int:
+        return to_ms(self.start or datetime.min.replace(tzinfo=UTC))
+
+    @property
+    def end_ms(self) -> int:
+        return to_ms(self.end or datetime.max.replace(tzinfo=UTC))
+
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -529,7 +554,7 @@ def validate(model: type[Model], value: object) -> Model:
 
 
 # A check across fields begins its message with the field to change.
-_FIELDS = "|".join([*map(to_camel, BacktestRequest.model_fields), "mode", "value"])
+_FIELDS = "|".join([*map(to_camel, BacktestRequest.model_fields), "mode", "value", "from"])
 _CROSS_FIELD = re.compile(rf"^(?:Value error, )?((?:{_FIELDS})(?:\.[a-z]+)?)\b")
 
 

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from shared.candles import Slice, take_bars
 from shared.candles.bar_files import ParsedSeries, read_files
 from shared.candles.manifest import first_manifest
+from shared.candles.resample import bucket_before, finer_intervals, resample_bars
 from shared.contracts import INTERVAL_MS, BacktestParams, BacktestRequest, iso_from_ms, validate
 from shared.errors import BackfleetError, EngineFailed, ImportRefused, InvalidRequest
 from shared.results import summary_of, trade_as_wire
@@ -39,6 +40,7 @@ class LocalResult:
             "metrics": self.outcome.metrics,
             "config": self.params.as_wire(),
             "datasetHash": self.bars.dataset_hash,
+            "resampledFrom": self.bars.resampled_from,
             "resultHash": self.outcome.result_hash,
             "engineVersion": self.outcome.engine_version,
             "seed": self.params.seed,
@@ -48,19 +50,25 @@ class LocalResult:
 
 
 def read_series(paths: Sequence[Path], symbol: str | None, interval: str | None) -> ParsedSeries:
-    """The one series in these files that `symbol` and `interval` choose.
+    """The one series in these files that `symbol` and `interval` choose, or the coarsest one that bars of `interval`
+    can be made of.
 
     Where there is only one, they name it, as they do for an import. Raises `ImportRefused`.
     """
-    try:
-        found = read_files(paths)
-    except ImportRefused:
-        if symbol is None and interval is None:
-            raise
-        found = []  # What the files do not say, the options may.
-    chosen = [one for one in found if symbol in (None, one.symbol) and interval in (None, one.interval)]
-    if not chosen and len(found) <= 1:
-        found = chosen = read_files(paths, symbol, interval)
+    found: list[ParsedSeries] = []
+    chosen: list[ParsedSeries] = []
+    # What the files do not say, the options do: first as little of it as may be, since other bars than those of
+    # `interval` may be there to make them of.
+    for named in dict.fromkeys([(None, None), (symbol, None), (symbol, interval)]):
+        try:
+            found = read_files(paths, *named)
+        except ImportRefused:
+            if named == (symbol, interval):
+                raise
+            continue
+        chosen = _choose(found, symbol, interval)
+        if chosen or len(found) > 1:
+            break
     if len(chosen) != 1:
         shown = ", ".join(f"{one.symbol} {one.interval}" for one in found[:_SERIES_SHOWN])
         more = f" and {len(found) - _SERIES_SHOWN} more" if len(found) > _SERIES_SHOWN else ""
@@ -73,22 +81,40 @@ def read_series(paths: Sequence[Path], symbol: str | None, interval: str | None)
     return chosen[0]
 
 
+def _choose(found: Sequence[ParsedSeries], symbol: str | None, interval: str | None) -> list[ParsedSeries]:
+    """The series that are asked for: of each symbol the one of that interval, or the coarsest to make it of."""
+    of_symbol = [one for one in found if symbol in (None, one.symbol)]
+    if interval is None:
+        return of_symbol
+    fit = [interval, *(finer_intervals(interval) if interval in INTERVAL_MS else ())]
+    best: dict[str, ParsedSeries] = {}
+    for one in sorted((one for one in of_symbol if one.interval in fit), key=lambda one: fit.index(one.interval)):
+        best.setdefault(one.symbol, one)
+    return list(best.values())
+
+
 def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) -> LocalResult:
     """Runs the request `body` (as it would be posted) on the series, which it need not name.
 
+    Another `interval` than the series has is made of its bars.
     Without `startDate` and `endDate`: on all of it. Raises `InvalidRequest` (also `UnknownMarketData`) as a gateway
     does, and `EngineFailed` for a strategy that raised.
     """
     bars = series.bars
     end_ms = int(bars.time_ms[-1]) + INTERVAL_MS[series.interval]
-    whole = {"startDate": iso_from_ms(int(bars.time_ms[0])), "endDate": iso_from_ms(end_ms)}
-    named = {"symbol": series.symbol, "interval": series.interval}
-    params = validate(BacktestRequest, {**whole, **body, **named}).params()
+    start_ms = int(bars.time_ms[0])
+    if (wanted := body.get("interval", series.interval)) != series.interval:
+        start_ms = bucket_before(start_ms, INTERVAL_MS.get(str(wanted), 1))
+    whole = {"interval": series.interval, "startDate": iso_from_ms(start_ms), "endDate": iso_from_ms(end_ms)}
+    params = validate(BacktestRequest, {**whole, **body, "symbol": series.symbol}).params()
     manifest = first_manifest(series.symbol, series.interval, series.source, bars)
-    part = manifest.slice(params.start_ms, params.end_ms)
+    part = manifest.slice(params.start_ms, params.end_ms, params.interval)
     first = int(np.searchsorted(bars.time_ms, part.start_ms))
+    bars = take_bars(bars, slice(first, first + part.stored_bars))
+    if part.resampled_from:
+        bars = resample_bars(bars, INTERVAL_MS[part.interval])
     try:
-        run = Run(params, take_bars(bars, slice(first, first + part.total_bars)))
+        run = Run(params, bars)
         position = run.advance(chunk_bars)
         while isinstance(position, Moved):
             position = run.advance(position.bar + chunk_bars)

@@ -156,7 +156,7 @@ class Runner:
         """The bars the record is pinned to; a record that a foreign publisher left open is pinned now."""
         params = validate(BacktestParams, record["params"])
         if record["manifestId"]:
-            return await self._candles.reopen(record["manifestId"], params.start_ms, params.end_ms)
+            return await self._candles.reopen(record["manifestId"], params.interval, params.start_ms, params.end_ms)
         bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)
         await self._store.pin(lease_of(record), bars)
         return bars
@@ -248,7 +248,8 @@ class _Run:
     def started(self, bars: Slice) -> Event:
         params = self.record["params"]
         data = {name: params[name] for name in ("symbol", "interval", "startDate", "endDate", "strategies")}
-        return Event(**self._common(), type="started", data={**data, "totalBars": bars.total_bars})
+        data |= {"totalBars": bars.total_bars, "resampledFrom": bars.resampled_from}
+        return Event(**self._common(), type="started", data=data)
 
     def progress_news(self, position: Moved, bars: Slice) -> Progress:
         pnl = position.equity - float(self.record["params"]["initialCapital"])
@@ -303,6 +304,7 @@ def _result_document(record: BacktestRecord, bars: Slice, outcome: Outcome, now_
         "metrics": outcome.metrics,
         "config": record["params"],
         "datasetHash": bars.dataset_hash,
+        "resampledFrom": bars.resampled_from,
         "resultHash": outcome.result_hash,
         "engineVersion": outcome.engine_version,
         "seed": int(record["params"].get("seed", 0)),

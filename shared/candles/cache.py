@@ -12,7 +12,7 @@ import mmap
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ import numpy as np
 from shared.bars import Bars
 from shared.candles.chunks import BYTES_PER_BAR, view_bars
 from shared.candles.manifest import ChunkRef
+from shared.candles.resample import resample_parts
 from shared.errors import Unavailable
 
 _ABANDONED_AFTER_S = 600.0  # a writer that has not renamed its file by then is gone
@@ -37,12 +38,16 @@ class BarFilesGone(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class BarFiles:
-    """Where the bars of a slice lie on this machine. Plain data, to be sent to the engine process."""
+    """Where the bars of a slice lie on this machine. Plain data, to be sent to the engine process.
+
+    `total_bars` of them are read, and made into bars of `bucket_ms` where that is not 0.
+    """
 
     paths: tuple[str, ...]
     bars: tuple[int, ...]
     skip_bars: int
     total_bars: int
+    bucket_ms: int = 0
 
 
 class ChunkCache:
@@ -134,21 +139,31 @@ class ChunkCache:
 def open_bars(files: BarFiles) -> Bars:
     """The bars of a fetched slice. One chunk: views into its mapped file, no copy. Several: copied into one array each.
 
-    The columns are writable as any array is, so that compiled code sees one type for both cases; what is written goes
+    Bars to be resampled are read where they are mapped, chunk after chunk, and only what they come to is copied. The
+    columns are writable as any array is, so that compiled code sees one type for both cases; what is written goes
     to private pages and never to the file. Raises `BarFilesGone` where a file has been evicted meanwhile.
     """
+    if files.bucket_ms:
+        return resample_parts(_parts_of(files), files.bucket_ms)
+    parts = _parts_of(files)
     if len(files.paths) == 1:
-        mapped = _map(files.paths[0], files.bars[0])
-        return view_bars(mapped, files.bars[0], files.skip_bars, files.total_bars)
+        return next(parts)
     bars = Bars(np.empty(files.total_bars, np.int64), *(np.empty(files.total_bars) for _ in range(5)))
-    done, skip = 0, files.skip_bars
-    for path, held in zip(files.paths, files.bars, strict=True):
-        count = min(held - skip, files.total_bars - done)
-        part = view_bars(_map(path, held), held, skip, count)
+    done = 0
+    for part in parts:
         for whole, piece in zip(bars, part, strict=True):
-            whole[done : done + count] = piece
-        done, skip = done + count, 0
+            whole[done : done + part.total] = piece
+        done += part.total
     return bars
+
+
+def _parts_of(files: BarFiles) -> Iterator[Bars]:
+    """Views into one mapped file after the other."""
+    left, skip = files.total_bars, files.skip_bars
+    for path, held in zip(files.paths, files.bars, strict=True):
+        count = min(held - skip, left)
+        yield view_bars(_map(path, held), held, skip, count)
+        left, skip = left - count, 0
 
 
 def _map(path: str, bars: int) -> mmap.mmap:

@@ -26,7 +26,7 @@ from pymongo.errors import DuplicateKeyError
 
 from shared.bars import Bars
 from shared.batches import Batches
-from shared.candles.cache import BarFiles, ChunkCache
+from shared.candles.cache import BarFiles, BarFilesGone, ChunkCache, open_bars
 from shared.candles.chunks import (
     DamagedChunk,
     cut_into_periods,
@@ -45,6 +45,7 @@ from shared.candles.manifest import (
     unknown_market_data,
     write_manifest,
 )
+from shared.candles.resample import finer_intervals
 from shared.candles.series import Gap, OnConflict, TimeIndex, first_fault, reconcile_bars
 from shared.contracts import INTERVAL_MS, SYMBOL_PATTERN, iso_from_ms
 from shared.errors import Conflict, ImportRefused, Unavailable, UnknownMarketData
@@ -63,6 +64,7 @@ _MANIFESTS_KEPT = 512
 _HOLE_BYTES_KEPT = 64_000_000
 _HEADS_MAX = 10_000
 _NAMES_SHOWN = 10
+_FETCHES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,21 +225,38 @@ class Candles:
     async def resolve(self, symbol: str, interval: str, start_ms: int, end_ms: int) -> Slice:
         """The bars from `start_ms` (inclusive) to `end_ms` (exclusive) of the current version: as many as there are.
 
-        One look at the head by its `_id`; manifests are immutable and kept in memory. Raises `UnknownMarketData` for
-        `symbol`, `interval`, `startDate` or `endDate`, saying what there is, and `StoreUnavailable`.
+        Where there is no series of the interval, its bars are made of the coarsest finer series there is. One look at
+        the head by its `_id`, and a second where it is not there; manifests are immutable and kept in memory. Raises
+        `UnknownMarketData` for `symbol`, `interval`, `startDate` or `endDate`, saying what there is, and
+        `StoreUnavailable`.
         """
-        head = await self._head(symbol, interval)
+        head = await self._head(symbol, interval) or await self._finer_head(symbol, interval)
         if head is None:
             raise await self._unknown_series(symbol, interval)
-        return await self.reopen(head["manifestId"], start_ms, end_ms)
+        return await self.reopen(head["manifestId"], interval, start_ms, end_ms)
 
-    async def reopen(self, manifest_id: str, start_ms: int, end_ms: int) -> Slice:
+    async def reopen(self, manifest_id: str, interval: str, start_ms: int, end_ms: int) -> Slice:
         """The same as `resolve`, of the version that an earlier `Slice` named: later imports change nothing in it."""
-        return (await self._manifest(manifest_id)).slice(start_ms, end_ms)
+        return (await self._manifest(manifest_id)).slice(start_ms, end_ms, interval)
 
-    async def fetch(self, wanted: Slice) -> BarFiles:
+    async def plot_bucket_ms(self, wanted: Slice, points_max: int) -> int:
+        """See `Manifest.plot_bucket_ms`."""
+        return (await self._manifest(wanted.manifest_id)).plot_bucket_ms(wanted, points_max)
+
+    async def read(self, wanted: Slice, bucket_ms: int = 0) -> Bars:
+        """The bars of the slice, made into longer ones of `bucket_ms` where that is not 0. Raises what `fetch` does."""
+        for _ in range(_FETCHES_MAX - 1):
+            files = await self.fetch(wanted, bucket_ms)
+            try:
+                return await asyncio.to_thread(open_bars, files)
+            except BarFilesGone:
+                continue  # Another process has evicted a file meanwhile.
+        return await asyncio.to_thread(open_bars, await self.fetch(wanted, bucket_ms))
+
+    async def fetch(self, wanted: Slice, bucket_ms: int = 0) -> BarFiles:
         """Makes sure that every chunk of the slice lies in the disk cache; missing ones are read in one query.
 
+        What `open_bars` makes of the files are bars of the slice's interval, or of `bucket_ms` where that is not 0.
         Raises `StoreUnavailable`, `DamagedChunk` where a stored chunk is lost or not what its name says, and
         `Unavailable` where the cache directory cannot be written.
         """
@@ -252,7 +271,8 @@ class Candles:
             tuple(self._cache.path(chunk) for chunk in wanted.chunks),
             tuple(chunk.bars for chunk in wanted.chunks),
             wanted.skip_bars,
-            wanted.total_bars,
+            wanted.stored_bars,
+            bucket_ms or (INTERVAL_MS[wanted.interval] if wanted.resampled_from else 0),
         )
 
     async def _fill(self, chunks: Sequence[ChunkRef]) -> None:
@@ -275,6 +295,11 @@ class Candles:
 
     async def _head(self, symbol: str, interval: str) -> Document | None:
         return await self._looks.ask(_series_id(symbol, interval))
+
+    async def _finer_head(self, symbol: str, interval: str) -> Document | None:
+        """The head of the coarsest series that bars of this interval can be made of."""
+        heads = await asyncio.gather(*(self._head(symbol, finer) for finer in finer_intervals(interval)))
+        return next(filter(None, heads), None)
 
     async def _look_at_heads(self, series: list[str]) -> list[Document | None]:
         asked = sorted(set(series))
@@ -403,7 +428,8 @@ class Candles:
         )
         if intervals:
             return unknown_market_data(
-                "interval", f"there are no {interval} bars of {symbol}; there are {', '.join(intervals)}"
+                "interval",
+                f"there are no {interval} bars of {symbol}, nor any to make them of; there are {', '.join(intervals)}",
             )
         if not heads:
             return unknown_market_data(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
+from shared.candles import resample
 from shared.candles.chunks import canonical_bytes, chunk_id, cut_into_periods, pack_integers, unpack_integers
 from shared.candles.series import Gap, TimeIndex
 from shared.contracts import INTERVAL_MS, iso_from_ms
@@ -34,10 +35,11 @@ class ChunkRef:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Exactly the bars one backtest reads: `total_bars` of `chunks`, after `skip_bars` of the first.
+    """Exactly the bars one backtest reads: `stored_bars` of `chunks`, after `skip_bars` of the first.
 
-    `start_ms` is the time of its first bar, `end_ms` the end of its last one; both may lie inside what was asked for.
-    `dataset_hash` names these bars: equal hashes mean equal bars.
+    They are the backtest's `total_bars` bars, or, where `resampled_from` names their interval, the finer bars that
+    those are made of. `start_ms` is the time of its first bar, `end_ms` the end of its last one; both may lie inside
+    what was asked for. `dataset_hash` names these bars: equal hashes mean equal bars.
     """
 
     manifest_id: str
@@ -48,8 +50,10 @@ class Slice:
     end_ms: int
     chunks: tuple[ChunkRef, ...]
     skip_bars: int
+    stored_bars: int
     total_bars: int
     dataset_hash: str
+    resampled_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,11 +75,17 @@ class Manifest:
     dataset_hash: str
     bars_until: tuple[int, ...]  # how many bars the chunks before number k hold
 
-    def slice(self, start_ms: int, end_ms: int) -> Slice:
-        """The bars from `start_ms` (inclusive) to `end_ms` (exclusive). Raises `UnknownMarketData` where are none."""
+    def slice(self, start_ms: int, end_ms: int, interval: str | None = None) -> Slice:
+        """The bars that begin from `start_ms` (inclusive) to `end_ms` (exclusive). `UnknownMarketData` where are none.
+
+        A coarser `interval` than the series' own is made of its bars: the same bars in the same range as a series of
+        that interval would have, each of them whole. The last one is left out until the series reaches its end.
+        """
+        if interval is not None and interval != self.interval:
+            return self._resampled_slice(start_ms, end_ms, interval)
         first, last = self.index.bars_before(start_ms), self.index.bars_before(end_ms)
         if first >= last:
-            raise self._unknown_range(start_ms, end_ms)
+            raise self._unknown_range(start_ms, end_ms, self.interval)
         low = bisect_right(self.bars_until, first) - 1
         high = bisect_left(self.bars_until, last)
         chunks = self.chunks[low:high]
@@ -90,10 +100,52 @@ class Manifest:
             chunks,
             skip,
             last - first,
+            last - first,
             hash_dataset(self.symbol, self.interval, [chunk.id for chunk in chunks], skip, last - first),
         )
 
-    def _unknown_range(self, start_ms: int, end_ms: int) -> UnknownMarketData:
+    def _resampled_slice(self, start_ms: int, end_ms: int, interval: str) -> Slice:
+        if self.interval not in resample.finer_intervals(interval):
+            raise unknown_market_data(
+                "interval",
+                f"{interval} bars cannot be made of the {self.interval} bars of {self.symbol}; ask for {self.interval} "
+                "or a multiple of it",
+            )
+        bucket_ms = INTERVAL_MS[interval]
+        begin_ms = resample.bucket_from(start_ms, bucket_ms)
+        finished_ms = resample.bucket_before(self.index.end_ms, bucket_ms)
+        stop_ms = min(resample.bucket_from(end_ms, bucket_ms), finished_ms)
+        first, last = self.index.bars_before(begin_ms), self.index.bars_before(stop_ms)
+        if first >= last:
+            raise self._unknown_range(start_ms, end_ms, interval)
+        finer = self.slice(begin_ms, stop_ms)
+        return replace(
+            finer,
+            interval=interval,
+            start_ms=resample.bucket_before(finer.start_ms, bucket_ms),
+            end_ms=resample.bucket_from(finer.end_ms, bucket_ms),
+            total_bars=self.count_buckets(finer, bucket_ms),
+            dataset_hash=hash_resampled(interval, finer.dataset_hash),
+            resampled_from=self.interval,
+        )
+
+    def count_buckets(self, part: Slice, bucket_ms: int) -> int:
+        """How many bars of `bucket_ms` the stored bars of this part of the series come to. Reads none of them."""
+        first = self.index.bars_before(part.start_ms)
+        return resample.count_buckets(self.index, first, first + part.stored_bars, bucket_ms)
+
+    def plot_bucket_ms(self, part: Slice, points_max: int) -> int:
+        """How long bars must be for this part of the series to be at most `points_max` of them: a multiple of its
+        interval, which it is itself where that will do. `points_max` must be at least 2. Reads no bar.
+        """
+        step_ms = INTERVAL_MS[part.interval]
+        times = -(-part.total_bars // points_max)
+        # Holes leave room for shorter bars than time alone would; a length beyond the whole span ends this.
+        while (points := self.count_buckets(part, times * step_ms)) > points_max:
+            times = max(times + 1, times * points // points_max)
+        return times * step_ms
+
+    def _unknown_range(self, start_ms: int, end_ms: int, interval: str) -> UnknownMarketData:
         first, end = iso_from_ms(self.index.first_ms), iso_from_ms(self.index.end_ms)
         there = f"{self.symbol} {self.interval} has bars from {first} to {end}"
         if start_ms >= self.index.end_ms:
@@ -101,6 +153,8 @@ class Manifest:
         if end_ms <= self.index.first_ms:
             return unknown_market_data("endDate", f"{iso_from_ms(end_ms)} is not after the first bar; {there}")
         span = f"{iso_from_ms(start_ms)} to {iso_from_ms(end_ms)}"
+        if interval != self.interval:
+            return unknown_market_data("startDate", f"no whole {interval} bar begins from {span}; {there}")
         return unknown_market_data("startDate", f"there is no bar from {span}, a gap; {there}")
 
 
@@ -112,6 +166,12 @@ def unknown_market_data(field: str, message: str) -> UnknownMarketData:
 def hash_dataset(symbol: str, interval: str, chunk_ids: list[str], skip_bars: int, total_bars: int) -> str:
     """`sha256:` of the JSON array [symbol, interval, chunk ids, bars skipped in the first chunk, bars]."""
     named = json.dumps([symbol, interval, chunk_ids, skip_bars, total_bars], separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(named.encode()).hexdigest()}"
+
+
+def hash_resampled(interval: str, finer_hash: str) -> str:
+    """`sha256:` of the JSON array ["resampled", version of the rule, interval, dataset hash of the finer bars]."""
+    named = json.dumps(["resampled", resample.RULE, interval, finer_hash], separators=(",", ":"))
     return f"sha256:{hashlib.sha256(named.encode()).hexdigest()}"
 
 

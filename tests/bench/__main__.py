@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import engine, service
+from tests.bench import candles, engine, service
 from tests.bench.rows import MARKDOWN_FILE, keep
 
-SUITES = {"engine": engine.measure, "service": service.measure}
+SUITES = {"candles": candles.measure, "engine": engine.measure, "service": service.measure}
 
 
 def main() -> int:

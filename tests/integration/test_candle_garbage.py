@@ -100,11 +100,11 @@ async def test_a_version_stays_while_a_backtest_may_read_it(
     await candles.collect_garbage(store.pinned_among, 0)
     fresh = Candles(store.database, settings)  # remembers no manifest
     if stays:
-        assert_same(await read(fresh, await fresh.reopen(older.manifest_id, *ALWAYS)), BARS)
+        assert_same(await read(fresh, await fresh.reopen(older.manifest_id, older.interval, *ALWAYS)), BARS)
         await store.delete(record["_id"], "ann")
         await candles.collect_garbage(store.pinned_among, 0)
     with pytest.raises(DamagedChunk):
-        await Candles(store.database, settings).reopen(older.manifest_id, *ALWAYS)
+        await Candles(store.database, settings).reopen(older.manifest_id, older.interval, *ALWAYS)
 
 
 async def _bring_to(store: Store, ends: str) -> None:
@@ -138,7 +138,7 @@ async def test_a_backtest_submitted_while_its_version_is_replaced_and_collected_
     await grow_old(store)
     assert (await candles.collect_garbage(store.pinned_among, 0)).versions == 0
     fresh = Candles(store.database, settings)
-    assert_same(await read(fresh, await fresh.reopen(bars.manifest_id, *ALWAYS)), BARS)
+    assert_same(await read(fresh, await fresh.reopen(bars.manifest_id, bars.interval, *ALWAYS)), BARS)
 
 
 async def leave_unpublished(candles: Candles, bars: Bars) -> None:

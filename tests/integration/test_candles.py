@@ -39,6 +39,8 @@ from shared.candles import (
 )
 from shared.candles.cache import ChunkCache
 from shared.candles.manifest import first_manifest
+from shared.candles.resample import resample_bars
+from shared.contracts import INTERVAL_MS
 from shared.errors import ImportRefused, StoreUnavailable, UnknownMarketData
 from shared.settings import Settings, load_settings
 
@@ -242,7 +244,7 @@ async def test_stored_bars_that_differ_are_replaced_in_a_new_version(candles: Ca
     expected.close[8_000:10_000] = other.close
     assert_same(await read_all(candles, "X", "5m"), expected)
     assert_same(await read(candles, older), bars)
-    reopened = await candles.reopen(older.manifest_id, *ALWAYS)
+    reopened = await candles.reopen(older.manifest_id, older.interval, *ALWAYS)
     assert reopened == older
     back = await candles.import_bars("X", "5m", take_bars(bars, slice(8_000, 10_000)), "test", "replace")
     assert (back.replaced, back.version, back.dataset_hash) == (2, 3, older.dataset_hash)
@@ -440,6 +442,43 @@ def _save_parts(bars: Bars, starts: range, directory: Path) -> list[Path]:
     return paths
 
 
+async def test_coarser_bars_are_made_of_the_coarsest_there_are(candles: Candles) -> None:
+    times = grid(60 * 1440, 5 * MINUTE_MS)  # 300 days: ten chunks, most weeks' ends lie in another than their start
+    whole = walk(np.delete(times, np.random.default_rng(3).integers(0, len(times), 9_000)))
+    await candles.import_bars("X", "5m", whole, "test")
+    for interval in ("30m", "4h", "1d", "1w"):
+        wanted = await candles.resolve("X", interval, *ALWAYS)
+        expected = resample_bars(whole, INTERVAL_MS[interval])
+        finished = int(np.searchsorted(expected.time_ms, wanted.end_ms))
+        assert (wanted.interval, wanted.resampled_from, wanted.total_bars) == (interval, "5m", finished)
+        assert (
+            wanted.end_ms
+            == (times[-1] + 5 * MINUTE_MS - START_MS) // INTERVAL_MS[interval] * INTERVAL_MS[interval] + START_MS
+        )
+        assert_same(await read(candles, wanted), take_bars(expected, slice(0, finished)))
+    one = await candles.resolve("X", "4h", START_MS + DAY_MS, START_MS + 2 * DAY_MS)
+    assert ((await read(candles, one)).time_ms - START_MS).tolist() == [DAY_MS + 4 * HOUR_MS * k for k in range(6)]
+    await candles.import_bars("X", "1h", walk(grid(300 * 24, HOUR_MS), seed=2), "test")
+    assert (await candles.resolve("X", "4h", *ALWAYS)).resampled_from == "1h"
+    assert (await candles.resolve("X", "30m", *ALWAYS)).resampled_from == "5m"
+    with pytest.raises(UnknownMarketData, match=r"no 3m bars of X, nor any to make them of; there are 5m, 1h"):
+        await candles.resolve("X", "3m", *ALWAYS)
+
+
+async def test_bars_that_are_there_are_not_made_and_a_pinned_version_stays_what_it_was(candles: Candles) -> None:
+    hours = walk(grid(400, HOUR_MS))
+    await candles.import_bars("X", "1h", hours, "test")
+    made = await candles.resolve("X", "4h", *ALWAYS)
+    native = walk(grid(100, 4 * HOUR_MS), seed=9)
+    await candles.import_bars("X", "4h", native, "test")
+    later = await candles.resolve("X", "4h", *ALWAYS)
+    assert (later.resampled_from, later.dataset_hash != made.dataset_hash) == (None, True)
+    assert_same(await read(candles, later), native)
+    await candles.import_bars("X", "1h", walk(grid(40, HOUR_MS, START_MS + 400 * HOUR_MS)), "test")
+    assert await candles.reopen(made.manifest_id, "4h", *ALWAYS) == made
+    assert_same(await read(candles, made), resample_bars(hours, 4 * HOUR_MS))
+
+
 async def test_what_is_not_there_is_refused_with_what_is(candles: Candles) -> None:
     async def refused(symbol: str, interval: str, start_ms: int, end_ms: int) -> tuple[str, str]:
         with pytest.raises(UnknownMarketData) as caught:
@@ -454,7 +493,7 @@ async def test_what_is_not_there_is_refused_with_what_is(candles: Candles) -> No
     await candles.import_bars("AAPL", "1d", walk(grid(10, DAY_MS)), "test")
     field, message = await refused("BTCUSD", "1h", *ALWAYS)
     assert (field, "BTCUSDT" in message) == ("symbol", True)
-    field, message = await refused("BTCUSDT", "4h", *ALWAYS)
+    field, message = await refused("BTCUSDT", "30m", *ALWAYS)
     assert (field, "there are 1h" in message) == ("interval", True)
     field, message = await refused("BTCUSDT", "1h", 0, START_MS)
     assert (field, "2024-01-01T00:00:00Z to 2024-01-05T04:00:00Z" in message) == ("endDate", True)

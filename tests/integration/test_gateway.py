@@ -13,11 +13,24 @@ import httpx
 import jwt
 import pytest
 
-from api.routes import Accepted, BacktestPage, Datasets, Equity, Result, StrategyDescription, TradePage, Validation
+from api.routes import (
+    Accepted,
+    BacktestPage,
+    CandleColumns,
+    Datasets,
+    Equity,
+    Result,
+    StrategyDescription,
+    TradePage,
+    Validation,
+)
 from shared.bus import Bus, Heard
-from shared.contracts import Channel, Task, decode
+from shared.candles import Candles, take_bars
+from shared.candles.resample import resample_bars
+from shared.contracts import Channel, Task, decode, iso_from_ms
 from shared.settings import Settings, environment_for_child
 from tests.engine.deciders import STEPS, in_the_catalogue
+from tests.fleet import HOUR_MS, random_walk
 from tests.gateway import BACKTESTS, BARS, BODY, Site, fields_of, gateway_on, problem_of, site_on
 
 MakeSettings = Callable[..., Settings]
@@ -291,6 +304,89 @@ async def test_strategies_are_described_and_checked(site: Site) -> None:
 async def test_market_data_is_listed(site: Site) -> None:
     listed = Datasets.model_validate((await (await site.client()).get("/api/algo/data")).json()).items
     assert [(one["symbol"], one["interval"], one["bars"]) for one in listed] == [("WALK", "1h", BARS)]
+
+
+async def test_bars_to_plot_are_exactly_what_the_stored_ones_come_to(site: Site) -> None:
+    client = await site.client()
+    stored = random_walk(BARS)
+
+    async def candles(path: str, **query: Any) -> dict[str, Any]:
+        answer = await client.get(f"/api/algo/data/{path}/candles", params=query)
+        assert answer.status_code == 200, answer.text
+        CandleColumns.model_validate(answer.json())
+        return answer.json()
+
+    whole = await candles("WALK/1h")
+    assert (whole["resampled"], whole["bucketMs"], whole["bars"], whole["resampledFrom"]) == (
+        False,
+        HOUR_MS,
+        BARS,
+        None,
+    )
+    assert [whole[name] for name in stored._fields[1:]] == [column.tolist() for column in stored[1:]]
+    few = await candles("WALK/1h", maxPoints=100)
+    expected = resample_bars(stored, few["bucketMs"])
+    assert (few["resampled"], few["bucketMs"] % HOUR_MS, few["datasetHash"]) == (True, 0, whole["datasetHash"])
+    assert 80 <= len(few["time"]) <= 100
+    assert few["time"] == [iso_from_ms(time_ms) for time_ms in expected.time_ms.tolist()]
+    assert [few[name] for name in stored._fields[1:]] == [column.tolist() for column in expected[1:]]
+    part = await candles("WALK/4h", **{"from": "2024-01-02", "to": "2024-01-03T02:00:00Z"})
+    assert (part["resampledFrom"], part["resampled"], part["bars"]) == ("1h", False, 7)
+    assert part["close"] == stored.close[24 + 3 : 24 + 28 : 4].tolist()
+    for points in range(2, 40):
+        assert 2 <= len((await candles("WALK/4h", maxPoints=points))["open"]) <= points
+
+
+async def test_bars_to_plot_are_sent_once(site: Site) -> None:
+    client = await site.client()
+    path = "/api/algo/data/A%2FB/1h/candles"
+    candles = Candles(site.store.database, site.settings)
+    await candles.import_bars("A/B", "1h", take_bars(random_walk(BARS), slice(0, 100)), "test")
+    first = await client.get(path)
+    assert (first.status_code, first.json()["symbol"], first.headers["cache-control"]) == (
+        200,
+        "A/B",
+        "private, no-cache",
+    )
+    tag = first.headers["etag"]
+    again = await client.get("/api/algo/data/A/B/1h/candles", headers={"If-None-Match": f'"other", W/{tag}'})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    for query in ({"maxPoints": 50}, {"from": "2024-01-02"}):
+        other = await client.get(path, params=query, headers={"If-None-Match": tag})
+        assert (other.status_code, other.headers["etag"] != tag) == (200, True)
+    await candles.import_bars("A/B", "1h", random_walk(BARS), "more")
+    assert (await client.get(path, headers={"If-None-Match": tag})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "field", "says"),
+    [
+        ("WALKS/1h", {}, 404, "symbol", "there is WALK"),
+        ("WALK/30m", {}, 404, "interval", "there are 1h"),
+        ("WALK/7h", {}, 422, "interval", "'1m', '3m'"),
+        ("%20/1h", {}, 422, "symbol", "pattern"),
+        (
+            "WALK/1h",
+            {"from": "2023-01-01", "to": "2023-02-01"},
+            422,
+            "to",
+            "WALK 1h has bars from 2024-01-01T00:00:00Z",
+        ),
+        ("WALK/1h", {"from": "2024-02-01"}, 422, "from", "is after the last bar; WALK 1h has bars from"),
+        ("WALK/1h", {"from": "2024-02-01", "to": "2024-01-01"}, 422, "from", "must be before to 2024-01-01"),
+        ("WALK/1h", {"from": "yesterday"}, 422, "from", 'such as "2024-01-31"'),
+        ("WALK/1h", {"from": "0001-01-01", "to": "0001-01-02"}, 422, "to", "is not after the first bar"),
+        ("WALK/1h", {"maxPoints": "5001"}, 422, "maxPoints", "5000"),
+        ("WALK/1h", {"maxPoints": "1"}, 422, "maxPoints", "2"),
+    ],
+)
+async def test_bars_that_cannot_be_plotted_are_refused_with_what_there_is(
+    site: Site, path: str, query: dict[str, str], status: int, field: str, says: str
+) -> None:
+    answer = await (await site.client()).get(f"/api/algo/data/{path}/candles", params=query)
+    [error] = problem_of(answer, status)["errors"]
+    assert error["field"] == field
+    assert says in error["message"]
 
 
 async def test_every_refusal_is_a_problem_document(site: Site) -> None:

@@ -105,3 +105,21 @@ async def test_the_version_and_the_commands_are_shown(nowhere: Settings) -> None
     code, _, error = await run(nowhere)
     assert code == 2
     assert "usage: backfleet" in error
+
+
+async def test_the_demo_brings_real_days_and_synthetic_minutes(make_settings: MakeSettings) -> None:
+    pytest.importorskip("bokeh_sampledata")
+    settings = make_settings()
+    code, out, error = await run(settings, "data", "demo", "--bars", "3000")
+    assert (code, error) == (0, "")
+    assert "DEMO-1M 1m: 3,000 bars added" in out
+    assert "note: synthetic bars: no market ever traded at these prices" in out
+    assert out.count(" 1d: 3,270 bars added") == 3
+    code, out, _ = await run(settings, "data", "demo", "--bars", "4000")
+    assert (code, "DEMO-1M 1m: 1,000 bars added, 3,000 known" in out) == (0, True)
+    code, out, _ = await run(settings, "data", "list")
+    [minutes] = [line for line in out.splitlines() if line.startswith("DEMO-1M")]
+    assert minutes.endswith("synthetic: a regime-switching walk, seed 1")
+    code, out, error = await run(settings, "data", "demo", "--bars", "0")
+    assert (code, out) == (2, "")
+    assert error.startswith("backfleet: --bars: 0 is not between 1 and ")

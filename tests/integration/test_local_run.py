@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from api.importing import import_files
 from shared.candles import take_bars
 from shared.settings import Settings, environment_for_child
@@ -32,15 +34,21 @@ FEATURES: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize(("interval", "made_of"), [("1h", None), ("4h", "1h")])
 async def test_the_same_files_give_the_same_result_with_and_without_the_fleet(
-    any_mongodb_uri: str, any_redis_url: str, make_settings: Callable[..., Settings], tmp_path: Path
+    any_mongodb_uri: str,
+    any_redis_url: str,
+    make_settings: Callable[..., Settings],
+    tmp_path: Path,
+    interval: str,
+    made_of: str | None,
 ) -> None:
     bars = random_walk(BARS, seed=3)
     files = [
         write_bars(tmp_path / "ETHUSDT-1h-a.csv", take_bars(bars, slice(0, 6_000))),
         write_bars(tmp_path / "ETHUSDT-1h-b.csv", take_bars(bars, slice(5_000, BARS))),
     ]
-    params = request(**FEATURES)
+    params = request(**FEATURES, interval=interval)
     settings = make_settings()
     async with fleet_on(settings, tmp_path, 100) as fleet:
         for file in reversed(files):  # as two versions, of which the second adds to a chunk of the first
@@ -62,6 +70,7 @@ async def test_the_same_files_give_the_same_result_with_and_without_the_fleet(
     )
     assert (done.returncode, done.stderr) == (0, "")
     local = json.loads(done.stdout)
-    assert local.pop("trades") == stored["metrics"]["totalTrades"] > 50
+    assert local.pop("trades") == stored["metrics"]["totalTrades"] > (50 if made_of is None else 10)
+    assert local["resampledFrom"] == made_of
     assert local == {name: stored[name] for name in local}
     assert {"metrics", "summary", "config", "datasetHash", "resultHash", "engineVersion"} <= local.keys()

@@ -14,6 +14,7 @@ import pytest
 
 from api.commands import DELETED, Commands
 from shared.bars import Bars
+from shared.candles.resample import resample_bars
 from shared.contracts import TERMINAL_CHANNELS, Channel, Complete, Summary, Task
 from shared.errors import NotFound
 from shared.records import BacktestRecord, new_id
@@ -215,3 +216,21 @@ async def test_data_imported_between_submit_and_run_changes_nothing_of_a_pinned_
     assert later["totalBars"] == BARS + 500
     assert later["datasetHash"] != end["datasetHash"]
     assert later["resultHash"] != end["resultHash"]
+
+
+async def test_bars_imported_later_are_not_read_by_a_backtest_pinned_to_finer_ones(fleet: Fleet) -> None:
+    params = request(interval="4h")
+    pinned = await fleet.candles.resolve(SYMBOL, "4h", params.start_ms, params.end_ms)
+    record, _ = await fleet.store.insert(user_id="ann", params=params, priority=0, idempotency_key=None, bars=pinned)
+    native = resample_bars(random_walk(BARS, seed=8), 4 * HOUR_MS)
+    await fleet.candles.import_bars(SYMBOL, "4h", native, "of an exchange")
+    fleet.start_worker(chunk_bars=10)
+    end = await fleet.end_of(record["_id"])
+    started = await fleet.heard(lambda one: one.get("type") == "started")
+    assert (started["data"]["resampledFrom"], started["data"]["totalBars"]) == ("1h", BARS // 4)
+    stored = await fleet.store.results.read(end["resultId"], "ann")
+    assert (end["totalBars"], end["datasetHash"]) == (BARS // 4, pinned.dataset_hash)
+    assert stored.get("resampledFrom") == "1h"
+    later = await fleet.end_of((await fleet.submit(params))["_id"])
+    assert (await fleet.store.results.read(later["resultId"], "ann")).get("resampledFrom") is None
+    assert later["datasetHash"] != end["datasetHash"]

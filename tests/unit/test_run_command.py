@@ -16,6 +16,7 @@ import pytest
 
 from deploy.cli import build_parser, main
 from shared.candles import take_bars
+from shared.candles.resample import resample_bars
 from shared.contracts import iso_from_ms
 from shared.errors import InvalidRequest
 from shared.settings import environment_for_child, keep_kernels_in, kernel_cache_dir, load_settings
@@ -268,9 +269,39 @@ def test_the_only_series_is_called_what_the_options_say(call: Callable[..., Any]
     assert (status, json.loads(out)["config"]["symbol"]) == (0, "GOLD")
     status, out, _ = call("--data", unnamed.rename(tmp_path / "WALK.csv"), *SMA, "--symbol", "GOLD", "--json")
     assert (status, json.loads(out)["config"]["symbol"]) == (0, "GOLD")
-    status, _, [error] = call("--data", tmp_path / "WALK.csv", *SMA, "--symbol", "GOLD", "--interval", "1d")
+    every_eighth = write_bars(tmp_path / "EIGHT.csv", take_bars(random_walk(BARS), slice(0, BARS, 8)))
+    status, _, [error] = call("--data", every_eighth, *SMA, "--symbol", "GOLD", "--interval", "12h")
     assert status == 2
-    assert "is not the start of a 1d bar" in error
+    assert "is not the start of a 12h bar" in error
+
+
+def test_a_coarser_interval_is_made_of_the_bars_there_are(call: Callable[..., Any], tmp_path: Path) -> None:
+    whole = random_walk(BARS)
+    late = take_bars(whole, slice(2, BARS))  # from 02:00 on, to 12:00 of the last day
+    hours = write_bars(tmp_path / "WALK.csv", late)
+    status, out, errors = call("--data", hours, *SMA, "--interval", "4h", "--json")
+    assert (status, errors) == (0, [])
+    made = json.loads(out)
+    assert (made["totalBars"], made["resampledFrom"], made["config"]["interval"]) == (BARS // 4, "1h", "4h")
+    assert made["config"]["startDate"] == "2024-01-01"
+    native = write_bars(tmp_path / "NATIVE.csv", resample_bars(late, 4 * HOUR_MS))
+    status, out, _ = call("--data", native, *SMA, "--symbol", "WALK", "--json")
+    same = json.loads(out)
+    assert (status, same["config"]["interval"], same["resampledFrom"]) == (0, "4h", None)
+    assert same["metrics"] == made["metrics"]
+    assert same["resultHash"] == made["resultHash"]
+    assert same["datasetHash"] != made["datasetHash"]
+    # Days are made of the coarser of two series, and bars that are there are not made.
+    two_hours = write_bars(tmp_path / "TWO.csv", resample_bars(whole, 2 * HOUR_MS))
+    both = ("--data", hours, two_hours, *SMA, "--json", "--interval")
+    assert call(*both, "1d")[2] == [
+        "backfleet: --data: there are 2 series in the files, WALK 1h, TWO 2h, and 2 of them is 1d; choose one with "
+        "--symbol and --interval"
+    ]
+    two_hours.rename(tmp_path / "WALK-2h.csv")
+    both = ("--data", hours, tmp_path / "WALK-2h.csv", *SMA, "--json", "--interval")
+    assert json.loads(call(*both, "1d")[1])["resampledFrom"] == "2h"
+    assert json.loads(call(*both, "1h")[1])["resampledFrom"] is None
 
 
 def test_a_strategy_that_raises_is_reported_in_one_line(
