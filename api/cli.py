@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from shared.reading import add_reading_options, reading_from
+
 if TYPE_CHECKING:
     from shared.candles import Candles, Dataset, ImportReport
     from shared.settings import Settings
@@ -27,10 +29,11 @@ def add_token_options(parser: argparse.ArgumentParser) -> None:
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    importing = verbs.add_parser("import", help="import CSV or zip files of bars")
+    importing = verbs.add_parser("import", help="import files of bars: CSV, zip, Parquet, Feather")
     importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
     importing.add_argument("--symbol", help="taken from the file's name where not given")
     importing.add_argument("--interval", help="recognised from the bars where not given")
+    add_reading_options(importing)
     importing.set_defaults(command=_import)
     verbs.add_parser("list", help="what market data there is").set_defaults(command=_list)
 
@@ -47,7 +50,7 @@ def _import(asked: argparse.Namespace) -> None:
     from shared.settings import load_settings
 
     def work(candles: Candles) -> Awaitable[list[ImportReport]]:
-        return import_files(candles, asked.files, symbol=asked.symbol, interval=asked.interval)
+        return import_files(candles, asked.files, reading_from(asked))
 
     for report in asyncio.run(_with_candles(load_settings(), work)):
         print("\n".join([report.summary(), *(f"  note: {note}" for note in report.notes)]))
