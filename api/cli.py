@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from shared.reading import add_reading_options, reading_from
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -39,7 +41,7 @@ def add_token_options(parser: argparse.ArgumentParser) -> None:
 def add_data_options(parser: argparse.ArgumentParser) -> Verbs:
     """Returns what further verbs of `data` are added to."""
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    importing = verbs.add_parser("import", help="import CSV or zip files of bars")
+    importing = verbs.add_parser("import", help="import files of bars: CSV, zip, Parquet, Feather")
     importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
     importing.add_argument("--symbol", help="taken from the file's name where not given")
     importing.add_argument("--interval", help="recognised from the bars where not given")
@@ -49,6 +51,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> Verbs:
         default="refuse",
         help="what becomes of stored bars where the files have other values (default: the import is refused)",
     )
+    add_reading_options(importing)
     importing.set_defaults(command=_import)
     _add_fetch_options(verbs.add_parser("fetch", help="fetch bars from an exchange, or those that are new"))
     verbs.add_parser("list", help="what market data there is").set_defaults(command=_list)
@@ -98,7 +101,7 @@ def _import(asked: argparse.Namespace) -> None:
     from shared.settings import load_settings
 
     def work(candles: Candles, _store: Store) -> Awaitable[list[ImportReport]]:
-        return import_files(candles, asked.files, asked.symbol, asked.interval, asked.on_conflict)
+        return import_files(candles, asked.files, reading_from(asked), asked.on_conflict)
 
     for report in asyncio.run(_with_candles(load_settings(), work)):
         print("\n".join([report.summary(), *(f"  note: {note}" for note in report.notes)]))

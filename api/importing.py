@@ -9,6 +9,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from shared.candles import Candles, ImportReport, OnConflict
+from shared.reading import AS_RECOGNISED, Reading
 
 if TYPE_CHECKING:
     from shared.candles.bar_files import ParsedSeries
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 async def import_files(
     candles: Candles,
     paths: Sequence[str | PathLike[str]],
-    symbol: str | None = None,
-    interval: str | None = None,
+    reading: Reading = AS_RECOGNISED,
     on_conflict: OnConflict = "refuse",
 ) -> list[ImportReport]:
     """Reads the files and adds each series to the store as one version. One report per series, with its notes.
@@ -28,7 +28,7 @@ async def import_files(
     """
     from shared.candles.bar_files import read_files
 
-    series = await asyncio.to_thread(read_files, paths, symbol, interval)
+    series = await asyncio.to_thread(read_files, paths, reading)
     return await store_series(candles, series, on_conflict)
 
 

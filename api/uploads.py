@@ -23,6 +23,7 @@ from api.reading_process import read_in_child
 from shared.candles import Candles, ImportReport, OnConflict
 from shared.contracts import validate
 from shared.errors import Busy, InvalidRequest, MalformedMessage, Refusal, TooLarge
+from shared.reading import DateOrder, Price, Reading, Side, TimeUnit
 from shared.settings import Settings
 
 ADMITTED_MAX = 4  # one is imported while the others arrive or wait; each may hold its upload's size on disk
@@ -43,7 +44,17 @@ class ImportForm(BaseModel):
 
     symbol: Name | None = None
     interval: Name | None = None
+    columns: Annotated[str, Field(max_length=400)] | None = None
+    time_zone: Name | None = None
+    time_unit: TimeUnit | None = None
+    date_order: DateOrder | None = None
+    side: Side | None = None
+    price: Price | None = None
+    allow_gaps: bool = False
     on_conflict: OnConflict = "refuse"
+
+    def reading(self) -> Reading:
+        return Reading(**self.model_dump(exclude={"on_conflict"}))
 
 
 class Uploads:
@@ -80,7 +91,7 @@ class Uploads:
                 if not upload.files:
                     raise InvalidRequest.of("file", "is missing: send at least one part with a file name")
                 async with self._turn:
-                    series = await read_in_child(upload.files, **form.model_dump(exclude={"on_conflict"}))
+                    series = await read_in_child(upload.files, form.reading())
                     return await store_series(self._candles, series, form.on_conflict)
         finally:
             self._admitted -= 1

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
 
 from shared.errors import ConfigurationError, InvalidRequest, MalformedMessage
+from shared.reading import add_reading_options, reading_from
 
 if TYPE_CHECKING:
     from shared.settings import Settings
@@ -37,7 +39,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.description = "Runs one backtest here: the same metrics and resultHash as the fleet's for the same bars."
     parser.epilog = _EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--data", nargs="+", required=True, type=Path, metavar="FILE", help="CSV or zip files of bars")
+    parser.add_argument("--data", nargs="+", required=True, type=Path, metavar="FILE", help="files of bars")
     parser.add_argument("--symbol", help="which series of the files, or what to call it")
     parser.add_argument("--interval", help="which series of the files; recognised from the bars where not given")
     parser.add_argument("--from", dest="start", metavar="DATE", help="first date or instant (default: the first bar)")
@@ -53,6 +55,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and no table")
     parser.add_argument("--trades", type=Path, metavar="FILE.csv", help="write the closed trades there")
     parser.add_argument("--equity", type=Path, metavar="FILE.csv", help="write equity at each bar there")
+    add_reading_options(parser)
     parser.set_defaults(command=_run)
 
 
@@ -64,7 +67,9 @@ def _run(asked: argparse.Namespace) -> None:
     _find_kernels(settings)
     from worker.local_run import read_series, run_locally, write_equity, write_trades
 
-    series = read_series(asked.data, body.get("symbol"), body.get("interval"))
+    series = read_series(
+        asked.data, replace(reading_from(asked), symbol=body.get("symbol"), interval=body.get("interval"))
+    )
     result = run_locally(series, body, settings.chunk_bars)
     if asked.trades:
         write_trades(asked.trades, result)

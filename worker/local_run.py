@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from shared.candles.manifest import first_manifest
 from shared.candles.resample import bucket_before, finer_intervals, resample_bars
 from shared.contracts import INTERVAL_MS, BacktestParams, BacktestRequest, iso_from_ms, validate
 from shared.errors import BackfleetError, EngineFailed, ImportRefused, InvalidRequest
+from shared.reading import Reading
 from shared.results import summary_of, trade_as_wire
 from worker.engine import Outcome, Trades
 from worker.engine_loop import Run
@@ -49,19 +50,20 @@ class LocalResult:
         }
 
 
-def read_series(paths: Sequence[Path], symbol: str | None, interval: str | None) -> ParsedSeries:
-    """The one series in these files that `symbol` and `interval` choose, or the coarsest one that bars of `interval`
-    can be made of.
+def read_series(paths: Sequence[Path], reading: Reading) -> ParsedSeries:
+    """The one series in these files that the reading's `symbol` and `interval` choose, or the coarsest one that bars of
+    `interval` can be made of.
 
     Where there is only one, they name it, as they do for an import. Raises `ImportRefused`.
     """
+    symbol, interval = reading.symbol, reading.interval
     found: list[ParsedSeries] = []
     chosen: list[ParsedSeries] = []
     # What the files do not say, the options do: first as little of it as may be, since other bars than those of
     # `interval` may be there to make them of.
     for named in dict.fromkeys([(None, None), (symbol, None), (symbol, interval)]):
         try:
-            found = read_files(paths, *named)
+            found = read_files(paths, replace(reading, symbol=named[0], interval=named[1]))
         except ImportRefused:
             if named == (symbol, interval):
                 raise

@@ -19,6 +19,7 @@ from api.fetching import Clock, Fetch, FetchOrder, OnConflict
 from api.importing import import_files
 from shared.candles import BarConflict, Candles, Dataset, join_bars, take_bars
 from shared.errors import ConfigurationError, ExchangeUnavailable, ImportRefused, InvalidRequest
+from shared.reading import Reading
 from shared.settings import Settings, environment_for_child
 from shared.store import Store
 from tests.exchange_server import Binance, Handler, Rows, serving
@@ -118,7 +119,7 @@ async def test_what_is_fetched_is_what_a_file_of_the_same_bars_holds(
     assert (done.report.added, done.report.known) == (BARS, 0)
     assert done.notes == ["finished candles were told by the clock of binance"]
     file = write_bars(tmp_path / "BTCUSDT-1h.csv", WALK)
-    [report] = await import_files(candles, [file], symbol="BTCUSDT", interval="1h")
+    [report] = await import_files(candles, [file], Reading(symbol="BTCUSDT", interval="1h"))
     assert (report.added, report.known, report.dataset_hash) == (0, BARS, one.dataset_hash)
 
 

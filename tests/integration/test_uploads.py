@@ -60,7 +60,7 @@ async def test_files_become_series_that_are_listed_with_their_gaps(site: Site, t
     bars = random_walk(100)
     holey = take_bars(bars, np.delete(np.arange(100), [3, 40, 41, 42, 43]))
     files = [("file", ("ONE-1h.csv", csv_of(holey, tmp_path))), ("file", ("TWO-1h.csv", csv_of(bars, tmp_path)))]
-    answer = await client.post(IMPORT, files=files, data={"interval": "1h", "symbol": ""})
+    answer = await client.post(IMPORT, files=files, data={"interval": "1h", "symbol": "", "allowGaps": "true"})
     assert answer.status_code == 201, answer.text
     reports = Imported.model_validate(answer.json()).items
     assert [(one["symbol"], one["added"], one["version"]) for one in reports] == [("ONE", 95, 1), ("TWO", 100, 1)]

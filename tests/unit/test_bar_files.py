@@ -10,6 +10,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from shared.candles import bar_files
 from shared.candles.bar_files import read_files
 from shared.contracts import iso_from_ms
 from shared.errors import ImportRefused
+from shared.reading import Reading
 
 HOUR_MS = 3_600_000
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z
@@ -54,9 +56,9 @@ def klines(bars: int, start: int = START_MS, step: int = HOUR_MS, seed: int = 1)
     return "\n".join(lines) + "\n"
 
 
-def refusal_of(path: Path, symbol: str | None = None, interval: str | None = None) -> str:
+def refusal_of(path: Path, **asked: Any) -> str:
     with pytest.raises(ImportRefused) as caught:
-        read_files([path], symbol, interval)
+        read_files([path], Reading(**asked))
     return caught.value.message
 
 
@@ -144,11 +146,13 @@ def test_an_instant_may_be_written_in_many_ways(save: Save, times: list[str]) ->
 )
 def test_a_date_alone_needs_no_time_zone(save: Save, days: list[str]) -> None:
     lines = [f'{day},10,12,9,11,10.5,"1"' for day in days]
-    [series] = read_files([save("\n".join(["Date,Open,High,Low,Close,Adj Close,Volume", *lines]), "AAPL.csv")])
+    [series] = read_files(
+        [save("\n".join(["Date,Open,High,Low,Close,Adj Close,Volume", *lines]), "AAPL.csv")], Reading(price="traded")
+    )
     assert (series.symbol, series.interval) == ("AAPL", "1d")
     assert [iso_from_ms(int(at)) for at in series.bars.time_ms] == [f"2024-01-0{n}T00:00:00Z" for n in (2, 3, 4)]
     assert series.bars.close.tolist() == [11.0] * 3
-    assert any("Adj Close ignored" in note for note in series.notes)
+    assert "columns ignored: 'Adj Close'" in series.notes
 
 
 def test_newest_first_and_an_address_in_the_first_line_are_understood(save: Save) -> None:
@@ -165,7 +169,7 @@ def test_a_fault_in_a_file_of_newest_first_is_found_on_its_own_line(save: Save) 
 
 def test_the_interval_is_the_most_common_step_and_said(save: Save) -> None:
     text = klines(10) + klines(1, START_MS + 20 * HOUR_MS)
-    [series] = read_files([save(text, "WHATEVER.csv")])
+    [series] = read_files([save(text, "WHATEVER.csv")], Reading(allow_gaps=True))
     assert series.interval == "1h"
     assert any("1h recognised" in note for note in series.notes)
 
@@ -298,7 +302,9 @@ def test_seconds_and_milliseconds_in_one_file_are_refused(save: Save) -> None:
 
 
 def test_columns_without_names_are_refused(save: Save) -> None:
-    assert "line 1: there is no header, and 6 columns" in refusal_of(save("1704067200000,1,1,1,1,5\n" * 3))
+    message = refusal_of(save("1704067200000,1,1,1,1,5,6\n" * 3))
+    assert "line 1: there is no header, and 7 columns" in message
+    assert "--columns" in message
 
 
 def test_an_unfinished_bar_is_refused(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,7 +357,7 @@ def test_paths_that_are_no_files_are_refused(tmp_path: Path) -> None:
 def test_a_symbol_is_never_guessed_from_an_ordinary_file_name(save: Save) -> None:
     path = save(PLAIN, "prices.csv")
     assert "--symbol" in refusal_of(path)
-    assert read_files([path], symbol="EUR/USD")[0].symbol == "EUR/USD"
+    assert read_files([path], Reading(symbol="EUR/USD"))[0].symbol == "EUR/USD"
     assert "--symbol" in refusal_of(path, symbol="a b")
 
 
