@@ -61,7 +61,9 @@ def test_a_short_page_is_no_end_and_an_empty_one_that_stays_empty_is_a_gap() -> 
         assert walk.take([], LATER_MS).total == 0
         assert hours([walk.next_ms]) == [nexts]
     walk.take([candle(12)], LATER_MS)
-    walk.end(START_MS + 15 * HOUR_MS)
+    walk.end(START_MS + 15 * HOUR_MS)  # two hours late, which is no gap yet
+    assert [(*hours(gap[:2]), gap.bars) for gap in walk.gaps] == [(1, 12, 11)]
+    walk.end(START_MS + 17 * HOUR_MS)
     assert [(*hours(gap[:2]), gap.bars) for gap in walk.gaps] == [(1, 12, 11), (13, 15, 2)]
     assert walk.gap_count == 2
 
