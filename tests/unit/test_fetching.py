@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.cli import read_order
 from api.exchanges import read_retry_after
 from api.fetching import ATTEMPTS_MAX, FAR_MS, Clock, FetchOrder, Trouble, Walk, plan_spans, with_patience
+from deploy.cli import build_parser
 from shared.candles import Gap
 from shared.errors import ExchangeUnavailable, ImportRefused, InvalidRequest
 
@@ -226,3 +231,33 @@ def test_gaps_are_counted_whole() -> None:
     assert walk.gaps[0] == Gap(START_MS + HOUR_MS, START_MS + 2 * HOUR_MS, 1)
     assert isinstance(walk.gaps[0].start_ms, int)
     assert not isinstance(walk.gaps[0].start_ms, np.integer)
+
+
+def ordered(*arguments: str) -> FetchOrder:
+    return read_order(build_parser().parse_args(["data", "fetch", "binance", *arguments]))
+
+
+def test_options_become_an_order() -> None:
+    assert ordered("BTC/USDT", "1h") == FetchOrder("BTCUSDT", "1h")
+    assert ordered("BTC/USDT:USDT", "1h").symbol == "BTCUSDT:USDT"
+    more = ("--since", "2024-01-01", "--until", "2024-01-01T01:00:00+00:00", "--as", "X", "--on-conflict", "keep")
+    assert ordered("BTC/USDT", "1h", *more) == FetchOrder("X", "1h", START_MS, START_MS + HOUR_MS, "keep")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("BTC/USDT", "1h", "--since", "yesterday"), "--since: 'yesterday' is not a date"),
+        (("BTC/USDT", "1h", "--until", "2024-01-01T00:00"), "--until: '2024-01-01T00:00' has no time zone"),
+        (("币安/USDT", "1h"), "--as: '币安USDT' cannot be the name of a series"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_by_name(arguments: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        ordered(*arguments)
+    assert said in refused.value.message
+
+
+def test_ccxt_is_imported_by_nothing_but_a_fetch() -> None:
+    code = "import sys, api.app, api.exchanges, deploy.cli; sys.exit('ccxt' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], timeout=60).returncode == 0
