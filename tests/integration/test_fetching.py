@@ -169,9 +169,10 @@ async def test_limits_failures_and_broken_answers_are_tried_again(binance: Binan
         answer(503),
         None,
         drop,
+        answer(408),
     ]
     await fetch(candles, binance, waits=waits)
-    assert waits.pauses == [17, 90, 4, 8, 16, 32, 1]
+    assert waits.pauses == [17, 90, 4, 8, 16, 32, 1, 2]
     assert (await stored(candles)).bars == BARS
 
 
