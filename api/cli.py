@@ -128,7 +128,8 @@ def _fetch(asked: argparse.Namespace) -> None:
         raise
     finally:
         for fetch in fetches:
-            _tell_fetched(fetch, order)
+            if fetch.notes:  # else it was refused before anything was asked
+                _tell_fetched(fetch, order)
 
 
 async def _fetch_into(
@@ -161,7 +162,7 @@ def read_order(asked: argparse.Namespace) -> FetchOrder:
 
 
 def _tell_fetched(fetch: Fetch, order: FetchOrder) -> None:
-    said = fetch.report.summary() if fetch.report else f"{order.symbol} {order.interval}: no bars were fetched"
+    said = fetch.report.summary() if fetch.report else f"{order.symbol} {order.interval}: nothing was stored"
     print("\n".join([said, *(f"  note: {note}" for note in fetch.notes)]))
 
 

@@ -22,8 +22,8 @@ from shared.errors import ConfigurationError, ImportRefused, InvalidRequest
 REQUEST_TIMEOUT_S = 20.0
 _PAGE_BARS = 100  # where ccxt does not say what the exchange allows; all of them allow this
 _NAMES_SHOWN = 8
-# Answers of the 4xx kind that mean "later", not "never".
-_LATER = {408, 418, 425, 429}
+# Answers of the 4xx kind that mean "later", not "never", besides those that ccxt knows for limits.
+_LATER = {408, 425, 429}
 
 
 class CcxtExchange:
@@ -88,8 +88,10 @@ class CcxtExchange:
         # ccxt calls a connection that broke inside an answer an error of the exchange; its cause tells.
         if isinstance(cause, OSError | importlib.import_module("aiohttp").ClientError):
             return Trouble(f"the connection failed ({type(cause).__name__}: {str(cause)[:120]})")
-        if isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded) or status in _LATER:
+        if isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded):
             return Trouble(f"it answered {status}, too many requests", read_retry_after(headers))
+        if status in _LATER:
+            return Trouble(f"it answered {status}", read_retry_after(headers))
         if 400 <= status < 500:
             return ImportRefused(
                 f"{self.name} refuses ({said}); it may not serve this place or this market: try --base-url with a "

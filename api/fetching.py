@@ -26,6 +26,7 @@ STORED_EVERY_BARS = 50_000  # An interrupted fetch loses less than this; each ti
 ATTEMPTS_MAX = 8
 PAUSE_FIRST_S, PAUSE_MAX_S = 1.0, 60.0  # Doubled from attempt to attempt.
 WAIT_ASKED_MAX_S = 600.0  # An exchange that asks for a longer pause has banned this address.
+_LATE_BARS = 2
 _CLOCK_SLOW_MS = 30_000
 FAR_MS = 253_402_300_799_000  # the last second of the year 9999
 _GAPS_KEPT = 1_000
@@ -175,8 +176,8 @@ class Walk:
         return bars
 
     def end(self, now_ms: int) -> None:
-        """Notes what is missing at the end."""
-        self._note_gap(min(self.until_ms, now_ms))
+        """Notes what is missing at the end. With its last candles an exchange may be a little late."""
+        self._note_gap(min(self.until_ms, now_ms - _LATE_BARS * self.step_ms))
 
     def _note_gap(self, until_ms: int) -> None:
         missing = (until_ms - self._expected_ms) // self.step_ms

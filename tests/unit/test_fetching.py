@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.cli import read_order
 from api.exchanges import read_retry_after
-from api.fetching import ATTEMPTS_MAX, FAR_MS, Clock, FetchOrder, Trouble, Walk, plan_spans, with_patience
+from api.fetching import ATTEMPTS_MAX, FAR_MS, Clock, Fetch, FetchOrder, Trouble, Walk, plan_spans, with_patience
+from deploy.cli import build_parser
+from shared.bars import Bars
 from shared.candles import Gap
 from shared.errors import ExchangeUnavailable, ImportRefused, InvalidRequest
 
@@ -61,7 +68,9 @@ def test_a_short_page_is_no_end_and_an_empty_one_that_stays_empty_is_a_gap() -> 
         assert walk.take([], LATER_MS).total == 0
         assert hours([walk.next_ms]) == [nexts]
     walk.take([candle(12)], LATER_MS)
-    walk.end(START_MS + 15 * HOUR_MS)
+    walk.end(START_MS + 15 * HOUR_MS)  # two hours late, which is no gap yet
+    assert [(*hours(gap[:2]), gap.bars) for gap in walk.gaps] == [(1, 12, 11)]
+    walk.end(START_MS + 17 * HOUR_MS)
     assert [(*hours(gap[:2]), gap.bars) for gap in walk.gaps] == [(1, 12, 11), (13, 15, 2)]
     assert walk.gap_count == 2
 
@@ -224,3 +233,95 @@ def test_gaps_are_counted_whole() -> None:
     assert walk.gaps[0] == Gap(START_MS + HOUR_MS, START_MS + 2 * HOUR_MS, 1)
     assert isinstance(walk.gaps[0].start_ms, int)
     assert not isinstance(walk.gaps[0].start_ms, np.integer)
+
+
+class Shelf:
+    """Stands in for the store: it keeps what it is given, except the first time when it is to be cancelled then."""
+
+    def __init__(self, cancelled: bool = False) -> None:
+        self.kept: list[int] = []
+        self._cancelled = cancelled
+
+    async def list_datasets(self) -> list[Any]:
+        return []
+
+    async def import_bars(self, symbol: str, interval: str, bars: Bars, source: str, on_conflict: str) -> Any:
+        if self._cancelled:
+            self._cancelled = False
+            raise asyncio.CancelledError
+        self.kept += hours(bars.time_ms)
+
+
+class Market:
+    """An exchange with a candle for every hour, ten at once, whose clock shows the given hour."""
+
+    name, symbol, page_bars = "market", "A/B", 10
+
+    def __init__(self, shown_hour: int | None) -> None:
+        self._shown_hour = shown_hour
+
+    async def page(self, interval: str, since_ms: int) -> list[list[Any]]:
+        [first] = hours([since_ms])
+        return [candle(hour) for hour in range(first, first + 10)]
+
+    async def server_time_ms(self) -> int | None:
+        return None if self._shown_hour is None else START_MS + self._shown_hour * HOUR_MS
+
+
+def fetch_at(hour: int, shelf: Shelf, market: Market) -> Fetch:
+    clock = Clock(lambda: START_MS / 1000 + hour * 3600)
+    return Fetch(cast("Any", shelf), market, FetchOrder("AB", "1h", START_MS), clock)
+
+
+@pytest.mark.parametrize(
+    ("shown_hour", "bars", "note"),
+    [
+        (30, 25, "this machine's clock is 18,000 s behind it"),
+        (20, 20, "told by the clock of market"),
+        (None, 25, "told by this machine's clock: market does not show its own"),
+    ],
+)
+async def test_a_candle_is_finished_when_both_clocks_say_so(shown_hour: int | None, bars: int, note: str) -> None:
+    shelf = Shelf()
+    done = fetch_at(25, shelf, Market(shown_hour))
+    await done.run()
+    assert shelf.kept == list(range(bars))
+    assert note in " ".join(done.notes)
+
+
+async def test_cancelled_while_it_stores_a_fetch_stores_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.fetching.STORED_EVERY_BARS", 10)
+    shelf = Shelf(cancelled=True)
+    with pytest.raises(asyncio.CancelledError):
+        await fetch_at(25, shelf, Market(25)).run()
+    assert shelf.kept == list(range(10))
+
+
+def ordered(*arguments: str) -> FetchOrder:
+    return read_order(build_parser().parse_args(["data", "fetch", "binance", *arguments]))
+
+
+def test_options_become_an_order() -> None:
+    assert ordered("BTC/USDT", "1h") == FetchOrder("BTCUSDT", "1h")
+    assert ordered("BTC/USDT:USDT", "1h").symbol == "BTCUSDT:USDT"
+    more = ("--since", "2024-01-01", "--until", "2024-01-01T01:00:00+00:00", "--as", "X", "--on-conflict", "keep")
+    assert ordered("BTC/USDT", "1h", *more) == FetchOrder("X", "1h", START_MS, START_MS + HOUR_MS, "keep")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("BTC/USDT", "1h", "--since", "yesterday"), "--since: 'yesterday' is not a date"),
+        (("BTC/USDT", "1h", "--until", "2024-01-01T00:00"), "--until: '2024-01-01T00:00' has no time zone"),
+        (("币安/USDT", "1h"), "--as: '币安USDT' cannot be the name of a series"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_by_name(arguments: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        ordered(*arguments)
+    assert said in refused.value.message
+
+
+def test_ccxt_is_imported_by_nothing_but_a_fetch() -> None:
+    code = "import sys, api.app, api.exchanges, deploy.cli; sys.exit('ccxt' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], timeout=60).returncode == 0
