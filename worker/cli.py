@@ -41,7 +41,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--data", nargs="+", required=True, type=Path, metavar="FILE", help="files of bars")
     parser.add_argument("--symbol", help="which series of the files, or what to call it")
-    parser.add_argument("--interval", help="which series of the files; recognised from the bars where not given")
+    parser.add_argument("--interval", help="which series of the files, or what to make of finer bars")
     parser.add_argument("--from", dest="start", metavar="DATE", help="first date or instant (default: the first bar)")
     parser.add_argument("--to", dest="end", metavar="DATE", help="exclusive end (default: after the last bar)")
     parser.add_argument("--strategy", action="append", metavar="NAME", help="repeatable: several are combined")

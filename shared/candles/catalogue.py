@@ -65,6 +65,7 @@ _HOLE_BYTES_KEPT = 64_000_000
 _HEADS_MAX = 10_000
 _NAMES_SHOWN = 10
 _FETCHES_MAX = 5
+_READS_AT_ONCE = 4  # whoever plots long series at once waits, and does not take all threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class Candles:
         self._looks: Batches[str, Document | None] = Batches(self._look_at_heads, most=_HEADS_MAX)
         self._cache = ChunkCache(settings.cache_dir / "bars", settings.cache_max_bytes)
         self._filling = asyncio.Lock()
+        self._reading = asyncio.Semaphore(_READS_AT_ONCE)
         self._manifests: OrderedDict[str, Manifest] = OrderedDict()
         self._hole_bytes = 0
 
@@ -245,13 +247,14 @@ class Candles:
 
     async def read(self, wanted: Slice, bucket_ms: int = 0) -> Bars:
         """The bars of the slice, made into longer ones of `bucket_ms` where that is not 0. Raises what `fetch` does."""
-        for _ in range(_FETCHES_MAX - 1):
-            files = await self.fetch(wanted, bucket_ms)
-            try:
-                return await asyncio.to_thread(open_bars, files)
-            except BarFilesGone:
-                continue  # Another process has evicted a file meanwhile.
-        return await asyncio.to_thread(open_bars, await self.fetch(wanted, bucket_ms))
+        async with self._reading:
+            for _ in range(_FETCHES_MAX - 1):
+                files = await self.fetch(wanted, bucket_ms)
+                try:
+                    return await asyncio.to_thread(open_bars, files)
+                except BarFilesGone:
+                    continue  # Another process has evicted a file meanwhile.
+            return await asyncio.to_thread(open_bars, await self.fetch(wanted, bucket_ms))
 
     async def fetch(self, wanted: Slice, bucket_ms: int = 0) -> BarFiles:
         """Makes sure that every chunk of the slice lies in the disk cache; missing ones are read in one query.

@@ -306,6 +306,19 @@ async def test_market_data_is_listed(site: Site) -> None:
     assert [(one["symbol"], one["interval"], one["bars"]) for one in listed] == [("WALK", "1h", BARS)]
 
 
+async def test_a_backtest_on_coarser_bars_than_are_stored_is_accepted_and_on_finer_ones_refused(site: Site) -> None:
+    client = await site.client()
+    accepted = await client.post(BACKTESTS, json=BODY | {"interval": "4h"})
+    assert accepted.status_code == 202
+    record = await site.claim()
+    finer = await Candles(site.store.database, site.settings).resolve("WALK", "1h", 0, 4_000_000_000_000)
+    assert (record["_id"], record["manifestId"]) == (accepted.json()["backtestId"], finer.manifest_id)
+    assert record["datasetHash"] != finer.dataset_hash
+    [error] = problem_of(await client.post(BACKTESTS, json=BODY | {"interval": "3m"}), 422)["errors"]
+    assert error["field"] == "interval"
+    assert error["message"] == "there are no 3m bars of WALK, nor any to make them of; there are 1h"
+
+
 async def test_bars_to_plot_are_exactly_what_the_stored_ones_come_to(site: Site) -> None:
     client = await site.client()
     stored = random_walk(BARS)
