@@ -29,8 +29,8 @@ _CLOCK = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3}0*)?)?"
 _ZONE = r"(?:Z|[+-]\d{2}:?\d{2})"
 _MIDNIGHT = r"[T ]00:00(?::00(?:\.0+)?)?"
 _COMPACT = r"(\d{4})(\d{2})(\d{2})(?=[T ]|$)"
-_YEAR_FIRST = r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)"
-_YEAR_LAST = r"(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4})(?!\d)(.*)"
+_YEAR_FIRST = r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d)"
+_YEAR_LAST = r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})(?!\d)(.*)"
 
 
 class Trouble(NamedTuple):
@@ -38,6 +38,11 @@ class Trouble(NamedTuple):
 
     row: int
     message: str
+
+
+def first_of(*troubles: Trouble | None) -> Trouble | None:
+    """The one of the earliest row; of one row, the first that is named."""
+    return min((one for one in troubles if one), key=lambda one: one.row, default=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +77,7 @@ def read_times(column: Any, name: str, zone: str | None, reading: Reading) -> Ti
         written = pd.Series(np.asarray(column.astype(object).where(~missing, ""), dtype=object)).astype(str)
         written = pd.Series(np.asarray(written.str.strip(), dtype=object), dtype=object)
         numbers = pd.to_numeric(written, errors="coerce")
-        if np.asarray(numbers.notna()).mean() > 0.5:
+        if np.asarray(numbers.notna()).mean() >= 0.5:
             found = _read_numbers(np.asarray(numbers), written, name, zone, reading)
         else:
             found = _read_written(written, name, zone, reading)
@@ -132,11 +137,9 @@ def _read_unix(times: NDArray[np.int64], name: str, unit: str | None) -> Times:
     uneven = first_trouble(
         times % per_ms != 0, lambda row: f"{name} {times[row]} is not a whole millisecond; correct or remove the line"
     )
-    if uneven and (trouble is None or uneven.row < trouble.row):
-        trouble = uneven
     units = {1: "ms", 1_000: "us", 1_000_000: "ns"}
     said = " and ".join(_UNIT_NAMES[units[int(one)]] for one in np.unique(per_ms))
-    return Times(times // per_ms, (f"times are unix {said}",), trouble)
+    return Times(times // per_ms, (f"times are unix {said}",), first_of(trouble, uneven))
 
 
 def _other_unit(name: str, times: NDArray[np.int64], row: int, unit: str | None) -> str:
@@ -163,7 +166,7 @@ def _read_stamps(column: Any, name: str, zone: str | None) -> Times:
     local = plain.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
     trouble = first_trouble(np.asarray(local.isna()), lambda row: _no_such_hour(name, column.iloc[row], zone))
     utc = local.dt.tz_convert("UTC").dt.tz_localize(None).fillna(pd.Timestamp(0).as_unit(column.dt.unit))
-    return _milliseconds(utc, name, (f"times are of {zone}",), trouble)
+    return _milliseconds(utc, name, (f"times are in {zone}",), trouble)
 
 
 def _milliseconds(instants: Any, name: str, notes: tuple[str, ...], trouble: Trouble | None = None) -> Times:
@@ -196,14 +199,14 @@ def _read_written(column: Any, name: str, zone: str | None, reading: Reading) ->
     are_dates = dated.all() or dated.sum() > instants.sum()
     right = dated if are_dates else instants
     found = first_trouble(~right, lambda row: _explain_written(name, str(original.iloc[row]), column.iloc[row]))
-    trouble = min(filter(None, (trouble, found)), default=None)
+    trouble = first_of(trouble, found)
     valid = len(column) if trouble is None else trouble.row
     time_ms = np.zeros(len(column), np.int64)
     notes = [order_note] if order_note else []
     if are_dates:
         notes.append("times are dates: midnight UTC")
     elif zone and local.any():
-        notes.append(f"times are of {zone}")
+        notes.append(f"times are in {zone}")
     of_zone = local[:valid] if zone not in (None, "UTC") and not are_dates else np.zeros(valid, np.bool_)
     parsed = pd.to_datetime(column[:valid].where(~of_zone), utc=True, format="ISO8601", errors="coerce")
     if of_zone.any():
@@ -261,7 +264,7 @@ def _pad_year_first(column: Any) -> Any:
     if bool(column.str.match(f"{_DATE}(?!\\d)").all()):
         return column
     parts = column.str.extract(f"^{_YEAR_FIRST}(.*)$")
-    plain = parts[0] + "-" + parts[1].str.zfill(2) + "-" + parts[2].str.zfill(2) + parts[3]
+    plain = parts[0] + "-" + parts[2].str.zfill(2) + "-" + parts[3].str.zfill(2) + parts[4]
     return plain.where(parts[0].notna(), column).astype(object)
 
 
