@@ -255,7 +255,7 @@ def test_files_are_read_as_the_options_say(call: Callable[..., Any], tmp_path: P
     assert "--columns" in error
     named = write_bars(tmp_path / "WALK.csv", series)
     expected = json.loads(call("--data", named, *SMA, "--json")[1])
-    status, out, _ = call("--data", unnamed, *SMA, "--columns", "-,time,open,close,high,low,volume", "--json")
+    status, out, _ = call("--data", unnamed, *SMA, "--columns=-,time,open,close,high,low,volume", "--json")
     assert (status, json.loads(out)["resultHash"]) == (0, expected["resultHash"])
 
 
