@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
@@ -78,7 +79,7 @@ def _run(asked: argparse.Namespace) -> None:
     if asked.json:
         print(json.dumps(result.as_wire(), allow_nan=False))
     else:
-        _show(result)
+        _show(result, series.notes)
 
 
 def _find_kernels(settings: Settings) -> None:
@@ -94,13 +95,15 @@ def _find_kernels(settings: Settings) -> None:
     keep_kernels_in(directory)
 
 
-def _show(result: LocalResult) -> None:
+def _show(result: LocalResult, notes: Sequence[str]) -> None:
     from rich.console import Console
 
     from shared.metrics_table import metrics_table
 
     console = Console(highlight=False)
     console.print(metrics_table(result.params.as_wire(), result.outcome.metrics))
+    for note in notes:
+        console.print(f"note         {note}", soft_wrap=True, markup=False)
     console.print(f"bars         {result.bars.total_bars:,}")
     console.print(f"dataset      {result.bars.dataset_hash}", soft_wrap=True)
     console.print(f"result       {result.outcome.result_hash}  engine {result.outcome.engine_version}", soft_wrap=True)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from shared.bars import Bars
 from shared.candles.bar_layout import VALUE_ROLES, Layout, shown
-from shared.candles.bar_times import Trouble, first_trouble, pd, read_times
-from shared.candles.series import first_fault, take_bars
+from shared.candles.bar_times import Trouble, first_of, first_trouble, pd, read_times
+from shared.candles.series import PRICE_COLUMNS, first_fault, take_bars
 from shared.contracts import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
 
@@ -68,7 +68,7 @@ def read_columns(
     `trouble` is what was already seen to be wrong. Raises `ImportRefused` naming file, line, value and remedy.
     """
     times = read_times(cells[layout.columns["time"]], layout.names["time"], layout.zone, reading)
-    troubles = [trouble, times.trouble]
+    troubles = [times.trouble]
     columns: list[dict[str, NDArray[np.float64]]] = []
     for places in filter(None, (layout.columns, layout.mean_with)):
         values = {role: np.zeros(len(times.time_ms)) for role in VALUE_ROLES}
@@ -80,10 +80,12 @@ def read_columns(
             troubles.append(wrong)
         columns.append(values)
     symbol, wrong = _read_symbol(layout, cells)
-    worst = min((one for one in (*troubles, wrong) if one), default=None)
+    worst = first_of(*troubles, wrong, trouble)
     rows = len(times.time_ms) if worst is None else worst.row
     columns = [{role: column[:rows] for role, column in values.items()} for values in columns]
-    notes = [f"format: {layout.kind}", *layout.notes, *layout.decided, *times.notes]
+    notes = [f"format: {layout.kind}", *layout.decided, *layout.notes, *times.notes]
+    if layout.quotes and worst is None:
+        _refuse_scaled(source, columns)
     if layout.undecided:
         columns[0] = _decide_order(source, columns[0], notes, decided=worst is not None)
     found = _put_together(times.time_ms[:rows], columns)
@@ -139,8 +141,18 @@ def _decide_order(
     return other if taken else columns
 
 
+def _refuse_scaled(source: Source, columns: list[dict[str, NDArray[np.float64]]]) -> None:
+    prices = (values[role] for values in columns for role in PRICE_COLUMNS)
+    if all((column == np.floor(column)).all() for column in prices):
+        source.refuse(
+            None,
+            "every price is a whole number, as where prices are kept times 10,000 and times are New York's (Lean's "
+            "shares); divide them, and say what the columns are with --columns and --time-zone",
+        )
+
+
 def _impossible(columns: dict[str, NDArray[np.float64]]) -> int:
-    open_, high, low, close = (columns[role] for role in ("open", "high", "low", "close"))
+    open_, high, low, close = (columns[role] for role in PRICE_COLUMNS)
     return int(((high < np.maximum(open_, close)) | (low > np.minimum(open_, close))).sum())
 
 
@@ -233,7 +245,7 @@ def _choose_interval(source: Source, time_ms: NDArray[np.int64], given: str | No
             source.refuse(
                 None,
                 f"bars are mostly {sizes[np.argmax(counts)] / 1000:g} s apart, which is none of "
-                f"{', '.join(INTERVAL_MS)}; name the interval with --interval",
+                f"{', '.join(INTERVAL_MS)}; name it with --interval, or the unit of the times with --time-unit",
             )
         notes.append(f"interval {found} recognised from the most common step")
         return found

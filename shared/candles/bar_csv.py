@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from shared.candles.bar_columns import ParsedText, read_columns
 from shared.candles.bar_layout import Layout, is_header, layout_of
-from shared.candles.bar_times import Trouble, first_trouble, pd
+from shared.candles.bar_times import Trouble, pd
 from shared.errors import ImportRefused
 from shared.reading import Reading
 
@@ -44,13 +44,15 @@ class _Text:
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Line number (counted from 1, as an editor does) and cells of every row of data. Blank lines are none."""
         rows = csv.reader(io.StringIO(self.text, newline=""), delimiter=self.delimiter)
+        line = 1
         try:
             for cells in rows:
                 blank = not cells or (len(cells) == 1 and not cells[0].strip())
-                if rows.line_num > self.lines_before and not blank:
-                    yield rows.line_num, cells
+                if line > self.lines_before and not blank:
+                    yield line, cells
+                line = rows.line_num + 1
         except csv.Error as error:
-            self.refuse(rows.line_num, f"{error}; correct or remove the line")
+            self.refuse(line, f"{error}; correct or remove the line")
 
     def refuse_row(self, row: int, message: str) -> NoReturn:
         self.refuse(self._row(row)[0], message)
@@ -63,12 +65,15 @@ class _Text:
         empty: list[str] = []
         return next((found for number, found in enumerate(self.rows()) if number == row), (None, empty))
 
-    def find_long_row(self) -> Trouble | None:
-        """The first row with more cells than there are columns; an empty one after the last separator is none."""
+    def find_odd_row(self) -> Trouble | None:
+        """The first row of too many or too few cells; an empty one after the last separator is none."""
         for row, (_, cells) in enumerate(self.rows()):
-            if len(cells) > self.width + 1 or any(cell.strip() for cell in cells[self.width :]):
+            too_many = len(cells) > self.width + 1 or any(cell.strip() for cell in cells[self.width :])
+            if too_many or len(cells) < self.width:
                 text = f"{len(cells)} columns where {self.width} were expected; correct or remove the line"
                 return Trouble(row, text)
+            if any("\n" in cell for cell in cells):
+                return Trouble(row, "a quotation mark opens and does not close on its line; correct or remove the line")
         return None
 
     def _find_layout(self, reading: Reading) -> Layout:
@@ -85,6 +90,8 @@ class _Text:
             cells = [cell.strip() for cell in next(csv.reader([first], delimiter=self.delimiter))]
         except csv.Error as error:
             self.refuse(at + 1, f"{error}; correct or remove the line")
+        while len(cells) > 1 and not cells[-1]:
+            cells.pop()  # what a separator at the end of the line makes
         named = is_header(cells)
         self.lines_before = at + 1 if named else at
         self.width = len(cells)
@@ -106,25 +113,24 @@ def parse_bars(data: bytes, file: str, reading: Reading, now_ms: int) -> ParsedT
 
 
 def _read_frame(text: _Text) -> tuple[Any, Trouble | None]:
-    """The cells, a column per number, and the first row that is too long: rows from there on are not to be trusted."""
-    trouble = None
+    """The cells, a column per number, and the first row of too many or too few: from there on nothing is sure."""
+    odd = None
     try:
         frame = _parse(text, None)
+        if len(frame) and (frame[text.width].notna().any() or frame[text.width - 1].isna().any()):
+            odd = text.find_odd_row()
     except pd.errors.EmptyDataError:
         text.refuse(None, "it has no bars, only a header")
     except (ValueError, OverflowError) as error:
-        trouble = text.find_long_row()
-        if trouble is None:
+        odd = text.find_odd_row()
+        if odd is None:
             text.refuse(None, f"it cannot be read as CSV: {error}; save it as CSV again")
-        if trouble.row == 0:
-            text.refuse_row(0, trouble.message)
-        frame = _parse(text, trouble.row)
+        if odd.row == 0:
+            text.refuse_row(0, odd.message)
+        frame = _parse(text, odd.row)
     if frame.empty:
         text.refuse(None, "it has no bars, only a header")
-    trouble = trouble or first_trouble(frame[text.width].notna().to_numpy(), lambda _: "")
-    if trouble and not trouble.message:
-        trouble = text.find_long_row() or trouble
-    return frame, trouble
+    return frame, odd
 
 
 def _parse(text: _Text, rows: int | None) -> Any:

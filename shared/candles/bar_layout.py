@@ -212,7 +212,7 @@ def _asked_layout(cells: Sequence[str], named: bool, asked: str, refuse: Refuse)
     names = {role: cells[at] if named else role for role, at in columns.items()}
     zone = "UTC" if named and _UTC_NAME.fullmatch(_normalise(names["time"])) else None
     notes = () if "volume" in columns else ("no volume column: volume is 0",)
-    return Layout(f"columns as said: {asked}", columns, names, zone=zone, decided=(f"columns {asked}",), notes=notes)
+    return Layout("columns as --columns says", columns, names, zone=zone, decided=(f"columns {asked}",), notes=notes)
 
 
 def _place_of(item: str, cells: Sequence[str], named: bool, refuse: Refuse) -> tuple[str, int]:

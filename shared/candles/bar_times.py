@@ -26,11 +26,12 @@ _SECONDS_MAX, _WHOLE_MAX = 9e15, 9e18  # what fits into int64 once it is millise
 _DATE_NUMBERS = (18_000_101, 22_001_231)  # 20240131; as seconds these would all lie in the summer of 1970
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _CLOCK = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3}0*)?)?"
+_NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
+_TO_ZERO = str.maketrans("123456789", "000000000")
 _ZONE = r"(?:Z|[+-]\d{2}:?\d{2})"
-_MIDNIGHT = r"[T ]00:00(?::00(?:\.0+)?)?"
 _COMPACT = r"(\d{4})(\d{2})(\d{2})(?=[T ]|$)"
-_YEAR_FIRST = r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)"
-_YEAR_LAST = r"(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4})(?!\d)(.*)"
+_YEAR_FIRST = r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d)"
+_YEAR_LAST = r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})(?!\d)(.*)"
 
 
 class Trouble(NamedTuple):
@@ -38,6 +39,11 @@ class Trouble(NamedTuple):
 
     row: int
     message: str
+
+
+def first_of(*troubles: Trouble | None) -> Trouble | None:
+    """The one of the earliest row; of one row, the first that is named."""
+    return min((one for one in troubles if one), key=lambda one: one.row, default=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,9 +77,9 @@ def read_times(column: Any, name: str, zone: str | None, reading: Reading) -> Ti
         # Objects, so that patterns mean the same whether or not pandas finds another package for its texts.
         written = pd.Series(np.asarray(column.astype(object).where(~missing, ""), dtype=object)).astype(str)
         written = pd.Series(np.asarray(written.str.strip(), dtype=object), dtype=object)
-        numbers = pd.to_numeric(written, errors="coerce")
-        if np.asarray(numbers.notna()).mean() > 0.5:
-            found = _read_numbers(np.asarray(numbers), written, name, zone, reading)
+        if _Shapes.of(written).fit(_NUMBER).mean() >= 0.5:
+            numbers = pd.to_numeric(written, errors="coerce")
+            found = _read_numbers(np.asarray(numbers, np.float64), written, name, zone, reading)
         else:
             found = _read_written(written, name, zone, reading)
     if missing.any() and (found.trouble is None or np.argmax(missing) <= found.trouble.row):
@@ -132,11 +138,9 @@ def _read_unix(times: NDArray[np.int64], name: str, unit: str | None) -> Times:
     uneven = first_trouble(
         times % per_ms != 0, lambda row: f"{name} {times[row]} is not a whole millisecond; correct or remove the line"
     )
-    if uneven and (trouble is None or uneven.row < trouble.row):
-        trouble = uneven
     units = {1: "ms", 1_000: "us", 1_000_000: "ns"}
     said = " and ".join(_UNIT_NAMES[units[int(one)]] for one in np.unique(per_ms))
-    return Times(times // per_ms, (f"times are unix {said}",), trouble)
+    return Times(times // per_ms, (f"times are unix {said}",), first_of(trouble, uneven))
 
 
 def _other_unit(name: str, times: NDArray[np.int64], row: int, unit: str | None) -> str:
@@ -163,7 +167,7 @@ def _read_stamps(column: Any, name: str, zone: str | None) -> Times:
     local = plain.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
     trouble = first_trouble(np.asarray(local.isna()), lambda row: _no_such_hour(name, column.iloc[row], zone))
     utc = local.dt.tz_convert("UTC").dt.tz_localize(None).fillna(pd.Timestamp(0).as_unit(column.dt.unit))
-    return _milliseconds(utc, name, (f"times are of {zone}",), trouble)
+    return _milliseconds(utc, name, (f"times are in {zone}",), trouble)
 
 
 def _milliseconds(instants: Any, name: str, notes: tuple[str, ...], trouble: Trouble | None = None) -> Times:
@@ -186,24 +190,27 @@ def _no_such_hour(name: str, value: object, zone: str) -> str:
 def _read_written(column: Any, name: str, zone: str | None, reading: Reading) -> Times:
     original = column
     column, order_note, trouble = _year_first(column, name, reading.date_order)
-    column = column.str.replace(r" ?(?:UTC|GMT)?([+-]\d{2}:?\d{2})$", r"\1", regex=True)
-    column = column.str.replace(r" ?(?:Z|UTC|GMT)$", "Z", regex=True)
-    dated = np.asarray(column.str.fullmatch(f"{_DATE}(?:{_MIDNIGHT})?"), np.bool_)
-    zoned = np.asarray(column.str.fullmatch(f"{_DATE}{_CLOCK}{_ZONE}"), np.bool_)
-    local = np.asarray(column.str.fullmatch(f"{_DATE}{_CLOCK}"), np.bool_)
+    if _Shapes.of(column).fit(r".*(?: Z|UTC|GMT|[ CT][+-]\d{2}:?\d{2})").any():
+        column = column.str.replace(r" ?(?:UTC|GMT)?([+-]\d{2}:?\d{2})$", r"\1", regex=True)
+        column = column.str.replace(r" ?(?:Z|UTC|GMT)$", "Z", regex=True)
+    shapes = _Shapes.of(column)
+    zoned, local = shapes.fit(f"{_DATE}{_CLOCK}{_ZONE}"), shapes.fit(f"{_DATE}{_CLOCK}")
+    dated = shapes.fit(_DATE)
+    if local.any():
+        dated |= local & np.array([not text[10:].strip("T 0:.") for text in column])
     instants = zoned | local if zone else zoned
     # Dates among instants are as unclear as instants without a zone, unless all of them are midnights.
     are_dates = dated.all() or dated.sum() > instants.sum()
     right = dated if are_dates else instants
     found = first_trouble(~right, lambda row: _explain_written(name, str(original.iloc[row]), column.iloc[row]))
-    trouble = min(filter(None, (trouble, found)), default=None)
+    trouble = first_of(trouble, found)
     valid = len(column) if trouble is None else trouble.row
     time_ms = np.zeros(len(column), np.int64)
     notes = [order_note] if order_note else []
     if are_dates:
         notes.append("times are dates: midnight UTC")
     elif zone and local.any():
-        notes.append(f"times are of {zone}")
+        notes.append(f"times are in {zone}")
     of_zone = local[:valid] if zone not in (None, "UTC") and not are_dates else np.zeros(valid, np.bool_)
     parsed = pd.to_datetime(column[:valid].where(~of_zone), utc=True, format="ISO8601", errors="coerce")
     if of_zone.any():
@@ -226,13 +233,31 @@ def _read_written(column: Any, name: str, zone: str | None, reading: Reading) ->
     return Times(time_ms, tuple(notes), trouble)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shapes:
+    """Texts with every digit made 0: a million times have one or two shapes, and patterns are asked of those alone."""
+
+    of_row: NDArray[np.int64]
+    shapes: NDArray[np.object_]
+
+    @classmethod
+    def of(cls, column: Any) -> _Shapes:
+        of_row, shapes = pd.factorize(np.array([text.translate(_TO_ZERO) for text in column], dtype=object))
+        return cls(of_row, shapes)
+
+    def fit(self, pattern: str) -> NDArray[np.bool_]:
+        """Of each text, whether the whole of it fits. The pattern must treat all digits alike."""
+        known = re.compile(pattern)
+        return np.array([known.fullmatch(shape) is not None for shape in self.shapes], np.bool_)[self.of_row]
+
+
 def _year_first(column: Any, name: str, order: str | None) -> tuple[Any, str, Trouble | None]:
     """The texts with their dates as YYYY-MM-DD, where they are dates; what was decided; the first unclear one."""
     first = str(column.iloc[0])
     if re.match(_COMPACT, first):
         return column.str.replace(f"^{_COMPACT}", r"\1-\2-\3", regex=True), "", None
     # The first line may be the one that is wrong; whether years come last is then told by the others.
-    if not re.match(_YEAR_LAST, first) and not bool(column.str.match(_YEAR_LAST).mean() > 0.5):
+    if not re.match(_YEAR_LAST, first) and not _Shapes.of(column).fit(_YEAR_LAST).mean() > 0.5:
         return _pad_year_first(column), "", None
     parts = column.str.extract(f"^{_YEAR_LAST}$")
     there = np.asarray(parts[0].notna())
@@ -258,10 +283,10 @@ def _year_first(column: Any, name: str, order: str | None) -> tuple[Any, str, Tr
 
 
 def _pad_year_first(column: Any) -> Any:
-    if bool(column.str.match(f"{_DATE}(?!\\d)").all()):
+    if _Shapes.of(column).fit(f"{_DATE}(?!\\d).*").all():
         return column
     parts = column.str.extract(f"^{_YEAR_FIRST}(.*)$")
-    plain = parts[0] + "-" + parts[1].str.zfill(2) + "-" + parts[2].str.zfill(2) + parts[3]
+    plain = parts[0] + "-" + parts[2].str.zfill(2) + "-" + parts[3].str.zfill(2) + parts[4]
     return plain.where(parts[0].notna(), column).astype(object)
 
 

@@ -265,12 +265,6 @@ class TimeIndex:
         told = missing > 0
         return start_ms[told], end_ms[told], missing[told]
 
-    @property
-    def missing_share(self) -> float:
-        """Of the bars expected in open times, how many are missing: 0 to 1."""
-        missing = int(self.gaps()[2].sum())
-        return missing / (self.bars + missing)
-
     def _open_cells(self, cell_ms: int) -> NDArray[np.bool_]:
         """Which cells of the week, counted from the epoch's midnight on, are open by the rule of `gaps`."""
         per_week = WEEK_MS // cell_ms
