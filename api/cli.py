@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from api.importing import OnSeriesChunk
     from shared.candles import Candles, Dataset, ImportReport
     from shared.candles.garbage import GarbageReport
     from shared.settings import Settings
@@ -21,6 +24,7 @@ Answer = TypeVar("Answer")
 DAY_S = 86_400
 HOUR_MS = 3_600_000
 MOST_HOURS = 1_000_000
+BAR_AFTER_S = 1.0
 
 
 def add_token_options(parser: argparse.ArgumentParser) -> None:
@@ -66,11 +70,38 @@ def _import(asked: argparse.Namespace) -> None:
     from api.importing import import_files
     from shared.settings import load_settings
 
-    def work(candles: Candles, _store: Store) -> Awaitable[list[ImportReport]]:
-        return import_files(candles, asked.files, asked.symbol, asked.interval, asked.on_conflict)
+    async def work(candles: Candles, _store: Store) -> list[ImportReport]:
+        async with _bar_on_terminal(len(asked.files)) as on_chunk:
+            return await import_files(
+                candles, asked.files, asked.symbol, asked.interval, asked.on_conflict, on_chunk=on_chunk
+            )
 
     for report in asyncio.run(_with_candles(load_settings(), work)):
         print("\n".join([report.summary(), *(f"  note: {note}" for note in report.notes)]))
+
+
+@asynccontextmanager
+async def _bar_on_terminal(files: int) -> AsyncIterator[OnSeriesChunk | None]:
+    """A progress bar on stderr from the first second on; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("reading files" if files > 1 else "reading", total=None)
+
+    def on_chunk(series: str, written: int, of: int) -> None:
+        bar.update(task, description=f"writing {series}, chunks", completed=written, total=of)
+
+    appearing = asyncio.get_running_loop().call_later(BAR_AFTER_S, bar.start)
+    try:
+        yield on_chunk
+    finally:
+        appearing.cancel()
+        bar.stop()
 
 
 def _list(_asked: argparse.Namespace) -> None:
