@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from shared.reading import add_reading_options, reading_from
+
 if TYPE_CHECKING:
     from api.importing import OnSeriesChunk
     from shared.candles import Candles, Dataset, ImportReport
@@ -35,10 +37,11 @@ def add_token_options(parser: argparse.ArgumentParser) -> None:
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    importing = verbs.add_parser("import", help="import CSV or zip files of bars")
+    importing = verbs.add_parser("import", help="import files of bars: CSV, zip, Parquet, Feather")
     importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
     importing.add_argument("--symbol", help="taken from the file's name where not given")
     importing.add_argument("--interval", help="recognised from the bars where not given")
+    add_reading_options(importing)
     importing.add_argument(
         "--on-conflict",
         choices=("refuse", "keep", "replace"),
@@ -72,9 +75,7 @@ def _import(asked: argparse.Namespace) -> None:
 
     async def work(candles: Candles, _store: Store) -> list[ImportReport]:
         async with _bar_on_terminal(len(asked.files)) as on_chunk:
-            return await import_files(
-                candles, asked.files, asked.symbol, asked.interval, asked.on_conflict, on_chunk=on_chunk
-            )
+            return await import_files(candles, asked.files, reading_from(asked), asked.on_conflict, on_chunk)
 
     for report in asyncio.run(_with_candles(load_settings(), work)):
         print("\n".join([report.summary(), *(f"  note: {note}" for note in report.notes)]))

@@ -10,6 +10,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from shared.candles import Candles, ImportReport, OnConflict
+from shared.reading import AS_RECOGNISED, Reading
 
 if TYPE_CHECKING:
     from shared.candles.bar_files import ParsedSeries
@@ -20,8 +21,7 @@ OnSeriesChunk = Callable[[str, int, int], None]  # is told of which series how m
 async def import_files(
     candles: Candles,
     paths: Sequence[str | PathLike[str]],
-    symbol: str | None = None,
-    interval: str | None = None,
+    reading: Reading = AS_RECOGNISED,
     on_conflict: OnConflict = "refuse",
     on_chunk: OnSeriesChunk | None = None,
 ) -> list[ImportReport]:
@@ -32,7 +32,7 @@ async def import_files(
     """
     from shared.candles.bar_files import read_files
 
-    series = await asyncio.to_thread(read_files, paths, symbol, interval)
+    series = await asyncio.to_thread(read_files, paths, reading)
     return await store_series(candles, series, on_conflict, on_chunk)
 
 

@@ -11,21 +11,22 @@ import pickle
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.errors import ImportRefused, Unavailable
+from shared.reading import Reading
 
 if TYPE_CHECKING:
     from shared.candles.bar_files import ParsedSeries
 
 
-async def read_in_child(paths: Sequence[Path], **options: Any) -> list[ParsedSeries]:
-    """`read_files(paths, **options)`, elsewhere. Raises what that raises, and `Unavailable` where the process died."""
+async def read_in_child(paths: Sequence[Path], reading: Reading) -> list[ParsedSeries]:
+    """`read_files(paths, reading)`, elsewhere. Raises what that raises, and `Unavailable` where the process died."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "api.reading_process"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     try:
-        answer, _ = await child.communicate(pickle.dumps((paths, options)))
+        answer, _ = await child.communicate(pickle.dumps((paths, reading)))
     finally:
         if child.returncode is None:
             child.kill()
@@ -41,9 +42,9 @@ async def read_in_child(paths: Sequence[Path], **options: Any) -> list[ParsedSer
 def main() -> None:
     from shared.candles.bar_files import read_files
 
-    paths, options = pickle.load(sys.stdin.buffer)
+    paths, reading = pickle.load(sys.stdin.buffer)
     try:
-        outcome: list[ParsedSeries] | ImportRefused = read_files(paths, **options)
+        outcome: list[ParsedSeries] | ImportRefused = read_files(paths, reading)
     except ImportRefused as refusal:
         outcome = refusal
     pickle.dump(outcome, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)

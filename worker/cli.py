@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
 
 from shared.errors import ConfigurationError, InvalidRequest, MalformedMessage
+from shared.reading import add_reading_options, reading_from
 
 if TYPE_CHECKING:
     from shared.settings import Settings
@@ -37,7 +40,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.description = "Runs one backtest here: the same metrics and resultHash as the fleet's for the same bars."
     parser.epilog = _EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--data", nargs="+", required=True, type=Path, metavar="FILE", help="CSV or zip files of bars")
+    parser.add_argument("--data", nargs="+", required=True, type=Path, metavar="FILE", help="files of bars")
     parser.add_argument("--symbol", help="which series of the files, or what to call it")
     parser.add_argument("--interval", help="which series of the files; recognised from the bars where not given")
     parser.add_argument("--from", dest="start", metavar="DATE", help="first date or instant (default: the first bar)")
@@ -53,6 +56,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and no table")
     parser.add_argument("--trades", type=Path, metavar="FILE.csv", help="write the closed trades there")
     parser.add_argument("--equity", type=Path, metavar="FILE.csv", help="write equity at each bar there")
+    add_reading_options(parser)
     parser.set_defaults(command=_run)
 
 
@@ -64,7 +68,9 @@ def _run(asked: argparse.Namespace) -> None:
     _find_kernels(settings)
     from worker.local_run import read_series, run_locally, write_equity, write_trades
 
-    series = read_series(asked.data, body.get("symbol"), body.get("interval"))
+    series = read_series(
+        asked.data, replace(reading_from(asked), symbol=body.get("symbol"), interval=body.get("interval"))
+    )
     result = run_locally(series, body, settings.chunk_bars)
     if asked.trades:
         write_trades(asked.trades, result)
@@ -73,7 +79,7 @@ def _run(asked: argparse.Namespace) -> None:
     if asked.json:
         print(json.dumps(result.as_wire(), allow_nan=False))
     else:
-        _show(result)
+        _show(result, series.notes)
 
 
 def _find_kernels(settings: Settings) -> None:
@@ -89,13 +95,15 @@ def _find_kernels(settings: Settings) -> None:
     keep_kernels_in(directory)
 
 
-def _show(result: LocalResult) -> None:
+def _show(result: LocalResult, notes: Sequence[str]) -> None:
     from rich.console import Console
 
     from shared.metrics_table import metrics_table
 
     console = Console(highlight=False)
     console.print(metrics_table(result.params.as_wire(), result.outcome.metrics))
+    for note in notes:
+        console.print(f"note         {note}", soft_wrap=True, markup=False)
     console.print(f"bars         {result.bars.total_bars:,}")
     console.print(f"dataset      {result.bars.dataset_hash}", soft_wrap=True)
     console.print(f"result       {result.outcome.result_hash}  engine {result.outcome.engine_version}", soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from shared.candles.bar_files import ParsedSeries, read_files
 from shared.candles.manifest import first_manifest
 from shared.contracts import INTERVAL_MS, BacktestParams, BacktestRequest, iso_from_ms, validate
 from shared.errors import BackfleetError, EngineFailed, ImportRefused, InvalidRequest
+from shared.reading import Reading
 from shared.results import summary_of, trade_as_wire
 from worker.engine import Outcome, Trades
 from worker.engine_loop import Run
@@ -47,20 +48,21 @@ class LocalResult:
         }
 
 
-def read_series(paths: Sequence[Path], symbol: str | None, interval: str | None) -> ParsedSeries:
-    """The one series in these files that `symbol` and `interval` choose.
+def read_series(paths: Sequence[Path], reading: Reading) -> ParsedSeries:
+    """The one series in these files that the reading's `symbol` and `interval` choose.
 
     Where there is only one, they name it, as they do for an import. Raises `ImportRefused`.
     """
+    symbol, interval = reading.symbol, reading.interval
     try:
-        found = read_files(paths)
+        found = read_files(paths, replace(reading, symbol=None, interval=None))
     except ImportRefused:
         if symbol is None and interval is None:
             raise
         found = []  # What the files do not say, the options may.
     chosen = [one for one in found if symbol in (None, one.symbol) and interval in (None, one.interval)]
     if not chosen and len(found) <= 1:
-        found = chosen = read_files(paths, symbol, interval)
+        found = chosen = read_files(paths, reading)
     if len(chosen) != 1:
         shown = ", ".join(f"{one.symbol} {one.interval}" for one in found[:_SERIES_SHOWN])
         more = f" and {len(found) - _SERIES_SHOWN} more" if len(found) > _SERIES_SHOWN else ""

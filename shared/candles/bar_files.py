@@ -11,19 +11,28 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import IO
+from zoneinfo import available_timezones
+
+import numpy as np
 
 from shared.bars import Bars
-from shared.candles.bar_csv import ParsedText, parse_bars
-from shared.candles.series import BarConflict, join_bars, merge_bars
-from shared.contracts import INTERVAL_MS, SYMBOL_PATTERN
+from shared.candles.bar_columns import ParsedText
+from shared.candles.bar_csv import parse_bars
+from shared.candles.bar_tables import FEATHER_MAGIC, PARQUET_MAGIC, parse_table
+from shared.candles.series import BarConflict, TimeIndex, join_bars, merge_bars
+from shared.contracts import INTERVAL_MS, SYMBOL_PATTERN, iso_from_ms
 from shared.errors import ImportRefused
+from shared.reading import AS_RECOGNISED, DATE_ORDERS, PRICES, SIDES, TIME_UNITS, Reading
 
 UNPACKED_MAX_BYTES = 512 * 1024 * 1024  # about five million Binance lines; a zip bomb ends here
 MEMBERS_MAX = 1_000
+MISSING_SHARE_MAX = 0.01
+GAPS_SHOWN = 3
 _NAMED = re.compile(rf"(?P<symbol>[A-Za-z0-9._]+)-(?P<interval>{'|'.join(INTERVAL_MS)})(?:[-_.].*)?")
 _BARE = re.compile(r"[A-Z0-9][A-Z0-9._]{0,39}")
 _PACKING_ERRORS = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
@@ -47,38 +56,56 @@ class _Part:
     parsed: ParsedText
 
 
-def read_files(
-    paths: Sequence[str | PathLike[str]], symbol: str | None = None, interval: str | None = None
-) -> list[ParsedSeries]:
+def read_files(paths: Sequence[str | PathLike[str]], reading: Reading = AS_RECOGNISED) -> list[ParsedSeries]:
     """The series in these files, each checked and in order of time. Files of one symbol and interval are joined.
 
     The symbol is the given one, else that of a symbol column, else that of the file's name (`BTCUSDT-1h-2024-01.zip`,
-    `AAPL.csv`); the interval is the given one, else the most common step. Raises `ImportRefused`.
+    `AAPL.csv`); the interval is the given one, else the most common step. Raises `ImportRefused`, also for a series of
+    which more than 1 % of the bars are missing, unless gaps are allowed.
     """
-    if interval is not None and interval not in INTERVAL_MS:
-        raise ImportRefused(f"--interval {interval!r} is not one of {', '.join(INTERVAL_MS)}")
-    if symbol is not None and not re.fullmatch(SYMBOL_PATTERN, symbol):
-        raise ImportRefused(f"--symbol {symbol!r}: use letters, digits and . _ / : -, at most 40")
+    _check_reading(reading)
     if not paths:
         raise ImportRefused("no files were named")
     now_ms = time.time_ns() // 1_000_000
     groups: dict[tuple[str, str], list[_Part]] = {}
     for path in map(Path, paths):
-        for file, data in _texts_of(path):
-            part = _read_part(file, path, data, symbol, interval, now_ms)
+        for file, data in _contents_of(path):
+            part = _read_part(file, path, data, reading, now_ms)
             groups.setdefault((part.symbol, part.parsed.interval), []).append(part)
-    return [_join_parts(name, step, parts) for (name, step), parts in groups.items()]
+    return [_join_parts(name, step, parts, reading.allow_gaps) for (name, step), parts in groups.items()]
 
 
-def _read_part(file: str, path: Path, data: bytes, symbol: str | None, interval: str | None, now_ms: int) -> _Part:
+def _check_reading(reading: Reading) -> None:
+    if reading.symbol is not None and not re.fullmatch(SYMBOL_PATTERN, reading.symbol):
+        raise ImportRefused(f"--symbol {reading.symbol!r}: use letters, digits and . _ / : -, at most 40")
+    choices = (
+        ("--interval", reading.interval, INTERVAL_MS),
+        ("--time-unit", reading.time_unit, TIME_UNITS),
+        ("--date-order", reading.date_order, DATE_ORDERS),
+        ("--side", reading.side, SIDES),
+        ("--price", reading.price, PRICES),
+    )
+    for option, value, allowed in choices:
+        if value is not None and value not in allowed:
+            raise ImportRefused(f"{option} {value!r} is not one of {', '.join(allowed)}")
+    if reading.time_zone is not None and reading.time_zone not in available_timezones():
+        near = get_close_matches(reading.time_zone, sorted(available_timezones()), n=3)
+        hint = f"; near are {', '.join(near)}" if near else ""
+        raise ImportRefused(f"--time-zone {reading.time_zone!r} is no zone, such as UTC or Europe/Berlin{hint}")
+
+
+def _read_part(file: str, path: Path, data: bytes, reading: Reading, now_ms: int) -> _Part:
     names = [_stem(Path(file).name), _stem(path.name)]
-    if interval is None:
-        # A name settles the interval only where the bars themselves cannot.
-        interval_named = next((found["interval"] for name in names if (found := _NAMED.fullmatch(name))), None)
-        if interval_named and data.count(b"\n") <= 2:
-            interval = interval_named
-    parsed = parse_bars(data, file, interval, now_ms)
-    found = symbol or parsed.symbol or next(filter(None, map(_symbol_in_name, names)), None)
+    if data.startswith((PARQUET_MAGIC, FEATHER_MAGIC)):
+        parsed = parse_table(data, file, reading, now_ms, UNPACKED_MAX_BYTES)
+    else:
+        named = next((found["interval"] for name in names if (found := _NAMED.fullmatch(name))), None)
+        if named and reading.interval is None and data.count(b"\n") <= 2:
+            # A name settles the interval only where the bars themselves cannot.
+            parsed = parse_bars(data, file, replace(reading, interval=named), now_ms)
+        else:
+            parsed = parse_bars(data, file, reading, now_ms)
+    found = reading.symbol or parsed.symbol or next(filter(None, map(_symbol_in_name, names)), None)
     if not found:
         raise ImportRefused(f"{file}: its name does not say which symbol it holds; name it with --symbol")
     if not re.fullmatch(SYMBOL_PATTERN, found):
@@ -87,7 +114,7 @@ def _read_part(file: str, path: Path, data: bytes, symbol: str | None, interval:
 
 
 def _stem(name: str) -> str:
-    return re.sub(r"\.(csv|txt|zip|gz)", "", name, flags=re.IGNORECASE)
+    return re.sub(r"\.(csv|txt|zip|gz|parquet|feather)", "", name, flags=re.IGNORECASE)
 
 
 def _symbol_in_name(name: str) -> str | None:
@@ -97,7 +124,7 @@ def _symbol_in_name(name: str) -> str | None:
     return name if _BARE.fullmatch(name) else None
 
 
-def _join_parts(symbol: str, interval: str, parts: list[_Part]) -> ParsedSeries:
+def _join_parts(symbol: str, interval: str, parts: list[_Part], allow_gaps: bool) -> ParsedSeries:
     """Parts that follow each other are joined; where they overlap their bars must be equal."""
     waiting = sorted(parts, key=lambda part: int(part.parsed.bars.time_ms[0]))
     following: list[Bars] = []
@@ -115,11 +142,37 @@ def _join_parts(symbol: str, interval: str, parts: list[_Part]) -> ParsedSeries:
     notes = dict.fromkeys(note for part in parts for note in part.parsed.notes)
     files = [part.file for part in waiting]
     source = files[0] if len(files) == 1 else f"{files[0]} … {files[-1]} ({len(files)} files)"
-    return ParsedSeries(symbol, interval, join_bars(following), source, tuple(notes))
+    decided = dict.fromkeys(said for part in parts for said in part.parsed.decided)
+    if decided:
+        source = f"{source} ({'; '.join(decided)})"
+    bars = join_bars(following)
+    gaps = _describe_gaps(bars, symbol, interval, source, allow_gaps)
+    return ParsedSeries(symbol, interval, bars, source, (*notes, *gaps))
 
 
-def _texts_of(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of every CSV text in a file. Raises `ImportRefused` for what cannot be read or is too large."""
+def _describe_gaps(bars: Bars, symbol: str, interval: str, source: str, allowed: bool) -> list[str]:
+    """One line on the gaps of a series, if it has any. Refuses many, unless they are allowed."""
+    starts, ends, missing = TimeIndex.of_times(bars.time_ms, INTERVAL_MS[interval]).gaps()
+    total = int(missing.sum())
+    if not total:
+        return []
+    share = total / (bars.total + total)
+    counted = "1 gap" if len(starts) == 1 else f"{len(starts):,} gaps"
+    largest = [
+        f"{iso_from_ms(int(starts[at]))} to {iso_from_ms(int(ends[at]))} ({missing[at]:,} bars)"
+        for at in np.argsort(-missing, kind="stable")[:GAPS_SHOWN]
+    ]
+    if share > MISSING_SHARE_MAX and not allowed:
+        raise ImportRefused(
+            f"{source}: {symbol} {interval} lacks {share:.2%} of its bars ({total:,} in {counted}), more than "
+            f"{MISSING_SHARE_MAX:.0%}; the largest gap is {largest[0]}. Get the missing files, or accept it with "
+            "--allow-gaps"
+        )
+    return [f"{counted}, {total:,} bars missing ({share:.2%}); largest: {', '.join(largest)}"]
+
+
+def _contents_of(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of all in a file that may hold bars. Raises `ImportRefused` for the unreadable or too large."""
     try:
         if path.is_dir():
             raise ImportRefused(f"{path}: it is a directory; name the files in it")

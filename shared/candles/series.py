@@ -13,11 +13,14 @@ from shared.bars import Bars
 from shared.contracts import INTERVAL_MS, iso_from_ms
 from shared.errors import ImportRefused
 
-DAY_MS = 86_400_000
+HOUR_MS, DAY_MS, WEEK_MS = 3_600_000, 86_400_000, 604_800_000
 EARLIEST_MS = -9_000_000_000_000  # 1684; nothing older was ever quoted by the bar
 PRICE_MIN, PRICE_MAX = 1e-15, 1e15  # what is traded lies between; beyond, quantities and values would overflow
 PRICE_COLUMNS = ("open", "high", "low", "close")
 OnConflict = Literal["refuse", "keep", "replace"]
+# The rule of `TimeIndex.gaps`.
+_CELL_MS = 900_000
+_RARELY, _MOSTLY, _REGULAR = 0.1, 0.9, 0.8
 _SATURDAY_AND_SUNDAY = (2, 3)  # days since 1970-01-01, a Thursday, modulo 7
 
 
@@ -49,61 +52,68 @@ class BarConflict(ImportRefused):
     """The same bar twice with different values."""
 
 
-def first_fault(bars: Bars, interval: str, now_ms: int) -> Fault | None:
-    """The fault of the earliest bar, or None. Vectorised: one pass over each column."""
-    faults = [fault for fault in _faults(bars, interval, now_ms) if fault is not None]
-    return min(faults, key=lambda fault: fault.bar) if faults else None
+def first_fault(bars: Bars, interval: str, now_ms: int, from_end: bool = False) -> Fault | None:
+    """The fault of the earliest bar, or None. Vectorised: one pass over each column.
+
+    `from_end`: the fault of the latest bar, which a file of newest first has on its first line.
+    """
+    found = [
+        _fault(bad, column, values, reason, remedy, from_end)
+        for bad, column, values, reason, remedy in _checks(bars, interval, now_ms)
+    ]
+    faults = [fault for fault in found if fault is not None]
+    choose = max if from_end else min
+    return choose(faults, key=lambda fault: fault.bar) if faults else None
 
 
-def _faults(bars: Bars, interval: str, now_ms: int) -> Iterator[Fault | None]:
+# Which bars are wrong, the column and its values, what is wrong and what to do.
+_Check = tuple[NDArray[np.bool_], str, NDArray[np.generic], str, str]
+
+
+def _checks(bars: Bars, interval: str, now_ms: int) -> Iterator[_Check]:
     for name in PRICE_COLUMNS:
         prices: NDArray[np.float64] = getattr(bars, name)
         bad = ~(np.isfinite(prices) & (prices > 0))
-        yield _fault(bad, name, prices, "is not a price above zero", "correct or remove the bar")
+        yield bad, name, prices, "is not a price above zero", "correct or remove the bar"
         bad = (prices > 0) & ~((prices >= PRICE_MIN) & (prices <= PRICE_MAX))
         reason = f"is not between {PRICE_MIN:g} and {PRICE_MAX:g}"
-        yield _fault(bad, name, prices, reason, "correct it, or give prices and volumes in another unit")
+        yield bad, name, prices, reason, "correct it, or give prices and volumes in another unit"
     bad = ~(np.isfinite(bars.volume) & (bars.volume >= 0))
-    yield _fault(bad, "volume", bars.volume, "is not a volume of zero or more", "correct or remove the bar")
+    yield bad, "volume", bars.volume, "is not a volume of zero or more", "correct or remove the bar"
+    order = "correct it, or check the columns' order"
     bad = bars.high < np.maximum(bars.open, bars.close)
-    yield _fault(
-        bad, "high", bars.high, "is below the open or close of its bar", "correct it, or check the columns' order"
-    )
+    yield bad, "high", bars.high, "is below the open or close of its bar", order
     bad = bars.low > np.minimum(bars.open, bars.close)
-    yield _fault(
-        bad, "low", bars.low, "is above the open or close of its bar", "correct it, or check the columns' order"
-    )
-    yield from _time_faults(bars.time_ms, interval, now_ms)
+    yield bad, "low", bars.low, "is above the open or close of its bar", order
+    for bad, reason, remedy in _time_checks(bars.time_ms, interval, now_ms):
+        yield bad, "time", bars.time_ms, reason, remedy
 
 
-def _time_faults(time_ms: NDArray[np.int64], interval: str, now_ms: int) -> Iterator[Fault | None]:
+def _time_checks(
+    time_ms: NDArray[np.int64], interval: str, now_ms: int
+) -> Iterator[tuple[NDArray[np.bool_], str, str]]:
     step_ms = INTERVAL_MS[interval]
     finished = f"bars must be finished by now, {iso_from_ms(now_ms)}; remove it"
-    yield _fault(
-        time_ms + step_ms > now_ms, "time", time_ms, f"is the start of a {interval} bar still to end", finished
-    )
-    yield _fault(time_ms < EARLIEST_MS, "time", time_ms, "is before the year 1684", "check the unit of the times")
-    grid_ms = min(step_ms, DAY_MS)
-    yield _fault(
-        time_ms % grid_ms != 0,
-        "time",
-        time_ms,
+    yield time_ms + step_ms > now_ms, f"is the start of a {interval} bar still to end", finished
+    yield time_ms < EARLIEST_MS, "is before the year 1684", "check the unit of the times"
+    yield (
+        time_ms % min(step_ms, DAY_MS) != 0,
         f"is not the start of a {interval} bar in UTC",
         "name the right interval, or give the times in UTC (a daily bar by its date)",
     )
     steps = np.diff(time_ms)
     later = np.concatenate([[False], steps <= 0])
-    yield _fault(later, "time", time_ms, "is not later than the bar before", "sort the bars and remove repeated ones")
+    yield later, "is not later than the bar before", "sort the bars and remove repeated ones"
     uneven = np.concatenate([[False], steps % step_ms != 0])
-    yield _fault(
-        uneven, "time", time_ms, f"is not a whole number of {interval} after the bar before", "name the right interval"
-    )
+    yield uneven, f"is not a whole number of {interval} after the bar before", "name the right interval"
 
 
-def _fault(bad: NDArray[np.bool_], column: str, values: NDArray[np.generic], reason: str, remedy: str) -> Fault | None:
-    index = int(np.argmax(bad)) if bad.size else 0
-    if not bad.size or not bad[index]:
+def _fault(
+    bad: NDArray[np.bool_], column: str, values: NDArray[np.generic], reason: str, remedy: str, from_end: bool
+) -> Fault | None:
+    if not bad.any():
         return None
+    index = bad.size - 1 - int(np.argmax(bad[::-1])) if from_end else int(np.argmax(bad))
     value = values[index]
     shown = iso_from_ms(int(value)) if column == "time" and abs(int(value)) < 2e14 else f"{value.item()!r}"
     return Fault(index, column, shown, reason, remedy)
@@ -223,12 +233,78 @@ class TimeIndex:
         return self.first_ms + (bar + int(self.missing_before[holes])) * self.step_ms
 
     def gaps(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Gaps worth telling: starts, ends, missing bars. Weekends of a daily series without weekends are none."""
+        """Gaps worth telling: starts, ends, missing bars (each int64). Bars of closed times are not missing.
+
+        What is closed is read off the series itself:
+
+        - Bars of a day: Saturdays and Sundays, if the series has not one of either.
+        - Bars of less than a day, of two weeks or more: the week is cut into cells of 15 minutes, or of one bar where
+          bars are longer. A week counts where it has a bar at all, from the first bar's cell on. A cell is closed if
+          it has bars in less than 90 % of the weeks, and if it and the cell an hour earlier, it and the cell an hour
+          later, or it alone, have bars in less than 10 % of the weeks. So an hour that opens or closes with summer
+          time is closed: in hardly any week is there trade in it and in the hour beyond it. And the rule holds only
+          where the cells left open have bars in 80 % of the weeks on average: what is traded now and then keeps no
+          hours, and all its holes are gaps.
+        - Longer bars: nothing.
+
+        Holidays are gaps. A gap that lies in open and closed times counts the bars of the open ones.
+        """
         start_ms = self.first_ms + self.hole_slot * self.step_ms
         end_ms = start_ms + self.hole_bars * self.step_ms
         missing = self.hole_bars
+        if not missing.size:
+            return start_ms, end_ms, missing
         if self.step_ms == DAY_MS and not np.isin(self.times() // DAY_MS % 7, _SATURDAY_AND_SUNDAY).any():
             days = [edge.astype("datetime64[ms]").astype("datetime64[D]") for edge in (start_ms, end_ms)]
             missing = np.asarray(np.busday_count(days[0], days[1]), np.int64)
+        elif self.step_ms < DAY_MS and self.end_ms - self.first_ms >= 2 * WEEK_MS:
+            cell_ms = max(self.step_ms, _CELL_MS)
+            is_open = self._open_cells(cell_ms)
+            missing = _count_open(end_ms, cell_ms, self.step_ms, is_open)
+            missing -= _count_open(start_ms, cell_ms, self.step_ms, is_open)
         told = missing > 0
         return start_ms[told], end_ms[told], missing[told]
+
+    @property
+    def missing_share(self) -> float:
+        """Of the bars expected in open times, how many are missing: 0 to 1."""
+        missing = int(self.gaps()[2].sum())
+        return missing / (self.bars + missing)
+
+    def _open_cells(self, cell_ms: int) -> NDArray[np.bool_]:
+        """Which cells of the week, counted from the epoch's midnight on, are open by the rule of `gaps`."""
+        per_week = WEEK_MS // cell_ms
+        # Without holes a run of bars fills every cell it touches, so runs are looked at and not a million bars.
+        run_start = np.concatenate([[self.first_ms], self.first_ms + (self.hole_slot + self.hole_bars) * self.step_ms])
+        run_last = np.concatenate([self.first_ms + (self.hole_slot - 1) * self.step_ms, [self.end_ms - self.step_ms]])
+        first_cell = self.first_ms // cell_ms
+        cells = int(run_last[-1]) // cell_ms - first_cell + 1
+        weeks = -(-cells // per_week)
+        edges = np.zeros(weeks * per_week + 1, np.int64)
+        np.add.at(edges, run_start // cell_ms - first_cell, 1)
+        np.add.at(edges, run_last // cell_ms - first_cell + 1, -1)
+        traded = (np.cumsum(edges[:-1]) > 0).reshape(weeks, per_week)
+        any_trade = traded.any(axis=1, keepdims=True)
+        counted: NDArray[np.bool_] = any_trade & (np.arange(weeks * per_week) < cells).reshape(weeks, per_week)
+        total = np.maximum(counted.sum(axis=0), 1)
+        share = (traded & counted).sum(axis=0) / total
+        hour = max(1, HOUR_MS // cell_ms)
+        flat = traded.reshape(-1)
+        shut = share < _RARELY
+        for shift in (-hour, hour):
+            both = (flat & np.roll(flat, shift)).reshape(weeks, per_week)
+            shut |= (both & counted).sum(axis=0) / total < _RARELY
+        is_open = ~(shut & (share < _MOSTLY))
+        if not is_open.any() or share[is_open].mean() < _REGULAR:
+            return np.ones(per_week, np.bool_)
+        return np.roll(is_open, first_cell % per_week)
+
+
+def _count_open(
+    until_ms: NDArray[np.int64], cell_ms: int, step_ms: int, is_open: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """How many bars start in open cells from the epoch to each instant (before the epoch: the same, negative)."""
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(is_open)]) * (cell_ms // step_ms)
+    weeks, into_ms = np.divmod(until_ms, WEEK_MS)
+    cell, rest_ms = np.divmod(into_ms, cell_ms)
+    return weeks * before[-1] + before[cell] + np.where(is_open[cell], rest_ms // step_ms, 0)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import pandas
 import pytest
 from numpy.typing import NDArray
 
@@ -18,9 +23,10 @@ from shared.candles.chunks import (
     view_bars,
 )
 from shared.candles.manifest import ChunkRef, make_manifest, read_manifest, write_manifest
-from shared.candles.series import DAY_MS, BarConflict, Gap, TimeIndex, first_fault, merge_bars, take_bars
+from shared.candles.series import DAY_MS, HOUR_MS, BarConflict, Gap, TimeIndex, first_fault, merge_bars, take_bars
 from shared.contracts import INTERVAL_MS
 
+pd: Any = pandas
 MINUTE_MS = 60_000
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z, a Monday
 
@@ -66,6 +72,83 @@ def test_a_missing_weekend_is_a_gap_where_weekends_are_traded() -> None:
     days = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14], np.int64)
     starts, _, missing = TimeIndex.of_times(START_MS + DAY_MS * days, DAY_MS).gaps()
     assert (starts.tolist(), missing.tolist()) == ([START_MS + 12 * DAY_MS], [2])
+
+
+def in_new_york(hours: Callable[[Any], Any], step_ms: int) -> NDArray[np.int64]:
+    """The instants of 400 days from 2023-01-02 on at which New York's clock shows one of these hours."""
+    clock = pd.date_range("2023-01-02", periods=400 * DAY_MS // step_ms, freq=f"{step_ms}ms", tz="America/New_York")
+    kept = clock[hours(clock)].tz_convert("UTC").tz_localize(None)
+    return np.ascontiguousarray(kept.to_numpy().astype("datetime64[ms]").astype(np.int64))
+
+
+def currencies(at: Any) -> Any:
+    day = at.day_of_week
+    return (day < 4) | ((day == 4) & (at.hour < 17)) | ((day == 6) & (at.hour >= 17))
+
+
+def futures(at: Any) -> Any:
+    return currencies(at) & (at.hour != 17)
+
+
+def shares(at: Any) -> Any:
+    minute = at.hour * 60 + at.minute
+    return (at.day_of_week < 5) & (minute >= 9 * 60 + 30) & (minute < 16 * 60)
+
+
+@pytest.mark.parametrize("hours", [currencies, futures, shares])
+@pytest.mark.parametrize("step_ms", [MINUTE_MS, 15 * MINUTE_MS, 30 * MINUTE_MS])
+def test_closed_hours_are_no_gaps_and_summer_time_makes_none(hours: Callable[[Any], Any], step_ms: int) -> None:
+    times = in_new_york(hours, step_ms)
+    index = TimeIndex.of_times(times, step_ms)
+    assert index.missing_bars > len(times) / 3
+    assert index.gaps()[2].size == 0
+    noon = int(np.searchsorted(times, START_MS + 2 * DAY_MS + 17 * HOUR_MS))  # a Wednesday, far from either edge
+    starts, ends, missing = TimeIndex.of_times(np.delete(times, slice(noon, noon + 3)), step_ms).gaps()
+    assert missing.tolist() == [3]
+    assert (starts.tolist(), ends.tolist()) == ([times[noon]], [times[noon + 3]])
+
+
+def test_a_gap_that_spans_a_weekend_counts_its_open_bars_alone() -> None:
+    times = in_new_york(currencies, HOUR_MS)
+    friday = START_MS + 11 * DAY_MS + 15 * HOUR_MS  # 2024-01-12T15:00Z; trade ends at 22:00, until Sunday's 22:00
+    lost = times[(times < friday) | (times >= friday + 3 * DAY_MS)]
+    starts, ends, missing = TimeIndex.of_times(lost, HOUR_MS).gaps()
+    assert (starts.tolist(), ends.tolist()) == ([friday], [friday + 3 * DAY_MS])
+    assert missing.tolist() == [6 + 17]  # of Friday to 21:00, where summer time ends it, and of Sunday and Monday
+
+
+def test_a_series_that_keeps_no_hours_has_all_its_holes_for_gaps() -> None:
+    dice = np.random.default_rng(11)
+    for share in (0.05, 0.3, 0.6):
+        kept = np.flatnonzero(dice.random(60 * 24) < share)
+        index = TimeIndex.of_times(START_MS + HOUR_MS * kept, HOUR_MS)
+        assert index.gaps()[2].sum() == index.missing_bars
+    always_open = np.delete(grid(365 * 24, HOUR_MS), slice(3000, 5000))
+    assert TimeIndex.of_times(always_open, HOUR_MS).gaps()[2].tolist() == [2000]
+    too_short_to_tell = np.delete(grid(10 * 24, HOUR_MS), slice(48, 96))
+    assert TimeIndex.of_times(too_short_to_tell, HOUR_MS).gaps()[2].tolist() == [48]
+
+
+def test_gaps_of_a_million_bars_are_found_at_once() -> None:
+    half = np.sort(np.random.default_rng(0).choice(2_000_000, 1_000_000, replace=False))
+    index = TimeIndex.of_times(START_MS + MINUTE_MS * half, MINUTE_MS)
+    took_s: list[float] = []
+    for _ in range(3):
+        started_s = time.perf_counter()
+        assert index.gaps()[2].sum() == index.missing_bars
+        took_s.append(time.perf_counter() - started_s)
+    assert min(took_s) < 0.25  # some 25 ms where nothing else runs
+
+
+def test_the_latest_fault_is_found_from_the_end() -> None:
+    bars = walk(grid(10))
+    bars.high[[2, 7]] = 1.0
+    bars.volume[5] = -1.0
+    later = START_MS + DAY_MS
+    first, last = first_fault(bars, "1m", later), first_fault(bars, "1m", later, from_end=True)
+    assert first is not None
+    assert last is not None
+    assert (first.bar, last.bar) == (2, 7)
 
 
 @pytest.mark.parametrize("decimals", [0, 2, 8, 15])

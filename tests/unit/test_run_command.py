@@ -208,6 +208,7 @@ def test_a_table_shows_the_figures_and_the_hashes(call: Callable[..., Any], bars
     assert (status, errors) == (0, [])
     assert "Sharpe ratio" in out
     assert f"{result['metrics']['totalReturn']:,.2f} %" in out
+    assert "note         format: a header that names the columns\n" in out
     assert f"dataset      {result['datasetHash']}\n" in out
     assert f"result       {result['resultHash']}  engine {result['engineVersion']}\n" in out
 
@@ -241,6 +242,21 @@ def test_no_trades_are_a_header_alone(call: Callable[..., Any], bars: Path, tmp_
     assert status == 0
     [header] = trades.read_text().splitlines()
     assert header.startswith("entryBar,exitBar,entryTime,exitTime,direction,quantity,")
+
+
+def test_files_are_read_as_the_options_say(call: Callable[..., Any], tmp_path: Path) -> None:
+    series = random_walk(BARS)
+    columns = (series.open, series.close, series.high, series.low, series.volume)
+    rows = zip(series.time_ms.tolist(), *(column.tolist() for column in columns), strict=True)
+    unnamed = tmp_path / "WALK-1h.csv"
+    unnamed.write_text("".join(f"1,{','.join(map(repr, row))}\n" for row in rows))
+    status, _, [error] = call("--data", unnamed, *SMA)
+    assert status == 2
+    assert "--columns" in error
+    named = write_bars(tmp_path / "WALK.csv", series)
+    expected = json.loads(call("--data", named, *SMA, "--json")[1])
+    status, out, _ = call("--data", unnamed, *SMA, "--columns", "-,time,open,close,high,low,volume", "--json")
+    assert (status, json.loads(out)["resultHash"]) == (0, expected["resultHash"])
 
 
 def test_one_of_several_series_must_be_chosen(call: Callable[..., Any], bars: Path, tmp_path: Path) -> None:

@@ -1,0 +1,258 @@
+"""The columns of one file to checked bars, whatever kind of file they come from.
+
+Parsing and checks are vectorised; the line of a row is looked for only once something is wrong. Of several things that
+are wrong, the first by line is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.bars import Bars
+from shared.candles.bar_layout import VALUE_ROLES, Layout, shown
+from shared.candles.bar_times import Trouble, first_of, first_trouble, pd, read_times
+from shared.candles.series import PRICE_COLUMNS, first_fault, take_bars
+from shared.contracts import INTERVAL_MS, iso_from_ms
+from shared.reading import Reading
+
+ADJUSTED_DECIMALS = 6  # what Adj Close itself has
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedText:
+    """The bars of one file. `symbol` is what a symbol column says, or ""; `notes` say what was recognised.
+
+    `decided` is what a person chose of several things the file holds.
+    """
+
+    bars: Bars
+    interval: str
+    symbol: str
+    notes: tuple[str, ...]
+    decided: tuple[str, ...]
+
+
+class Source(Protocol):
+    """What is under import; knows how to refuse one of its places."""
+
+    def refuse(self, line: int | None, message: str) -> NoReturn: ...
+
+    def refuse_row(self, row: int, message: str) -> NoReturn:
+        """Refuses row number `row` of the data, counted from 0."""
+        ...
+
+    def written(self, row: int, column: int) -> str:
+        """What stands in a cell, as it is written there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Bars, and what else must be possible for them to be: each with the label of its prices in errors."""
+
+    bars: Bars
+    also: tuple[tuple[str, Bars], ...] = ()
+    label: str = ""
+
+
+def read_columns(
+    source: Source, layout: Layout, cells: Sequence[Any], reading: Reading, now_ms: int, trouble: Trouble | None = None
+) -> ParsedText:
+    """The bars of a file, checked, oldest first. `cells` are its columns, pandas Series of one length.
+
+    `trouble` is what was already seen to be wrong. Raises `ImportRefused` naming file, line, value and remedy.
+    """
+    times = read_times(cells[layout.columns["time"]], layout.names["time"], layout.zone, reading)
+    troubles = [times.trouble]
+    columns: list[dict[str, NDArray[np.float64]]] = []
+    for places in filter(None, (layout.columns, layout.mean_with)):
+        values = {role: np.zeros(len(times.time_ms)) for role in VALUE_ROLES}
+        for role, at in places.items():
+            if role in ("time", "symbol"):
+                continue
+            name = layout.names[role] if places is layout.columns else f"ask {role}"
+            values[role], wrong = _read_numbers(source, cells[at], at, name)
+            troubles.append(wrong)
+        columns.append(values)
+    symbol, wrong = _read_symbol(layout, cells)
+    worst = first_of(*troubles, wrong, trouble)
+    rows = len(times.time_ms) if worst is None else worst.row
+    columns = [{role: column[:rows] for role, column in values.items()} for values in columns]
+    notes = [f"format: {layout.kind}", *layout.decided, *layout.notes, *times.notes]
+    if layout.quotes and worst is None:
+        _refuse_scaled(source, columns)
+    if layout.undecided:
+        columns[0] = _decide_order(source, columns[0], notes, decided=worst is not None)
+    found = _put_together(times.time_ms[:rows], columns)
+    interval = _check(source, layout, found, reading.interval, now_ms, notes, worst)
+    bars = found.bars
+    return ParsedText(_turned(bars) if _is_descending(bars) else bars, interval, symbol, tuple(notes), layout.decided)
+
+
+def _read_numbers(source: Source, cells: Any, at: int, name: str) -> tuple[NDArray[np.float64], Trouble | None]:
+    if cells.dtype.kind not in "iuf":
+        texts = pd.Series(np.asarray(cells.astype(str), dtype=object), dtype=object)
+        cells = pd.to_numeric(texts, errors="coerce")
+    values = np.array(cells, np.float64)
+
+    def explain(row: int) -> str:
+        written = source.written(row, at)
+        wrong = f"{shown(written)} is not a number" if written else "is missing"
+        return f"{name} {wrong}; correct or remove the line"
+
+    return values, first_trouble(np.isnan(values), explain)
+
+
+def _read_symbol(layout: Layout, cells: Sequence[Any]) -> tuple[str, Trouble | None]:
+    at = layout.columns.get("symbol")
+    if at is None:
+        return "", None
+    named = [str(one).strip() for one in cells[at].astype(object)]
+    other = np.array([one != named[0] for one in named])
+    return named[0], first_trouble(
+        other, lambda row: f"a second symbol, {shown(named[row])} after {shown(named[0])}; give each its own file"
+    )
+
+
+def _decide_order(
+    source: Source, columns: dict[str, NDArray[np.float64]], notes: list[str], decided: bool
+) -> dict[str, NDArray[np.float64]]:
+    """Four unnamed prices as open, high, low, close or open, close, high, low: whichever makes every bar possible.
+
+    Where neither does, what fits more bars, whose fault is then told. `decided`: it is refused anyhow.
+    """
+    first, second, third = columns["high"], columns["low"], columns["close"]
+    other = columns | {"close": first, "high": second, "low": third}
+    as_named, turned = _impossible(columns), _impossible(other)
+    both = ("open, high, low, close", "open, close, high, low")
+    if as_named == turned == 0 and not decided:
+        source.refuse(
+            None,
+            f"there is no header, and its prices may be {both[0]} or {both[1]}; choose with "
+            "--columns time,open,high,low,close,volume or --columns time,open,close,high,low,volume",
+        )
+    taken = turned < as_named
+    notes.append(f"the prices are {both[taken]}: the only order in which every bar is possible")
+    return other if taken else columns
+
+
+def _refuse_scaled(source: Source, columns: list[dict[str, NDArray[np.float64]]]) -> None:
+    prices = (values[role] for values in columns for role in PRICE_COLUMNS)
+    if all((column == np.floor(column)).all() for column in prices):
+        source.refuse(
+            None,
+            "every price is a whole number, as where prices are kept times 10,000 and times are New York's (Lean's "
+            "shares); divide them, and say what the columns are with --columns and --time-zone",
+        )
+
+
+def _impossible(columns: dict[str, NDArray[np.float64]]) -> int:
+    open_, high, low, close = (columns[role] for role in PRICE_COLUMNS)
+    return int(((high < np.maximum(open_, close)) | (low > np.minimum(open_, close))).sum())
+
+
+def _put_together(time_ms: NDArray[np.int64], columns: list[dict[str, NDArray[np.float64]]]) -> _Reading:
+    sides = [_bars(time_ms, [values[role] for role in VALUE_ROLES]) for values in columns]
+    if len(sides) == 2:
+        mean = _bars(time_ms, [(bid + ask) / 2 for bid, ask in zip(sides[0][1:], sides[1][1:], strict=True)])
+        return _Reading(mean, (("", sides[0]), ("ask ", sides[1])), "mid ")
+    bars = sides[0]
+    if "adjusted" not in columns[0]:
+        return _Reading(bars)
+    with np.errstate(all="ignore"):  # What cannot be is refused by the checks.
+        factor = columns[0]["adjusted"] / bars.close
+        # Multiplying and rounding keep the order of the four prices, so a bar that could be true stays so.
+        prices = [np.round(column * factor, ADJUSTED_DECIMALS) for column in bars[1:5]]
+    return _Reading(_bars(time_ms, [*prices, bars.volume]), (("", bars),), "adjusted ")
+
+
+def _bars(time_ms: NDArray[np.int64], values: Sequence[NDArray[np.float64]]) -> Bars:
+    open_, high, low, close, volume = values
+    return Bars(time_ms, open_, high, low, close, volume)
+
+
+def _check(
+    source: Source,
+    layout: Layout,
+    found: _Reading,
+    given: str | None,
+    now_ms: int,
+    notes: list[str],
+    trouble: Trouble | None,
+) -> str:
+    """The interval, once every bar can be true. Refuses the first row that is wrong."""
+    total, descending = found.bars.total, _is_descending(found.bars)
+    if descending:
+        found = replace(
+            found, bars=_turned(found.bars), also=tuple((label, _turned(bars)) for label, bars in found.also)
+        )
+        notes.append("newest first: turned round")
+    interval = _usual_interval(found.bars.time_ms, given) if trouble else None
+    if trouble is None:
+        interval = _choose_interval(source, found.bars.time_ms, given, notes)
+    if interval is not None and total:
+        for label, bars in (*found.also, (found.label, found.bars)):
+            fault = first_fault(bars, interval, now_ms, from_end=descending)
+            if fault is None:
+                continue
+            row = total - 1 - fault.bar if descending else fault.bar
+            name = layout.names.get(fault.column, fault.column)
+            if label and fault.column != "time":
+                name = label + fault.column
+            message = f"{name} {fault.value} {fault.reason}; {fault.remedy}"
+            if trouble is None or row < trouble.row:
+                trouble = Trouble(row, message)
+    if trouble:
+        source.refuse_row(trouble.row, trouble.message)
+    assert interval is not None
+    return interval
+
+
+def _is_descending(bars: Bars) -> bool:
+    steps = np.diff(bars.time_ms)
+    return bool((steps < 0).sum() * 2 > steps.size)
+
+
+def _turned(bars: Bars) -> Bars:
+    return take_bars(bars, np.arange(bars.total - 1, -1, -1))
+
+
+def _usual_interval(time_ms: NDArray[np.int64], given: str | None) -> str | None:
+    if given is not None:
+        return given
+    steps = np.diff(time_ms)
+    sizes, counts = np.unique(steps[steps > 0], return_counts=True)
+    known = {step_ms: interval for interval, step_ms in INTERVAL_MS.items()}
+    return known.get(int(sizes[np.argmax(counts)])) if sizes.size else None
+
+
+def _choose_interval(source: Source, time_ms: NDArray[np.int64], given: str | None, notes: list[str]) -> str:
+    steps = np.diff(time_ms)
+    steps = steps[steps > 0]
+    if not steps.size:
+        if given is None:
+            source.refuse(None, "the interval of a single bar cannot be recognised; name it with --interval")
+        return given
+    sizes, counts = np.unique(steps, return_counts=True)
+    if given is None:
+        found = _usual_interval(time_ms, None)
+        if found is None:
+            source.refuse(
+                None,
+                f"bars are mostly {sizes[np.argmax(counts)] / 1000:g} s apart, which is none of "
+                f"{', '.join(INTERVAL_MS)}; name it with --interval, or the unit of the times with --time-unit",
+            )
+        notes.append(f"interval {found} recognised from the most common step")
+        return found
+    if steps.size > 1 and sizes[0] > INTERVAL_MS[given]:
+        source.refuse(
+            None,
+            f"the interval is said to be {given}, but no two bars are closer than {sizes[0] / 1000:g} s "
+            f"(from {iso_from_ms(int(time_ms[0]))} on); name the right --interval",
+        )
+    return given

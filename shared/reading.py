@@ -1,0 +1,59 @@
+"""What a person may decide about how market data files are read, and the options that say it on a command line.
+
+Apart from `shared.candles`, so that asking a command for help loads nothing that takes time.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, fields
+from typing import Any
+
+# The choices an option has, where they are few.
+TIME_UNITS = ("s", "ms", "us", "ns")
+DATE_ORDERS = ("ymd", "dmy", "mdy")
+SIDES = ("bid", "ask", "mid")
+PRICES = ("adjusted", "traded")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything a person may decide about how files are read. What is None is recognised, or refused where it is not.
+
+    `columns` says what the columns of a text are, from the first on: `time,open,-,close` with `-` for one to skip. Or
+    it says where each is, by header name or number from 1: `time=Datum,open=2`. `time_zone` is the IANA name of the
+    zone of times that have none. `allow_gaps` also accepts series of which more than 1 % of the bars are missing.
+    Values are checked by `read_files`.
+    """
+
+    symbol: str | None = None
+    interval: str | None = None
+    columns: str | None = None
+    time_zone: str | None = None
+    time_unit: str | None = None
+    date_order: str | None = None
+    side: str | None = None
+    price: str | None = None
+    allow_gaps: bool = False
+
+
+AS_RECOGNISED = Reading()
+_NAMES = {one.name for one in fields(Reading)}
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """An option for every field of `Reading` but `symbol` and `interval`, which each command words its own way."""
+    group = parser.add_argument_group("how files are read", "where there are two ways, one of these decides")
+    group.add_argument("--columns", metavar="LIST", help="time,open,close,high,low,volume (- skips) or time=1,open=2")
+    group.add_argument("--time-zone", metavar="ZONE", help="of times that have none: UTC, Europe/Berlin, …")
+    group.add_argument("--time-unit", choices=TIME_UNITS, help="of unix times")
+    group.add_argument("--date-order", choices=DATE_ORDERS, help="of dates such as 03/04/2024")
+    group.add_argument("--side", choices=SIDES, help="of bid and ask quotes")
+    group.add_argument("--price", choices=PRICES, help="adjusted by Adj Close, or as traded")
+    group.add_argument("--allow-gaps", action="store_true", help="also where more than 1 %% of the bars are missing")
+
+
+def reading_from(namespace: argparse.Namespace) -> Reading:
+    """What the options of a command say; `symbol` and `interval` too, where it has them."""
+    given: dict[str, Any] = {name: value for name, value in vars(namespace).items() if name in _NAMES}
+    return Reading(**given)
