@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
+import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from api.fetching import Fetch, FetchOrder
+    from api.importing import OnSeriesChunk
     from shared.candles import Candles, Dataset, ImportReport
     from shared.candles.garbage import GarbageReport
     from shared.settings import Settings
@@ -30,6 +33,7 @@ Answer = TypeVar("Answer")
 DAY_S = 86_400
 HOUR_MS = 3_600_000
 MOST_HOURS = 1_000_000
+BAR_AFTER_S = 1.0
 
 
 def add_token_options(parser: argparse.ArgumentParser) -> None:
@@ -45,13 +49,13 @@ def add_data_options(parser: argparse.ArgumentParser) -> Verbs:
     importing.add_argument("files", nargs="+", type=Path, metavar="FILE")
     importing.add_argument("--symbol", help="taken from the file's name where not given")
     importing.add_argument("--interval", help="recognised from the bars where not given")
+    add_reading_options(importing)
     importing.add_argument(
         "--on-conflict",
         choices=("refuse", "keep", "replace"),
         default="refuse",
         help="what becomes of stored bars where the files have other values (default: the import is refused)",
     )
-    add_reading_options(importing)
     importing.set_defaults(command=_import)
     _add_fetch_options(verbs.add_parser("fetch", help="fetch bars from an exchange, or those that are new"))
     verbs.add_parser("list", help="what market data there is").set_defaults(command=_list)
@@ -100,8 +104,9 @@ def _import(asked: argparse.Namespace) -> None:
     from api.importing import import_files
     from shared.settings import load_settings
 
-    def work(candles: Candles, _store: Store) -> Awaitable[list[ImportReport]]:
-        return import_files(candles, asked.files, reading_from(asked), asked.on_conflict)
+    async def work(candles: Candles, _store: Store) -> list[ImportReport]:
+        async with _bar_on_terminal(len(asked.files)) as on_chunk:
+            return await import_files(candles, asked.files, reading_from(asked), asked.on_conflict, on_chunk)
 
     for report in asyncio.run(_with_candles(load_settings(), work)):
         print("\n".join([report.summary(), *(f"  note: {note}" for note in report.notes)]))
@@ -190,6 +195,30 @@ class _Meter:
 
     def waits(self, reason: str, pause_s: float) -> None:
         self._progress.console.print(f"{reason}; asking again in {pause_s:,.0f} s")
+
+
+@asynccontextmanager
+async def _bar_on_terminal(files: int) -> AsyncIterator[OnSeriesChunk | None]:
+    """A progress bar on stderr from the first second on; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("reading files" if files > 1 else "reading", total=None)
+
+    def on_chunk(series: str, written: int, of: int) -> None:
+        bar.update(task, description=f"writing {series}, chunks", completed=written, total=of)
+
+    appearing = asyncio.get_running_loop().call_later(BAR_AFTER_S, bar.start)
+    try:
+        yield on_chunk
+    finally:
+        appearing.cancel()
+        bar.stop()
 
 
 def _list(_asked: argparse.Namespace) -> None:

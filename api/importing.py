@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,15 @@ from shared.reading import AS_RECOGNISED, Reading
 if TYPE_CHECKING:
     from shared.candles.bar_files import ParsedSeries
 
+OnSeriesChunk = Callable[[str, int, int], None]  # is told of which series how many chunks are written, and of how many
+
 
 async def import_files(
     candles: Candles,
     paths: Sequence[str | PathLike[str]],
     reading: Reading = AS_RECOGNISED,
     on_conflict: OnConflict = "refuse",
+    on_chunk: OnSeriesChunk | None = None,
 ) -> list[ImportReport]:
     """Reads the files and adds each series to the store as one version. One report per series, with its notes.
 
@@ -29,17 +33,22 @@ async def import_files(
     from shared.candles.bar_files import read_files
 
     series = await asyncio.to_thread(read_files, paths, reading)
-    return await store_series(candles, series, on_conflict)
+    return await store_series(candles, series, on_conflict, on_chunk)
 
 
 async def store_series(
-    candles: Candles, series: Sequence[ParsedSeries], on_conflict: OnConflict = "refuse"
+    candles: Candles,
+    series: Sequence[ParsedSeries],
+    on_conflict: OnConflict = "refuse",
+    on_chunk: OnSeriesChunk | None = None,
 ) -> list[ImportReport]:
     """Adds checked series to the store, each as one version: none, where one of them is refused by what is stored."""
     if len(series) > 1 and on_conflict == "refuse":
         for one in series:
             await candles.refuse_conflicts(one.symbol, one.interval, one.bars)
-    return [
-        replace(await candles.import_bars(one.symbol, one.interval, one.bars, one.source, on_conflict), notes=one.notes)
-        for one in series
-    ]
+    reports: list[ImportReport] = []
+    for one in series:
+        told = partial(on_chunk, f"{one.symbol} {one.interval}") if on_chunk else None
+        report = await candles.import_bars(one.symbol, one.interval, one.bars, one.source, on_conflict, told)
+        reports.append(replace(report, notes=one.notes))
+    return reports

@@ -23,7 +23,7 @@ from api.reading_process import read_in_child
 from shared.candles import Candles, ImportReport, OnConflict
 from shared.contracts import validate
 from shared.errors import Busy, InvalidRequest, MalformedMessage, Refusal, TooLarge
-from shared.reading import DateOrder, Price, Reading, Side, TimeUnit
+from shared.reading import Reading
 from shared.settings import Settings
 
 ADMITTED_MAX = 4  # one is imported while the others arrive or wait; each may hold its upload's size on disk
@@ -34,7 +34,7 @@ NAME_MAX_CHARS = 200
 UPLOAD_TIMEOUT_S = 900.0
 _ABANDONED_AFTER_S = 86_400.0  # what a gateway that was killed left behind
 
-Name = Annotated[str, Field(min_length=1, max_length=40)]
+Word = Annotated[str, Field(min_length=1, max_length=40)]
 
 
 class ImportForm(BaseModel):
@@ -42,17 +42,18 @@ class ImportForm(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
-    symbol: Name | None = None
-    interval: Name | None = None
-    columns: Annotated[str, Field(max_length=400)] | None = None
-    time_zone: Name | None = None
-    time_unit: TimeUnit | None = None
-    date_order: DateOrder | None = None
-    side: Side | None = None
-    price: Price | None = None
+    symbol: Word | None = None
+    interval: Word | None = None
+    columns: Annotated[str, Field(min_length=1, max_length=FIELD_MAX_BYTES)] | None = None
+    time_zone: Word | None = None
+    time_unit: Word | None = None
+    date_order: Word | None = None
+    side: Word | None = None
+    price: Word | None = None
     allow_gaps: bool = False
     on_conflict: OnConflict = "refuse"
 
+    @property
     def reading(self) -> Reading:
         return Reading(**self.model_dump(exclude={"on_conflict"}))
 
@@ -91,7 +92,7 @@ class Uploads:
                 if not upload.files:
                     raise InvalidRequest.of("file", "is missing: send at least one part with a file name")
                 async with self._turn:
-                    series = await read_in_child(upload.files, form.reading())
+                    series = await read_in_child(upload.files, form.reading)
                     return await store_series(self._candles, series, form.on_conflict)
         finally:
             self._admitted -= 1

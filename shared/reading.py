@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any
 
 # The choices an option has, where they are few.
-TimeUnit = Literal["s", "ms", "us", "ns"]
-DateOrder = Literal["ymd", "dmy", "mdy"]
-Side = Literal["bid", "ask", "mid"]
-Price = Literal["adjusted", "traded"]
-TIME_UNITS, DATE_ORDERS, SIDES, PRICES = map(get_args, (TimeUnit, DateOrder, Side, Price))
+TIME_UNITS = ("s", "ms", "us", "ns")
+DATE_ORDERS = ("ymd", "dmy", "mdy")
+SIDES = ("bid", "ask", "mid")
+PRICES = ("adjusted", "traded")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """The `backfleet` command, as a person runs it."""
 
 import asyncio
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import pytest
 
 from shared.settings import Settings, environment_for_child
 from tests.conftest import JWT_SECRET
+from tests.fleet import HOUR_MS, random_walk, write_bars
 
 MakeSettings = Callable[..., Settings]
 ROOT = Path(__file__).parents[2]
@@ -19,6 +22,16 @@ CSV = """time,open,high,low,close,volume
 2024-01-01T00:00:00Z,100,110,90,105,5
 2024-01-01T01:00:00Z,105,111,95,106,6
 2024-01-01T02:00:00Z,106,112,96,107,7
+"""
+
+# The command, with a bar that does not wait a second for an import that is long enough.
+WITHOUT_WAITING = """
+import sys
+import api.cli
+from deploy.cli import main
+
+api.cli.BAR_AFTER_S = 0.0
+sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -79,6 +92,45 @@ async def test_market_data_is_imported_and_listed(
     assert (code, out) == (2, "")
     assert error.startswith("backfleet: ")
     assert error.count("\n") == 1
+    file.write_text(CSV.replace("95,106,6", "95,107,6"))
+    code, out, error = await run(settings, "data", "import", str(file))
+    assert (code, out) == (2, "")
+    assert "--on-conflict" in error
+    code, out, error = await run(settings, "data", "import", str(file), "--on-conflict", "replace")
+    assert (code, error) == (0, "")
+    assert "2 known, 1 replaced" in out
+    code, out, error = await run(settings, "data", "gc", "--dry-run", "--older-than-hours", "1")
+    assert (code, error) == (0, "")
+    assert out.startswith("0 old versions and 0 chunks (0 bytes) would be removed; 2 versions and 2 chunks stay")
+
+
+async def test_a_long_import_shows_its_progress_on_a_terminal(
+    any_mongodb_uri: str, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    settings = make_settings(redis_url="redis://127.0.0.1:1")
+    walk = random_walk(90_000)
+    file = write_bars(tmp_path / "LONG-1h.csv", walk._replace(time_ms=walk.time_ms - 11 * 365 * 24 * HOUR_MS))
+    seen, terminal = pty.openpty()
+    shown = bytearray()
+    asyncio.get_running_loop().add_reader(seen, lambda: shown.extend(os.read(seen, 65_536)))
+    try:
+        importing = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", WITHOUT_WAITING, "data", "import", str(file)),
+            env=environment_for_child(settings) | {"TERM": "xterm", "COLUMNS": "100"},
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=terminal,
+        )
+        out, _ = await asyncio.wait_for(importing.communicate(), 60)
+    finally:
+        asyncio.get_running_loop().remove_reader(seen)
+        os.close(terminal)
+        os.close(seen)
+    assert importing.returncode == 0
+    assert out.startswith(b"LONG 1h: 90,000 bars added")
+    assert b"reading" in shown
+    assert b"writing LONG 1h, chunks" in shown
+    assert b"11/11" in shown
 
 
 async def test_what_is_wrong_is_said_in_one_line(nowhere: Settings, make_settings: MakeSettings) -> None:
@@ -90,6 +142,7 @@ async def test_what_is_wrong_is_said_in_one_line(nowhere: Settings, make_setting
         (nowhere, ("token", "--user", "ann", "--ttl-s", "0"), "ttl_s"),
         (production, ("token", "--user", "ann"), "BACKFLEET_MODE"),
         (nowhere, ("data", "import", "no-such-file.csv"), ""),
+        (nowhere, ("data", "gc", "--older-than-hours", "0.5"), "--older-than-hours"),
     ):
         code, out, error = await run(settings, *arguments)
         assert (code, out) == (2, ""), arguments

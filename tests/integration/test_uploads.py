@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import shutil
 import subprocess
 import time
@@ -16,9 +17,10 @@ import numpy as np
 import pytest
 
 from api.routes import Imported
-from api.uploads import ADMITTED_MAX
+from api.uploads import ADMITTED_MAX, ImportForm
 from shared.bars import Bars
 from shared.candles import take_bars
+from shared.reading import Reading
 from shared.settings import Settings
 from tests.fleet import HOUR_MS, random_walk, write_bars
 from tests.gateway import Site, fields_of, problem_of, site_on
@@ -60,6 +62,8 @@ async def test_files_become_series_that_are_listed_with_their_gaps(site: Site, t
     bars = random_walk(100)
     holey = take_bars(bars, np.delete(np.arange(100), [3, 40, 41, 42, 43]))
     files = [("file", ("ONE-1h.csv", csv_of(holey, tmp_path))), ("file", ("TWO-1h.csv", csv_of(bars, tmp_path)))]
+    refused = problem_of(await client.post(IMPORT, files=files), 422)
+    assert "--allow-gaps" in refused["detail"]
     answer = await client.post(IMPORT, files=files, data={"interval": "1h", "symbol": "", "allowGaps": "true"})
     assert answer.status_code == 201, answer.text
     reports = Imported.model_validate(answer.json()).items
@@ -122,6 +126,12 @@ async def test_forms_that_are_none_are_refused_by_field(site: Site) -> None:
     assert fields_of(await refused(422, *form(('name="file"; filename="' + "x" * 300 + '"', csv)))) == {"file"}
     many = [(f'name="file"; filename="F{number}.csv"', csv) for number in range(201)]
     assert fields_of(await refused(422, *form(*many))) == {"file"}
+
+
+def test_a_form_says_all_that_the_command_can_say() -> None:
+    assert set(ImportForm.model_fields) == {one.name for one in dataclasses.fields(Reading)} | {"on_conflict"}
+    form = ImportForm.model_validate({"timeZone": "Europe/Berlin", "allowGaps": "true"})
+    assert form.reading == Reading(time_zone="Europe/Berlin", allow_gaps=True)
 
 
 async def test_a_name_with_folders_stays_where_uploads_are(site: Site, tmp_path: Path) -> None:
