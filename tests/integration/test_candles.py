@@ -43,6 +43,7 @@ from shared.candles.resample import resample_bars
 from shared.contracts import INTERVAL_MS
 from shared.errors import ImportRefused, StoreUnavailable, UnknownMarketData
 from shared.settings import Settings, load_settings
+from tests.mutations import mutated_files
 
 Document = dict[str, Any]
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
@@ -277,39 +278,33 @@ async def test_bars_that_cannot_be_true_are_refused_by_the_store_too(candles: Ca
     assert await candles.list_datasets() == []
 
 
-MALFORMED = {
-    "truncated": lambda text: text[: len(text) // 2],
-    "a cell is gone": lambda text: text.replace(",110.0,", ",", 1),
-    "a line twice": lambda text: text + text.splitlines()[-1] + "\n",
-    "lines in disorder": lambda text: "\n".join([*text.splitlines()[:3], *text.splitlines()[:2:-1][::2], ""]),
-    "a negative price": lambda text: text.replace("110.0", "-110.0", 1),
-    "a text for a number": lambda text: text.replace("110.0", "many", 1),
-    "an endless number": lambda text: text.replace("110.0", "1" * 400, 1),
-    "other units of time": lambda text: text.replace(str(START_MS + HOUR_MS), str((START_MS + HOUR_MS) // 1000), 1),
-    "off its grid": lambda text: text.replace(str(START_MS + HOUR_MS), str(START_MS + HOUR_MS + 7), 1),
-    "NULs": lambda text: text.replace("\n", "\0\n", 2),
-    "nothing": lambda text: "",
-    "no bars": lambda text: text.splitlines()[0] + "\n",
-    "other values than stored": lambda text: text.replace("110.0", "110.5", 1),
-}
+async def test_a_damaged_file_that_is_refused_changes_nothing(candles: Candles, tmp_path: Path) -> None:
+    refused = 0
+    for mutant in mutated_files(5, tmp_path):
+        before = await candles.list_datasets()
+        try:
+            await import_files(candles, [mutant.path], mutant.kind.reading)
+        except ImportRefused:
+            refused += 1
+            assert await candles.list_datasets() == before, mutant.done
+    assert refused > 50
 
 
-async def test_a_refused_file_changes_nothing_not_even_beside_a_good_one(candles: Candles, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [("110.0", "many"), ("110.0", "110.5")], ids=["unreadable", "other than stored"])
+async def test_a_good_file_is_refused_with_a_bad_one_beside_it(
+    candles: Candles, tmp_path: Path, damage: tuple[str, str]
+) -> None:
     bars = Bars(grid(48, HOUR_MS), *(np.full(48, value) for value in (100.0, 110.0, 90.0, 105.0, 5.0)))
     lines = [",".join(repr(column[bar].item()) for column in bars) for bar in range(48)]
-    good = "\n".join(["time,open,high,low,close,volume", *lines, ""])
     stored, other = tmp_path / "STORED-1h.csv", tmp_path / "OTHER-1h.csv"
-    stored.write_text(good)
-    other.write_text(good)
-    bad = tmp_path / "bad" / "STORED-1h.csv"
-    bad.parent.mkdir()
+    for file in (stored, other):
+        file.write_text("\n".join(["time,open,high,low,close,volume", *lines, ""]))
     await import_files(candles, [stored])
     before = await candles.list_datasets()
-    for name, mutate in MALFORMED.items():
-        bad.write_text(mutate(good))
-        with pytest.raises(ImportRefused):
-            await import_files(candles, [other, bad])
-        assert await candles.list_datasets() == before, name
+    stored.write_text(stored.read_text().replace(*damage, 1))
+    with pytest.raises(ImportRefused):
+        await import_files(candles, [other, stored])
+    assert await candles.list_datasets() == before
     assert_same(await read_all(candles, "STORED", "1h"), bars)
 
 
