@@ -1,8 +1,12 @@
 """The disk cache of chunks: one file of canonical bytes per chunk, shared by all processes of a machine.
 
+A slice of several chunks has a file of its own, in which each column stands in one piece: engine processes map it, so
+that ten of them share one copy, where joining the columns would give each a copy of its own.
+
 A file appears whole (written aside, flushed, renamed) and is never changed afterwards, so a reader that has mapped it
-keeps its bars even when another process evicts the file. A file is named by the SHA-256 of its bytes: each process
-compares the two before it first uses a file, whoever wrote it and however that process, or the machine, ended.
+keeps its bars even when another process evicts the file. A file is named by the SHA-256 of its bytes, a joined one by
+the names of its chunks: each process compares the two before it first uses a file, whoever wrote it and however that
+process, or the machine, ended.
 """
 
 from __future__ import annotations
@@ -50,6 +54,12 @@ class BarFiles:
     bucket_ms: int = 0
 
 
+def join_of(chunks: Sequence[ChunkRef]) -> ChunkRef:
+    """What the file of these chunks together is called and holds."""
+    names = hashlib.sha256(" ".join(chunk.id for chunk in chunks).encode()).hexdigest()
+    return ChunkRef(f"joined-{names}", chunks[0].start_ms, chunks[-1].end_ms, sum(chunk.bars for chunk in chunks))
+
+
 class ChunkCache:
     """Chunk files in one directory, at most `max_bytes` of them, the longest unused leaving first."""
 
@@ -91,6 +101,30 @@ class ChunkCache:
             self._trust(chunk.id, inode)
         return right
 
+    def check_join(self, joined: ChunkRef, chunks: Sequence[ChunkRef]) -> bool:
+        """Whether there is a file of these chunks together, and each is in it as its name says."""
+        path = self.path(joined)
+        try:
+            inode = os.stat(path).st_ino
+            whole = view_bars(_map(path, joined.bars), joined.bars, 0, joined.bars)
+        except (FileNotFoundError, BarFilesGone):
+            return False
+        first = 0
+        for chunk in chunks:
+            digest = hashlib.sha256()
+            for column in whole:
+                digest.update(column[first : first + chunk.bars].data)
+            if digest.hexdigest() != chunk.id:
+                return False
+            first += chunk.bars
+        self._trust(joined.id, inode)
+        return True
+
+    def join(self, joined: ChunkRef, chunks: Sequence[ChunkRef]) -> None:
+        """Puts the chunks' files into one, column after column. Raises `BarFilesGone` where one of them is."""
+        parts = [view_bars(_map(self.path(one), one.bars), one.bars, 0, one.bars) for one in chunks]
+        self._write(joined.id, (column.data for columns in zip(*parts, strict=True) for column in columns))
+
     def _trust(self, name: str, inode: int) -> None:
         if len(self._trusted) >= _TRUSTED_MOST:
             self._trusted.clear()  # they are checked once more, no worse
@@ -98,11 +132,14 @@ class ChunkCache:
 
     def write(self, name: str, canonical: bytes) -> None:
         """Puts one chunk in place, durably before it can be seen. Two writers of one chunk do no harm."""
+        self._write(name, [canonical])
+
+    def _write(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
         os.makedirs(self._directory, exist_ok=True)
         descriptor, aside = tempfile.mkstemp(suffix=_ASIDE, dir=self._directory)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(canonical)
+                file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
                 inode = os.fstat(file.fileno()).st_ino
@@ -137,7 +174,7 @@ class ChunkCache:
 
 
 def open_bars(files: BarFiles) -> Bars:
-    """The bars of a fetched slice. One chunk: views into its mapped file, no copy. Several: copied into one array each.
+    """The bars of a fetched slice: views into one mapped file, no copy. Of several files: copied into one array each.
 
     Bars to be resampled are read where they are mapped, chunk after chunk, and only what they come to is copied. The
     columns are writable as any array is, so that compiled code sees one type for both cases; what is written goes

@@ -26,7 +26,7 @@ from pymongo.errors import DuplicateKeyError
 
 from shared.bars import Bars
 from shared.batches import Batches
-from shared.candles.cache import BarFiles, BarFilesGone, ChunkCache, open_bars
+from shared.candles.cache import BarFiles, BarFilesGone, ChunkCache, join_of, open_bars
 from shared.candles.chunks import (
     DamagedChunk,
     cut_into_periods,
@@ -263,29 +263,42 @@ class Candles:
         Raises `StoreUnavailable`, `DamagedChunk` where a stored chunk is lost or not what its name says, and
         `Unavailable` where the cache directory cannot be written.
         """
+        bucket_ms = bucket_ms or (INTERVAL_MS[wanted.interval] if wanted.resampled_from else 0)
+        files = wanted.chunks
+        if len(files) > 1 and not bucket_ms:  # what is made into longer bars is read chunk by chunk
+            files = (join_of(files),)
         try:
-            if self._cache.missing(wanted.chunks):
-                # One at a time: who waited finds the chunks in place, and few of them are in memory at once.
+            if self._cache.missing(files):
+                # One at a time: who waited finds the files in place, and few chunks are in memory at once.
                 async with self._filling:
-                    await self._fill(wanted.chunks)
+                    await self._fill(wanted.chunks, files)
         except OSError as error:
             raise Unavailable(f"the market data cache: {error}; see BACKFLEET_CACHE_DIR") from error
+        except BarFilesGone:
+            files = wanted.chunks  # Another process evicted one before it was joined. Whoever opens them will see.
         return BarFiles(
-            tuple(self._cache.path(chunk) for chunk in wanted.chunks),
-            tuple(chunk.bars for chunk in wanted.chunks),
+            tuple(self._cache.path(chunk) for chunk in files),
+            tuple(chunk.bars for chunk in files),
             wanted.skip_bars,
             wanted.stored_bars,
-            bucket_ms or (INTERVAL_MS[wanted.interval] if wanted.resampled_from else 0),
+            bucket_ms,
         )
 
-    async def _fill(self, chunks: Sequence[ChunkRef]) -> None:
-        missing = await asyncio.to_thread(self._cache.check, self._cache.missing(chunks))
-        if not missing:
+    async def _fill(self, chunks: Sequence[ChunkRef], files: Sequence[ChunkRef]) -> None:
+        """Puts `files` into the cache: the chunks themselves, or the one that joins them."""
+        if not self._cache.missing(files):
             return
+        joined = files[0] if files is not chunks else None
+        if joined and await asyncio.to_thread(self._cache.check_join, joined, chunks):
+            return
+        missing = await asyncio.to_thread(self._cache.check, self._cache.missing(chunks))
         async for document in self._read_chunks(missing):
             canonical = await asyncio.to_thread(unpack_chunk, document)
             await asyncio.to_thread(self._cache.write, document["_id"], canonical)
-        await asyncio.to_thread(self._cache.evict, chunks)
+        if joined:
+            await asyncio.to_thread(self._cache.join, joined, chunks)
+        if joined or missing:
+            await asyncio.to_thread(self._cache.evict, files)
 
     async def _read_chunks(self, chunks: Sequence[ChunkRef]) -> AsyncIterator[Document]:
         lost = {chunk.id for chunk in chunks}

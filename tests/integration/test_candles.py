@@ -539,20 +539,43 @@ async def test_a_cache_file_of_the_wrong_size_is_fetched_again(candles: Candles,
     assert_same(await read(candles, wanted), bars)
 
 
+@pytest.mark.parametrize("total", [5_000, 26_000])  # within one chunk, and over several
 async def test_a_flipped_bit_in_a_cache_file_is_noticed_by_the_next_process(
+    candles: Candles, database: AsyncDatabase[Document], settings: Settings, total: int
+) -> None:
+    bars = walk(grid(total, 5 * MINUTE_MS))
+    await candles.import_bars("X", "5m", bars, "test")
+    wanted = await candles.resolve("X", "5m", *ALWAYS)
+    files = await candles.fetch(wanted)
+    assert (len(wanted.chunks) > 1) == (total > 10_000)
+    path = Path(files.paths[0])
+    flipped = bytearray(path.read_bytes())
+    flipped[12_345] ^= 4
+    path.write_bytes(flipped)
+    with pytest.raises(AssertionError):
+        assert_same(open_bars(files), bars)
+    assert_same(await read_all(Candles(database, settings), "X", "5m"), bars)
+
+
+async def test_several_chunks_are_joined_once_in_a_file_that_every_process_maps(
     candles: Candles, database: AsyncDatabase[Document], settings: Settings
 ) -> None:
     bars = walk(grid(90 * 288, 5 * MINUTE_MS))
     await candles.import_bars("X", "5m", bars, "test")
-    files = await candles.fetch(await candles.resolve("X", "5m", *ALWAYS))
-    flipped = bytearray(Path(files.paths[1]).read_bytes())
-    flipped[12_345] ^= 4
-    Path(files.paths[1]).write_bytes(flipped)
-    with pytest.raises(AssertionError):
-        assert_same(open_bars(files), bars)
-    untouched = os.stat(files.paths[0]).st_ino
-    assert_same(await read_all(Candles(database, settings), "X", "5m"), bars)
-    assert os.stat(files.paths[0]).st_ino == untouched  # what was right is not fetched again
+    wanted = await candles.resolve("X", "5m", *ALWAYS)
+    assert len(wanted.chunks) > 1
+    files = await candles.fetch(wanted)
+    assert len(files.paths) == 1
+    joined = os.stat(files.paths[0])
+    opened = open_bars(files)
+    assert not opened.close.flags.owndata  # mapped, not copied
+    assert_same(opened, bars)
+    for chunk in wanted.chunks:
+        (settings.cache_dir / "bars" / chunk.id).unlink(missing_ok=True)  # what is joined does without
+    assert await Candles(database, settings).fetch(wanted) == files
+    assert os.stat(files.paths[0]).st_ino == joined.st_ino
+    inside = await candles.resolve("X", "5m", int(bars.time_ms[100]), int(bars.time_ms[-100]))
+    assert_same(await read(candles, inside), take_bars(bars, slice(100, -100)))
 
 
 async def test_a_file_of_the_cache_is_checked_once_in_a_process(
