@@ -48,6 +48,7 @@ files = pickle.load(sys.stdin.buffer)
 for _ in range(int(sys.argv[1])):
     began = time.perf_counter()
     bars = open_bars(files)
+    sums = [column.sum() for column in bars]  # what is mapped is there once it is read
     print(time.perf_counter() - began)
     assert bars.total == files.total_bars
     del bars
@@ -84,6 +85,7 @@ async def read_cold_s(database: Database, directory: Path) -> float:
         candles = Candles(database, load_settings(cache_dir=directory / f"cold-{next(caches)}"))
         bars = open_bars(await candles.fetch(await candles.resolve(SYMBOL, "1m", *_ALWAYS)))
         assert bars.total == BARS
+        assert all(column.sum() > 0 for column in bars)
 
     await read()
     return await seconds_async(read, COLD_RUNS)
