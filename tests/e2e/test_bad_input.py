@@ -44,7 +44,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     "symbol of the wrong type": ({"symbol": {"$gt": ""}}, "symbol"),
     "no symbol": ({"symbol": None}, "symbol"),
     "unknown interval": ({"interval": "7m"}, "interval"),
-    "interval without data": ({"interval": "1d"}, "interval"),
+    "interval without data": ({"interval": "30m"}, "interval"),
     "range before all data": ({"startDate": "1999-01-01", "endDate": "1999-02-01"}, "endDate"),
     "range after all data": ({"startDate": "2030-01-01", "endDate": "2030-02-01"}, "startDate"),
     "empty range": ({"startDate": "2024-01-05", "endDate": "2024-01-05"}, "startDate"),
