@@ -50,11 +50,8 @@ def add_data_options(parser: argparse.ArgumentParser) -> Verbs:
     importing.add_argument("--symbol", help="taken from the file's name where not given")
     importing.add_argument("--interval", help="recognised from the bars where not given")
     add_reading_options(importing)
-    importing.add_argument(
-        "--on-conflict",
-        choices=("refuse", "keep", "replace"),
-        default="refuse",
-        help="what becomes of stored bars where the files have other values (default: the import is refused)",
+    _add_on_conflict(
+        importing, "what becomes of stored bars where the files have other values (default: the import is refused)"
     )
     importing.set_defaults(command=_import)
     _add_fetch_options(verbs.add_parser("fetch", help="fetch bars from an exchange, or those that are new"))
@@ -72,6 +69,10 @@ def add_data_options(parser: argparse.ArgumentParser) -> Verbs:
     return verbs
 
 
+def _add_on_conflict(parser: argparse.ArgumentParser, meaning: str) -> None:
+    parser.add_argument("--on-conflict", choices=("refuse", "keep", "replace"), default="refuse", help=meaning)
+
+
 def _add_fetch_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Fetches finished candles through ccxt and stores them. What is stored is not fetched again: an interrupted "
@@ -83,11 +84,8 @@ def _add_fetch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", metavar="DATE", help="first date or instant (default: the last stored bar)")
     parser.add_argument("--until", metavar="DATE", help="exclusive end (default: the last finished candle)")
     parser.add_argument("--as", dest="stored_as", metavar="SYMBOL", help="what to call it (default: without the slash)")
-    parser.add_argument(
-        "--on-conflict",
-        choices=("refuse", "keep", "replace"),
-        default="refuse",
-        help="where a stored bar has other values; keep and replace fetch all from --since on again (default refuse)",
+    _add_on_conflict(
+        parser, "where a stored bar has other values; keep and replace fetch all from --since on again (default refuse)"
     )
     parser.add_argument("--base-url", metavar="URL", help="a mirror that speaks as the exchange does")
     parser.set_defaults(command=_fetch)
@@ -109,7 +107,12 @@ def _import(asked: argparse.Namespace) -> None:
             return await import_files(candles, asked.files, reading_from(asked), asked.on_conflict, on_chunk)
 
     for report in asyncio.run(_with_candles(load_settings(), work)):
-        print("\n".join([report.summary(), *(f"  note: {note}" for note in report.notes)]))
+        tell(report.summary(), report.notes)
+
+
+def tell(summary: str, notes: Sequence[str]) -> None:
+    """Prints what became of a series."""
+    print("\n".join([summary, *(f"  note: {note}" for note in notes)]))
 
 
 def _fetch(asked: argparse.Namespace) -> None:
@@ -167,8 +170,8 @@ def read_order(asked: argparse.Namespace) -> FetchOrder:
 
 
 def _tell_fetched(fetch: Fetch, order: FetchOrder) -> None:
-    said = fetch.report.summary() if fetch.report else f"{order.symbol} {order.interval}: nothing was stored"
-    print("\n".join([said, *(f"  note: {note}" for note in fetch.notes)]))
+    nothing = f"{order.symbol} {order.interval}: nothing was stored"
+    tell(fetch.report.summary() if fetch.report else nothing, fetch.notes)
 
 
 class _Meter:

@@ -7,7 +7,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from api.cli import add_data_options, add_token_options
+from api.cli import add_data_options, add_token_options, tell
 from shared import package_version
 from shared.errors import BackfleetError, InvalidRequest
 from worker.cli import add_run_options
@@ -37,7 +37,7 @@ def _load_demo(asked: argparse.Namespace) -> None:
 
     series = [*demo_series(), synthetic_series(BARS_DEFAULT if asked.bars is None else asked.bars)]
     for report in asyncio.run(import_series(load_settings(), series)):
-        print("\n".join([report.summary(), *(f"  note: {note}" for note in report.notes)]))
+        tell(report.summary(), report.notes)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,15 +6,16 @@ import importlib.util
 import time
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from api.importing import store_series
 from shared.bars import Bars
 from shared.candles import Candles, ImportReport, first_fault
+from shared.candles.bar_columns import adjust_prices
 from shared.candles.bar_files import ParsedSeries
 from shared.errors import ImportRefused
 from shared.settings import Settings
@@ -42,27 +43,18 @@ def demo_series() -> list[ParsedSeries]:
 
 
 async def import_series(settings: Settings, series: Sequence[ParsedSeries]) -> list[ImportReport]:
-    """Adds each series to the market data of these settings; bars that are there already stay. Raises what
-    `Candles.import_bars` raises.
-    """
+    """Adds each series to the market data of these settings. Raises what `store_series` raises."""
     store = await Store.open(settings)
     try:
-        candles = Candles(store.database, settings)
-        return [
-            replace(await candles.import_bars(one.symbol, one.interval, one.bars, one.source), notes=one.notes)
-            for one in series
-        ]
+        return await store_series(Candles(store.database, settings), series)
     finally:
         await store.close()
 
 
 def _series_of(symbol: str, rows: Any) -> ParsedSeries:
     times = pd.to_datetime(rows["Date"]).to_numpy().astype("datetime64[ms]").astype(np.int64)
-    factor = (rows["Adj Close"] / rows["Close"]).to_numpy()
-    # Multiplying and rounding keep the order of the four prices, so a bar that could be true stays so.
-    open_, high, low, close = (np.round(rows[name].to_numpy() * factor, 6) for name in ("Open", "High", "Low", "Close"))
-    volume = rows["Volume"].to_numpy().astype(np.float64)
-    bars = Bars(np.ascontiguousarray(times), open_, high, low, close, volume)
+    columns = (rows[name].to_numpy().astype(np.float64) for name in ("Open", "High", "Low", "Close", "Volume"))
+    bars = adjust_prices(Bars(np.ascontiguousarray(times), *columns), rows["Adj Close"].to_numpy())
     fault = first_fault(bars, "1d", time.time_ns() // 1_000_000)
     if fault:
         raise ImportRefused(f"bokeh-sampledata, {symbol}, bar {fault.bar}: {fault.column} {fault.value} {fault.reason}")

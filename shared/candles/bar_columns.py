@@ -165,10 +165,15 @@ def _put_together(time_ms: NDArray[np.int64], columns: list[dict[str, NDArray[np
     if "adjusted" not in columns[0]:
         return _Reading(bars)
     with np.errstate(all="ignore"):  # What cannot be is refused by the checks.
-        factor = columns[0]["adjusted"] / bars.close
-        # Multiplying and rounding keep the order of the four prices, so a bar that could be true stays so.
-        prices = [np.round(column * factor, ADJUSTED_DECIMALS) for column in bars[1:5]]
-    return _Reading(_bars(time_ms, [*prices, bars.volume]), (("", bars),), "adjusted ")
+        return _Reading(adjust_prices(bars, columns[0]["adjusted"]), (("", bars),), "adjusted ")
+
+
+def adjust_prices(bars: Bars, adjusted_close: NDArray[np.float64]) -> Bars:
+    """The bars with prices times adjusted close / close, rounded to the decimals that an adjusted close has."""
+    factor = adjusted_close / bars.close
+    # Multiplying and rounding keep the order of the four prices, so a bar that could be true stays so.
+    prices = [np.round(column * factor, ADJUSTED_DECIMALS) for column in bars[1:5]]
+    return _bars(bars.time_ms, [*prices, bars.volume])
 
 
 def _bars(time_ms: NDArray[np.int64], values: Sequence[NDArray[np.float64]]) -> Bars:

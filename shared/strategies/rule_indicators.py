@@ -152,32 +152,37 @@ def _in_runs(x: Floats, needed: int, compute: Callable[[Floats], Floats]) -> Flo
     return _known(found)
 
 
+def _over_window(compute: Callable[[Floats, int], Floats], x: Floats, period: int) -> Floats:
+    """TA-Lib starts at two bars; over one bar each of these is the number itself."""
+    return x if period == 1 else _in_runs(x, period, lambda run: compute(run, period))
+
+
 def sma(_bars: Bars, x: Floats, period: int) -> Floats:
-    return x if period == 1 else _in_runs(x, period, lambda run: moving_average(run, period))
+    return _over_window(moving_average, x, period)
 
 
 def ema(_bars: Bars, x: Floats, period: int) -> Floats:
     from talib import EMA
 
-    return x if period == 1 else _in_runs(x, period, lambda run: EMA(run, period))
+    return _over_window(EMA, x, period)
 
 
 def wma(_bars: Bars, x: Floats, period: int) -> Floats:
     from talib import WMA
 
-    return x if period == 1 else _in_runs(x, period, lambda run: WMA(run, period))
+    return _over_window(WMA, x, period)
 
 
 def highest(_bars: Bars, x: Floats, period: int) -> Floats:
     from talib import MAX
 
-    return x if period == 1 else _in_runs(x, period, lambda run: MAX(run, period))
+    return _over_window(MAX, x, period)
 
 
 def lowest(_bars: Bars, x: Floats, period: int) -> Floats:
     from talib import MIN
 
-    return x if period == 1 else _in_runs(x, period, lambda run: MIN(run, period))
+    return _over_window(MIN, x, period)
 
 
 def rsi(_bars: Bars, x: Floats, period: int) -> Floats:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from shared.bars import Bars
+from shared.candles.bar_files import read_files
+from shared.reading import Reading
 from shared.strategies import StrategyUse, resolve
 from tests.bench import processes
 from tests.bench.peers import (
@@ -52,10 +53,7 @@ def synthetic_bars() -> Bars:
 
 
 def real_bars() -> Bars:
-    names = ["time_ms", "open", "close", "high", "low", "volume"]
-    frame: Any = pd.read_csv(REAL_FILE, names=names)
-    time_ms = frame["time_ms"].to_numpy(np.int64)
-    return Bars(time_ms, *(np.ascontiguousarray(frame[name], np.float64) for name in Bars._fields[1:]))
+    return read_files([REAL_FILE], Reading(allow_gaps=True))[0].bars
 
 
 def crossover() -> list[StrategyUse]:

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from shared.bars import Bars
 from tests.peers import load
+from tests.peers.programs import frame_of
 from worker.engine import EngineConfig
 
 NAUTILUS_PYTHON = Path(__file__).parents[2] / ".venv-nautilus" / "bin" / "python"
@@ -103,11 +103,6 @@ def run_vectorbt_with_figures(bars: Bars, signals: Signals, config: EngineConfig
         took_s, portfolio = best_of(SLOW_REPEATS, run)
     closed = portfolio.exit_trades.records["status"] == 1
     return Theirs(took_s, int(closed.sum()), float(portfolio.final_value()))
-
-
-def frame_of(bars: Bars) -> Any:
-    columns = {"Open": bars.open, "High": bars.high, "Low": bars.low, "Close": bars.close, "Volume": bars.volume}
-    return pd.DataFrame(columns, index=pd.to_datetime(bars.time_ms, unit="ms"))
 
 
 def levels_of(config: EngineConfig) -> tuple[float, float]:

@@ -49,6 +49,13 @@ def level_from(price: float, level: Level | None, side: float) -> float | None:
     return price + side * distance
 
 
+def turn(said: int, held: int, params: BacktestParams) -> int:
+    """The direction to hold after a signal, where `held` is the one before it."""
+    if said == 2:
+        return held
+    return 0 if said < 0 and not params.allow_short else said
+
+
 def run_backtesting_py(bars: Bars, params: BacktestParams, wanted: Signals) -> Theirs:
     backtesting = load("backtesting")
     sizing = params.sizing
@@ -64,10 +71,8 @@ def run_backtesting_py(bars: Bars, params: BacktestParams, wanted: Signals) -> T
             said = int(wanted[bar])
             if bar == 1 and said == 2:
                 said = int(wanted[0])  # the first bar it is asked at is the second
-            if said == 2:
-                return
-            direction = 0 if said < 0 and not params.allow_short else said
             held = int(np.sign(self.position.size))
+            direction = turn(said, held, params)
             if direction == held:
                 return
             if held:
@@ -179,10 +184,8 @@ def run_backtrader(bars: Bars, params: BacktestParams, wanted: Signals) -> Their
 
         def next(self) -> None:
             said = int(wanted[len(self) - 1])
-            if said == 2:
-                return
-            direction = 0 if said < 0 and not params.allow_short else said
             held = int(np.sign(self.position.size))
+            direction = turn(said, held, params)
             if direction == held:
                 return
             close = self.data.close[0]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from deploy.demo_bars import demo_series
 from shared.bars import Bars
+from shared.candles import take_bars
+from shared.candles.bar_files import read_files
 from shared.contracts import BacktestParams, validate
+from shared.reading import Reading
 from shared.strategies import resolve
 from tests.peers.programs import PROGRAMS, Theirs
 from worker.engine import EngineConfig, Outcome, Reason, Simulation
@@ -111,19 +112,13 @@ def daily(symbol: str) -> Bars:
 
 @cache
 def hours(path: Path) -> Bars:
-    with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as file:
-        return bars_of(pd.read_csv(file, header=None), (1, 2, 3, 4, 5))
+    return read_files([path])[0].bars
 
 
 @cache
 def minutes(path: Path) -> Bars:
-    """A few days with many gaps. The columns are open, close, high, low."""
-    return bars_of(pd.read_csv(path, header=None, skiprows=200_000, nrows=3_000), (1, 3, 4, 2, 5))
-
-
-def bars_of(table: Any, columns: tuple[int, ...]) -> Bars:
-    values = table.to_numpy(np.float64)
-    return Bars(values[:, 0].astype(np.int64), *(np.ascontiguousarray(values[:, one]) for one in columns))
+    """A few days with many gaps."""
+    return take_bars(read_files([path], Reading(allow_gaps=True))[0].bars, slice(200_000, 203_000))
 
 
 # What people compare on, each with 3 % of its lowest price as a distance.

@@ -212,8 +212,9 @@ def find_drawdowns_nb(equity: Floats, peak: float, rows: Floats) -> int:
     total = 0
     lowest = peak  # below the peak inside a spell, else the peak
     first = 0
-    for bar in range(equity.shape[0]):
-        value = equity[bar]
+    bars = equity.shape[0]
+    for bar in range(bars + 1):
+        value = equity[bar] if bar < bars else np.inf  # the end closes the last spell
         if value < peak:
             if lowest == peak:
                 first = max(bar - 1, 0)
@@ -222,16 +223,10 @@ def find_drawdowns_nb(equity: Floats, peak: float, rows: Floats) -> int:
         if lowest < peak:
             if total < rows.shape[0]:
                 rows[total, 0] = first
-                rows[total, 1] = bar
+                rows[total, 1] = min(bar, bars - 1)
                 rows[total, 2] = lowest / peak - 1.0
             total += 1
         lowest = peak = value
-    if lowest < peak:
-        if total < rows.shape[0]:
-            rows[total, 0] = first
-            rows[total, 1] = equity.shape[0] - 1
-            rows[total, 2] = lowest / peak - 1.0
-        total += 1
     return total
 
 
