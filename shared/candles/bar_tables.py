@@ -87,4 +87,6 @@ def _read_frame(data: bytes, file: str, kind: str, most_bytes: int) -> Any:
             batches.append(part)
         return pa.Table.from_batches(batches, schema).to_pandas()
     except (pa.ArrowException, ValueError, TypeError, KeyError, OSError) as error:
-        raise ImportRefused(f"{file}: it cannot be read as {kind}: {error}; save it again") from error
+        raise ImportRefused(
+            f"{file}: it cannot be read as {kind}: {' '.join(str(error).split())}; save it again"
+        ) from error
