@@ -14,11 +14,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.auth import Authenticator
 from api.commands import Commands
+from api.market_data.uploads import Uploads
 from api.problems import install_problems
 from api.relay import Relay
 from api.routes import describe, operations, router
 from api.sockets import PATH, Sockets
-from api.uploads import Uploads
 from shared import package_version
 from shared.bus import Bus
 from shared.candles import Candles

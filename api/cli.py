@@ -20,8 +20,8 @@ from shared.reading import add_reading_options, reading_from
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from api.fetching import Fetch, FetchOrder
-    from api.importing import OnSeriesChunk
+    from api.market_data.fetching import Fetch, FetchOrder
+    from api.market_data.importing import OnSeriesChunk
     from shared.candles import Candles, Dataset, ImportReport
     from shared.candles.garbage import GarbageReport
     from shared.settings import Settings
@@ -99,7 +99,7 @@ def _token(asked: argparse.Namespace) -> None:
 
 
 def _import(asked: argparse.Namespace) -> None:
-    from api.importing import import_files
+    from api.market_data.importing import import_files
     from shared.settings import load_settings
 
     async def work(candles: Candles, _store: Store) -> list[ImportReport]:
@@ -143,8 +143,8 @@ def _fetch(asked: argparse.Namespace) -> None:
 async def _fetch_into(
     candles: Candles, asked: argparse.Namespace, order: FetchOrder, meter: _Meter, fetches: list[Fetch]
 ) -> None:
-    from api.exchanges import open_exchange
-    from api.fetching import Fetch
+    from api.market_data.exchanges import open_exchange
+    from api.market_data.fetching import Fetch
 
     async with open_exchange(asked.exchange, asked.symbol, asked.interval, asked.base_url, watcher=meter) as exchange:
         fetch = Fetch(candles, exchange, order, watcher=meter)
@@ -154,9 +154,10 @@ async def _fetch_into(
 
 def read_order(asked: argparse.Namespace) -> FetchOrder:
     """What the options of `data fetch` amount to. Raises `InvalidRequest` for times and a name that cannot be."""
-    from api.fetching import FetchOrder
-    from shared.contracts import SYMBOL_PATTERN, read_instant_ms
+    from api.market_data.fetching import FetchOrder
     from shared.errors import InvalidRequest
+    from shared.instants import read_instant_ms
+    from shared.request import SYMBOL_PATTERN
 
     symbol = asked.stored_as or asked.symbol.replace("/", "")
     if not re.fullmatch(SYMBOL_PATTERN, symbol):
@@ -189,7 +190,7 @@ class _Meter:
         self._progress.update(self._task, total=max(end_ms - since_ms, 1), completed=0)
 
     def reached(self, until_ms: int, bars: int) -> None:
-        from shared.contracts import iso_from_ms
+        from shared.instants import iso_from_ms
 
         self._bars += bars
         rate = self._bars / max(time.monotonic() - self._began_s, 1e-3)
@@ -257,7 +258,7 @@ async def _with_candles(settings: Settings, work: Callable[[Candles, Store], Awa
 
 def describe_datasets(datasets: Sequence[Dataset]) -> str:
     """One line per series, in columns."""
-    from shared.contracts import iso_from_ms
+    from shared.instants import iso_from_ms
 
     if not datasets:
         return "no market data yet; bring some with `backfleet data import FILE…`"

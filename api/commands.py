@@ -8,18 +8,11 @@ from typing import Any
 
 from shared.bus import Bus
 from shared.candles import Candles, Dataset, ImportReport, Slice
-from shared.contracts import (
-    INTERVAL_MS,
-    BacktestRequest,
-    CandlesRequest,
-    Channel,
-    Failure,
-    Task,
-    ValidateRequest,
-    iso_from_ms,
-)
+from shared.contracts import CandlesRequest, Channel, Failure, Task, ValidateRequest
 from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest, NotFound, UnknownMarketData
+from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.records import TERMINAL, BacktestRecord, ResultDocument, Status
+from shared.request import BacktestRequest
 from shared.results import trade_as_wire
 from shared.store import Store
 from shared.strategies import catalogue, resolve

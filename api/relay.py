@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 
 from api.listeners import NOWHERE, Client, Piece, Position, Standing
 from shared.bus import Bus, Heard, Resubscribed
-from shared.contracts import NEWS_CHANNELS, NEWS_MODELS, TERMINAL_CHANNELS, Channel, Cursor, Event, decode
+from shared.contracts import NEWS_CHANNELS, NEWS_MODELS, TERMINAL_CHANNELS, Channel, Cursor, Event
 from shared.errors import BusUnavailable, InvalidRequest, NotFound, StoreUnavailable, TooMany
 from shared.observability import RareWarning
 from shared.records import TERMINAL, BacktestRecord, Status, terminal_news
 from shared.store import Store
+from shared.wire import decode
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")

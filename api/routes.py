@@ -15,22 +15,16 @@ from starlette.requests import ClientDisconnect
 
 from api.auth import Authenticator
 from api.commands import PAGE_MAX, POINTS_MAX, TRADES_PAGE_MAX, Commands, import_as_wire
+from api.market_data.uploads import ImportForm, Uploads
 from api.problems import MEDIA_TYPE, RETRY_AFTER_S, Problem, problem_response, respond
 from api.relay import Relay
-from api.uploads import ImportForm, Uploads
 from shared.bus import Bus
-from shared.contracts import (
-    CANDLES_MAX,
-    SYMBOL_PATTERN,
-    BacktestRequest,
-    CandlesRequest,
-    Interval,
-    ValidateRequest,
-    decode,
-    validate,
-)
+from shared.contracts import CANDLES_MAX, CandlesRequest, ValidateRequest
 from shared.errors import BackfleetError, TooLarge
+from shared.instants import Interval
+from shared.request import SYMBOL_PATTERN, BacktestRequest
 from shared.store import Store
+from shared.wire import decode, validate
 
 READY_TIMEOUT_S = 3.0
 ROOT = "/api/algo"

@@ -20,10 +20,13 @@ from api.commands import Commands
 from api.listeners import Client
 from api.problems import socket_errors
 from api.relay import Relay
-from shared.contracts import BacktestRequest, SubscribeRequest, UnsubscribeRequest, iso, validate
+from shared.contracts import SubscribeRequest, UnsubscribeRequest
 from shared.errors import BackfleetError, FieldError, InvalidRequest, NotFound, TooMany, Unauthenticated
+from shared.instants import iso
 from shared.observability import RareWarning
+from shared.request import BacktestRequest
 from shared.settings import Settings
+from shared.wire import validate
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from api.importing import store_series
+from api.market_data.importing import store_series
 from shared.bars import Bars
 from shared.candles import Candles, ImportReport, first_fault
-from shared.candles.bar_columns import adjust_prices
-from shared.candles.bar_files import ParsedSeries
+from shared.candles.files.columns import adjust_prices
+from shared.candles.files.parsing import ParsedSeries
 from shared.errors import ImportRefused
 from shared.settings import Settings
 from shared.store import Store

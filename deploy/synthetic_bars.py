@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.candles.bar_files import ParsedSeries
+from shared.candles.files.parsing import ParsedSeries
 from shared.errors import InvalidRequest
 
 SYMBOL = "DEMO-1M"

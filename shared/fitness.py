@@ -10,8 +10,8 @@ from typing import Any
 from pymongo import ReturnDocument, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
 
-from shared.contracts import to_ms
 from shared.errors import StoreUnfit
+from shared.instants import to_ms
 from shared.mongo_errors import translate_mongo_errors
 from shared.records import new_id
 

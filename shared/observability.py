@@ -9,7 +9,7 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from shared.contracts import iso
+from shared.instants import iso
 from shared.settings import Settings
 
 _TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")

@@ -24,8 +24,8 @@ from pymongo import ASCENDING, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from shared.contracts import iso_from_ms
 from shared.errors import FieldError, NotFound
+from shared.instants import iso_from_ms
 from shared.mongo_errors import translate_mongo_errors
 from shared.reasons import Reason
 from shared.records import ResultDocument

@@ -21,9 +21,10 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from shared.batches import Batches
 from shared.candles import Slice
-from shared.contracts import BacktestParams, Channel, Failure, News, Task, iso_from_ms
+from shared.contracts import Channel, Failure, News, Task
 from shared.errors import ConfigurationError, Conflict, FieldError, InvalidRequest, NotFound, StoreUnavailable, TooMany
 from shared.fitness import Clock, prove_updates_are_atomic
+from shared.instants import iso_from_ms
 from shared.mongo_errors import translate_mongo_errors
 from shared.records import (
     BacktestRecord,
@@ -35,6 +36,7 @@ from shared.records import (
     news_document,
     queue_rank,
 )
+from shared.request import BacktestParams
 from shared.results import Results
 from shared.settings import Settings
 

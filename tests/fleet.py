@@ -19,19 +19,13 @@ import numpy as np
 from shared.bars import Bars
 from shared.bus import Bus, Heard
 from shared.candles import Candles
-from shared.contracts import (
-    NEWS_CHANNELS,
-    TERMINAL_CHANNELS,
-    BacktestParams,
-    Channel,
-    Task,
-    iso_from_ms,
-    parse_json,
-    validate,
-)
+from shared.contracts import NEWS_CHANNELS, TERMINAL_CHANNELS, Channel, Task
+from shared.instants import iso_from_ms
 from shared.records import BacktestRecord
+from shared.request import BacktestParams
 from shared.settings import Settings, environment_for_child
 from shared.store import Store
+from shared.wire import parse_json, validate
 
 ROOT = Path(__file__).parents[1]
 HOUR_MS = 3_600_000

@@ -33,7 +33,8 @@ ENGINE_LIBRARIES = {
     *("numba", "numpy", "talib", "zstandard"),
 }
 ENGINE_NEIGHBOURS = (
-    *("worker.engine", "shared.bars", "shared.contracts", "shared.errors", "shared.reasons", "shared.strategies"),
+    *("worker.engine", "shared.bars", "shared.errors", "shared.instants", "shared.profiles", "shared.reasons"),
+    *("shared.request", "shared.strategies"),
 )
 ENGINE_SILENT_ABOUT = {"open", "print", "input", "breakpoint"}
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "core", "misc"}
@@ -229,7 +230,7 @@ HARMLESS: list[tuple[Rule, str, str]] = [
     (arrows_between_packages, "api/routes.py", "from shared.store import Store\nfrom api import commands"),
     (arrows_between_packages, "deploy/cli.py", "from api.cli import add_data_options\nfrom worker import cli"),
     (io_in_the_engine, "worker/engine/kernel.py", "import numpy as np\nfrom shared.strategies.signals import Signals"),
-    (io_in_the_engine, "worker/engine/kernel.py", "from . import orders\nfrom .orders import Reason"),
+    (io_in_the_engine, "worker/engine/kernel.py", "from . import layout\nfrom .layout import Reason"),
     (io_in_the_engine, "worker/runner.py", "import asyncio"),
     (environment_outside_settings, "shared/settings.py", "import os\nos.environ['HOME']"),
     (environment_outside_settings, "api/app.py", "import os\nos.cpu_count()"),

@@ -138,7 +138,7 @@ def read_request(asked: argparse.Namespace, most_bytes: int) -> dict[str, Any]:
 
 
 def _read_body(path: Path, most_bytes: int) -> dict[str, Any]:
-    from shared.contracts import parse_json
+    from shared.wire import parse_json
 
     try:
         with path.open("rb") as file:
@@ -158,7 +158,7 @@ def _read_body(path: Path, most_bytes: int) -> dict[str, Any]:
 
 def _split(option: str, text: str) -> tuple[str, Any]:
     """Name and value of `NAME=VALUE`; only the first `=` parts them."""
-    from shared.contracts import parse_json
+    from shared.wire import parse_json
 
     name, sign, value = text.partition("=")
     name = name.strip()
@@ -200,7 +200,7 @@ def _check_field(path: str) -> None:
     """Raises `InvalidRequest` where a request has no such field: a gateway ignores those, a person mistyped one."""
     from pydantic import BaseModel
 
-    from shared.contracts import BacktestRequest
+    from shared.request import BacktestRequest
 
     option = _OPTION_OF.get(path.partition(".")[0])
     if option:

@@ -11,10 +11,11 @@ from typing import IO
 
 from shared.bars import Bars
 from shared.candles import open_bars
-from shared.contracts import BacktestParams, validate
 from shared.errors import BackfleetError
+from shared.request import BacktestParams
 from shared.strategies import resolve
 from shared.strategies.causality import refuse_peeking
+from shared.wire import validate
 from worker.engine import EngineConfig, Simulation, play
 from worker.pipe import HEADER_BYTES, Command, Finished, Load, Moved, Raised, Reply, frame
 

@@ -12,13 +12,15 @@ import numpy as np
 from pydantic.alias_generators import to_camel
 
 from shared.candles import Slice, take_bars
-from shared.candles.bar_files import ParsedSeries, read_files
+from shared.candles.files.parsing import ParsedSeries, read_files
 from shared.candles.manifest import first_manifest
 from shared.candles.resample import bucket_before, finer_intervals, resample_bars
-from shared.contracts import INTERVAL_MS, BacktestParams, BacktestRequest, iso_from_ms, validate
 from shared.errors import BackfleetError, EngineFailed, ImportRefused, InvalidRequest
+from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
+from shared.request import BacktestParams, BacktestRequest
 from shared.results import summary_of, trade_as_wire
+from shared.wire import validate
 from worker.engine import Outcome, Trades
 from worker.engine_loop import Run
 from worker.pipe import Moved

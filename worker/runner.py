@@ -10,23 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from shared.bus import Bus
 from shared.candles import BarFilesGone, Candles, DamagedChunk, Slice
-from shared.contracts import (
-    BacktestParams,
-    Channel,
-    Complete,
-    Event,
-    Failure,
-    News,
-    Progress,
-    Summary,
-    iso_from_ms,
-    validate,
-)
+from shared.contracts import Channel, Complete, Event, Failure, News, Progress, Summary
 from shared.errors import BackfleetError, BusUnavailable, EngineFailed, Refusal, StoreUnavailable, Unavailable
+from shared.instants import iso_from_ms
 from shared.records import BacktestRecord, NewsDocument, ResultDocument, new_id, news_document
+from shared.request import BacktestParams
 from shared.results import summary_of
 from shared.settings import Settings
 from shared.store import Store, completed, failed, lease_of
+from shared.wire import validate
 from worker.committer import Commit, Committer
 from worker.lease import LeaseKeeper
 from worker.pipe import Finished, Load, Moved

@@ -31,7 +31,7 @@ def engine_digest() -> str:
     digest = hashlib.sha256()
     here = Path(__file__).parent
     for folder in (here / "engine", here.parent / "shared" / "strategies"):
-        for path in sorted(folder.glob("*.py")):
+        for path in sorted(folder.rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

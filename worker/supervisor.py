@@ -19,11 +19,13 @@ from typing import Any, cast
 
 from shared.bus import Bus, Resubscribed
 from shared.candles import Candles
-from shared.contracts import Channel, Failure, Task, decode, iso_from_ms, parse_json
+from shared.contracts import Channel, Failure, Task
 from shared.errors import BusUnavailable, Conflict, EngineFailed, InvalidRequest, StoreUnavailable
+from shared.instants import iso_from_ms
 from shared.records import BacktestRecord, new_id, terminal_news
 from shared.settings import Settings
 from shared.store import Store
+from shared.wire import decode, parse_json
 from worker.runner import Runner
 from worker.slot import Hold, Slot
 

@@ -47,10 +47,11 @@ from shared.candles.manifest import (
 )
 from shared.candles.resample import finer_intervals
 from shared.candles.series import Gap, OnConflict, TimeIndex, first_fault, reconcile_bars
-from shared.contracts import INTERVAL_MS, SYMBOL_PATTERN, iso_from_ms
 from shared.errors import Conflict, ImportRefused, Unavailable, UnknownMarketData
 from shared.fitness import Clock
+from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.mongo_errors import translate_mongo_errors
+from shared.request import SYMBOL_PATTERN
 from shared.settings import Settings
 
 Document = dict[str, Any]

@@ -16,8 +16,8 @@ from shared.bars import Bars
 from shared.candles import resample
 from shared.candles.chunks import canonical_bytes, chunk_id, cut_into_periods, pack_integers, unpack_integers
 from shared.candles.series import Gap, TimeIndex
-from shared.contracts import INTERVAL_MS, iso_from_ms
 from shared.errors import UnknownMarketData
+from shared.instants import INTERVAL_MS, iso_from_ms
 
 GAPS_LISTED_MAX = 1_000
 LARGEST_GAPS = 5

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shared.bars import Bars
 from shared.candles.series import TimeIndex, join_bars, take_bars
-from shared.contracts import INTERVAL_MS
+from shared.instants import INTERVAL_MS
 
 RULE = 1  # Part of every dataset hash of resampled bars: raised when the same finer bars come to give other bars.
 _WEEK_MS = INTERVAL_MS["1w"]

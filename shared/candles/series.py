@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.contracts import INTERVAL_MS, iso_from_ms
 from shared.errors import ImportRefused
+from shared.instants import INTERVAL_MS, iso_from_ms
 
 HOUR_MS, DAY_MS, WEEK_MS = 3_600_000, 86_400_000, 604_800_000
 EARLIEST_MS = -9_000_000_000_000  # 1684; nothing older was ever quoted by the bar

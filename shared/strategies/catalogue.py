@@ -22,8 +22,8 @@ from shared.strategies.momentum import MomentumParameters, momentum_signals
 from shared.strategies.parameters import Parameters
 from shared.strategies.plugins import load_plugins
 from shared.strategies.rsi import RsiParameters, rsi_signals
-from shared.strategies.rule import RuleParameters, rule_signals
-from shared.strategies.rule_language import describe
+from shared.strategies.rule.language import describe
+from shared.strategies.rule.strategy import RuleParameters, rule_signals
 from shared.strategies.signals import Signals, silent
 from shared.strategies.sma_crossover import SmaCrossoverParameters, sma_crossover_signals
 from shared.strategies.supertrend import SupertrendParameters, supertrend_signals

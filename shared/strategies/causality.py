@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.bars import Bars
-from shared.contracts import iso_from_ms
 from shared.errors import FieldError, StrategyFailed, StrategyPeeks
+from shared.instants import iso_from_ms
 from shared.strategies.catalogue import StrategyUse
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals
 

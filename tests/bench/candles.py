@@ -30,7 +30,7 @@ from deploy.synthetic_bars import SYMBOL, synthetic_series
 from shared.bars import Bars
 from shared.candles import Candles, Slice, open_bars, take_bars
 from shared.candles.resample import resample_bars
-from shared.contracts import INTERVAL_MS
+from shared.instants import INTERVAL_MS
 from shared.settings import load_settings
 from tests.bench.rows import Row, measured
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from shared.bars import Bars
-from shared.candles.bar_files import read_files
+from shared.candles.files.parsing import read_files
 from shared.reading import Reading
 from shared.strategies import StrategyUse, resolve
 from tests.bench import processes

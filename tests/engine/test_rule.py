@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from shared.bars import Bars
 from shared.errors import InvalidRequest
 from shared.strategies import NO_OPINION, catalogue, find, resolve
-from shared.strategies import rule_language as language
-from shared.strategies.rule_functions import FUNCTIONS, SERIES, Function, Setting
-from shared.strategies.rule_language import DEPTH_MAX, NODES_MAX, PERIODS_MAX_BARS, TEXT_MAX_CHARS, Node, parse
+from shared.strategies.rule import language
+from shared.strategies.rule.functions import FUNCTIONS, SERIES, Function, Setting
+from shared.strategies.rule.language import DEPTH_MAX, NODES_MAX, PERIODS_MAX_BARS, TEXT_MAX_CHARS, Node, parse
 from tests.engine.markets import bars_of, random_walk
 
 TOTAL = 250
@@ -582,9 +582,9 @@ def test_what_occurs_several_times_is_computed_once(monkeypatch: pytest.MonkeyPa
 
 def test_nothing_that_runs_text_is_named_where_rules_are_read() -> None:
     folder = Path(language.__file__).parent
-    sources = [path.read_text() for path in sorted(folder.glob("rule*.py"))]
+    sources = [path.read_text() for path in sorted(folder.glob("*.py"))]
     names = {node.id for text in sources for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
-    assert len(sources) == 4
+    assert len(sources) == 5
     assert names.isdisjoint({"eval", "exec", "compile", "getattr", "globals", "vars", "__import__", "open"})
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from shared.bars import Bars
-from shared.contracts import BacktestParams, Intrabar, validate
 from shared.errors import EngineFailed
+from shared.request import BacktestParams, Intrabar
 from shared.strategies import NO_OPINION, resolve
+from shared.wire import validate
 from tests.engine.markets import bars_of, flat, random_walk, raw, scripted
 from tests.engine.reference import run_slowly
 from tests.engine.runs import CONFIGS, COSTS, EVERYTHING, STOPS, quick_uses, run

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.bus import Bus, Heard, Resubscribed
-from shared.contracts import Channel, Cursor, Progress, decode
+from shared.contracts import Channel, Cursor, Progress
 from shared.errors import BusUnavailable
 from shared.records import news_document
 from shared.settings import load_settings
+from shared.wire import decode
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from pymongo.asynchronous.collection import AsyncCollection
 from shared.bars import Bars
 from shared.candles import Candles, DamagedChunk, take_bars
 from shared.candles.garbage import SAFE_AGE_MS
-from shared.contracts import BacktestParams, Complete, Failure, Summary
+from shared.contracts import Complete, Failure, Summary
 from shared.errors import Unavailable
+from shared.request import BacktestParams
 from shared.settings import Settings
 from shared.store import Store, completed, failed
 from tests.fleet import request

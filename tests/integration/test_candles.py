@@ -24,7 +24,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import AutoReconnect
 
-from api.importing import import_files
+from api.market_data.importing import import_files
 from shared.bars import Bars
 from shared.candles import (
     BarConflict,
@@ -40,8 +40,8 @@ from shared.candles import (
 from shared.candles.cache import ChunkCache
 from shared.candles.manifest import first_manifest
 from shared.candles.resample import resample_bars
-from shared.contracts import INTERVAL_MS
 from shared.errors import ImportRefused, StoreUnavailable, UnknownMarketData
+from shared.instants import INTERVAL_MS
 from shared.settings import Settings, load_settings
 from tests.mutations import mutated_files
 
@@ -56,7 +56,7 @@ IMPORTER = """
 import asyncio, json, sys
 from pathlib import Path
 from pymongo import AsyncMongoClient
-from api.importing import import_files
+from api.market_data.importing import import_files
 from shared.candles import Candles
 from shared.settings import load_settings
 

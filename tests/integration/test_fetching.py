@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from api.exchanges import open_exchange
-from api.fetching import Clock, Fetch, FetchOrder, OnConflict
-from api.importing import import_files
+from api.market_data.exchanges import open_exchange
+from api.market_data.fetching import Clock, Fetch, FetchOrder, OnConflict
+from api.market_data.importing import import_files
 from shared.candles import BarConflict, Candles, Dataset, join_bars, take_bars
 from shared.errors import ConfigurationError, ExchangeUnavailable, ImportRefused, InvalidRequest
 from shared.reading import Reading
@@ -297,7 +297,7 @@ async def test_a_server_that_never_goes_on_is_an_error(binance: Binance, candles
 async def test_a_long_fetch_is_stored_in_parts(
     binance: Binance, candles: Candles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.fetching.STORED_EVERY_BARS", 90)
+    monkeypatch.setattr("api.market_data.fetching.STORED_EVERY_BARS", 90)
     done = await fetch(candles, binance)
     assert done.report is not None
     assert (done.report.version, done.report.added, done.report.bars) == (3, BARS, BARS)

@@ -27,8 +27,10 @@ from api.routes import (
 from shared.bus import Bus, Heard
 from shared.candles import Candles, take_bars
 from shared.candles.resample import resample_bars
-from shared.contracts import Channel, Task, decode, iso_from_ms
+from shared.contracts import Channel, Task
+from shared.instants import iso_from_ms
 from shared.settings import Settings, environment_for_child
+from shared.wire import decode
 from tests.engine.deciders import STEPS, in_the_catalogue
 from tests.fleet import HOUR_MS, random_walk
 from tests.gateway import BACKTESTS, BARS, BODY, Site, fields_of, gateway_on, problem_of, site_on

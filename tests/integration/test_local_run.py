@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from api.importing import import_files
+from api.market_data.importing import import_files
 from shared.candles import take_bars
 from shared.settings import Settings, environment_for_child
 from tests.fleet import ROOT, fleet_on, random_walk, request, write_bars

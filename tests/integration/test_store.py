@@ -11,11 +11,13 @@ import pytest
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
-from shared.contracts import BacktestParams, Channel, Complete, Failure, Summary, Task, validate
+from shared.contracts import Channel, Complete, Failure, Summary, Task
 from shared.errors import ConfigurationError, Conflict, InvalidRequest, NotFound, StoreUnavailable, StoreUnfit, TooMany
 from shared.records import TERMINAL, TRANSITIONS, BacktestRecord, Status, new_id, queue_rank, terminal_news
+from shared.request import BacktestParams
 from shared.settings import Settings, load_settings
 from shared.store import CLAIM_QUERY, CLAIM_SORT, Store, completed, failed, lease_of
+from shared.wire import validate
 
 PARAMS = validate(
     BacktestParams,

@@ -16,8 +16,8 @@ import httpx
 import numpy as np
 import pytest
 
+from api.market_data.uploads import ADMITTED_MAX, ImportForm
 from api.routes import Imported
-from api.uploads import ADMITTED_MAX, ImportForm
 from shared.bars import Bars
 from shared.candles import take_bars
 from shared.reading import Reading

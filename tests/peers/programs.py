@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.contracts import BacktestParams, Level
+from shared.request import BacktestParams, Level
 from tests.peers import load
 
 Signals = NDArray[np.int8]

@@ -16,7 +16,7 @@ import pytest
 
 from deploy.demo_bars import demo_series
 from shared.bars import Bars
-from shared.candles.bar_files import read_files
+from shared.candles.files.parsing import read_files
 from shared.errors import ImportRefused
 from shared.strategies import resolve
 from tests.engine.runs import run

@@ -13,10 +13,11 @@ import pytest
 from deploy.demo_bars import demo_series
 from shared.bars import Bars
 from shared.candles import take_bars
-from shared.candles.bar_files import read_files
-from shared.contracts import BacktestParams, validate
+from shared.candles.files.parsing import read_files
 from shared.reading import Reading
+from shared.request import BacktestParams
 from shared.strategies import resolve
+from shared.wire import validate
 from tests.peers.programs import PROGRAMS, Theirs
 from worker.engine import EngineConfig, Outcome, Reason, Simulation
 

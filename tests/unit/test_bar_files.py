@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.candles import bar_files
-from shared.candles.bar_files import read_files
-from shared.contracts import iso_from_ms
+from shared.candles.files import parsing as bar_files
+from shared.candles.files.parsing import read_files
 from shared.errors import ImportRefused
+from shared.instants import iso_from_ms
 from shared.reading import Reading
 
 HOUR_MS = 3_600_000

@@ -12,9 +12,9 @@ from typing import Any
 import pandas
 import pytest
 
-from shared.candles.bar_files import ParsedSeries, read_files
-from shared.contracts import iso_from_ms
+from shared.candles.files.parsing import ParsedSeries, read_files
 from shared.errors import ImportRefused
+from shared.instants import iso_from_ms
 from shared.reading import Reading, add_reading_options, reading_from
 from tests.peers import load
 

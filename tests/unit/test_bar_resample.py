@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shared.bars import Bars
 from shared.candles import take_bars
-from shared.candles.bar_files import read_files
+from shared.candles.files.parsing import read_files
 from shared.candles.manifest import first_manifest
 from shared.candles.resample import (
     bucket_before,
@@ -27,8 +27,8 @@ from shared.candles.resample import (
     resample_parts,
 )
 from shared.candles.series import TimeIndex
-from shared.contracts import INTERVAL_MS
 from shared.errors import UnknownMarketData
+from shared.instants import INTERVAL_MS
 
 MINUTE_MS, HOUR_MS, DAY_MS, WEEK_MS = 60_000, 3_600_000, 86_400_000, 604_800_000
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z, a Monday

@@ -24,7 +24,7 @@ from shared.candles.chunks import (
 )
 from shared.candles.manifest import ChunkRef, make_manifest, read_manifest, write_manifest
 from shared.candles.series import DAY_MS, HOUR_MS, BarConflict, Gap, TimeIndex, first_fault, merge_bars, take_bars
-from shared.contracts import INTERVAL_MS
+from shared.instants import INTERVAL_MS
 
 pd: Any = pandas
 MINUTE_MS = 60_000

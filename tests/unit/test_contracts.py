@@ -10,19 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts import (
-    BacktestRequest,
-    Complete,
-    Failure,
-    Progress,
-    SubscribeRequest,
-    Task,
-    decode,
-    iso_from_ms,
-    to_ms,
-    validate,
-)
+from shared.contracts import Complete, Failure, Progress, SubscribeRequest, Task
 from shared.errors import InvalidRequest, MalformedMessage
+from shared.instants import iso_from_ms, to_ms
+from shared.request import BacktestRequest
+from shared.wire import decode, validate
 
 TASK: dict[str, Any] = {
     "backtestId": "bt_abc123",

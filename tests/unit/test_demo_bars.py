@@ -9,8 +9,8 @@ from deploy.demo_bars import demo_series
 from deploy.synthetic_bars import BARS_MAX, SYMBOL, synthetic_series
 from shared.candles import first_fault
 from shared.candles.manifest import first_manifest
-from shared.contracts import iso_from_ms
 from shared.errors import InvalidRequest
+from shared.instants import iso_from_ms
 
 
 def test_the_demo_series_are_thirteen_years_of_three_shares() -> None:

@@ -16,8 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.cli import read_order
-from api.exchanges import read_retry_after
-from api.fetching import ATTEMPTS_MAX, FAR_MS, Clock, Fetch, FetchOrder, Trouble, Walk, plan_spans, with_patience
+from api.market_data.exchanges import read_retry_after
+from api.market_data.fetching import (
+    ATTEMPTS_MAX,
+    FAR_MS,
+    Clock,
+    Fetch,
+    FetchOrder,
+    Trouble,
+    Walk,
+    plan_spans,
+    with_patience,
+)
 from deploy.cli import build_parser
 from shared.bars import Bars
 from shared.candles import Gap
@@ -290,7 +300,7 @@ async def test_a_candle_is_finished_when_both_clocks_say_so(shown_hour: int | No
 
 
 async def test_cancelled_while_it_stores_a_fetch_stores_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.fetching.STORED_EVERY_BARS", 10)
+    monkeypatch.setattr("api.market_data.fetching.STORED_EVERY_BARS", 10)
     shelf = Shelf(cancelled=True)
     with pytest.raises(asyncio.CancelledError):
         await fetch_at(25, shelf, Market(25)).run()
@@ -323,5 +333,5 @@ def test_options_that_cannot_be_are_refused_by_name(arguments: tuple[str, ...], 
 
 
 def test_ccxt_is_imported_by_nothing_but_a_fetch() -> None:
-    code = "import sys, api.app, api.exchanges, deploy.cli; sys.exit('ccxt' in sys.modules)"
+    code = "import sys, api.app, api.market_data.exchanges, deploy.cli; sys.exit('ccxt' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], timeout=60).returncode == 0

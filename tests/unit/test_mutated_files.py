@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.candles.bar_files import read_files
+from shared.candles.files.parsing import read_files
 from shared.errors import ImportRefused
 from tests.mutations import KINDS, Kind, Mutant, good_rows, good_text, mutated_files
 

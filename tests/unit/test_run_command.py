@@ -17,8 +17,8 @@ import pytest
 from deploy.cli import build_parser, main
 from shared.candles import take_bars
 from shared.candles.resample import resample_bars
-from shared.contracts import iso_from_ms
 from shared.errors import InvalidRequest
+from shared.instants import iso_from_ms
 from shared.settings import environment_for_child, keep_kernels_in, kernel_cache_dir, load_settings
 from tests.fleet import HOUR_MS, START_MS, random_walk, write_bars
 from worker import local_run

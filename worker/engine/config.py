@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.contracts import BacktestParams, FillAt, Intrabar, Level, Profile, SizingMode
+from shared.profiles import Profile
+from shared.request import BacktestParams, FillAt, Intrabar, Level, SizingMode
 from shared.strategies.signals import Combination
-from worker.engine import orders as o
+from worker.engine import layout as at
 
 _SIZING: dict[SizingMode, int] = {
-    "equity_fraction": o.EQUITY_FRACTION,
-    "fixed_quantity": o.FIXED_QUANTITY,
-    "fixed_notional": o.FIXED_NOTIONAL,
-    "risk_fraction": o.RISK_FRACTION,
+    "equity_fraction": at.EQUITY_FRACTION,
+    "fixed_quantity": at.FIXED_QUANTITY,
+    "fixed_notional": at.FIXED_NOTIONAL,
+    "risk_fraction": at.RISK_FRACTION,
 }
 _INTRABAR: dict[Intrabar, int] = {
-    "stop_first": o.STOP_FIRST,
-    "target_first": o.TARGET_FIRST,
-    "ohlc_path": o.OHLC_PATH,
+    "stop_first": at.STOP_FIRST,
+    "target_first": at.TARGET_FIRST,
+    "ohlc_path": at.OHLC_PATH,
 }
 
 
@@ -103,29 +104,29 @@ class EngineConfig:
 
     def terms(self) -> NDArray[np.float64]:
         """The kernel's view of this configuration, float64[TERM_SLOTS]."""
-        terms = np.empty(o.TERM_SLOTS)
+        terms = np.empty(at.TERM_SLOTS)
         by_equity = self.sizing_mode == "equity_fraction"
-        terms[o.SIZING_MODE] = _SIZING[self.sizing_mode]
-        terms[o.SIZING_VALUE] = self.position_size_percent if by_equity else self.sizing_value
-        terms[o.MAX_OPEN_TRADES] = self.max_open_trades
-        terms[o.ALLOW_SHORT] = self.allow_short
-        terms[o.STOP_KIND], terms[o.STOP_SIZE] = _level(
+        terms[at.SIZING_MODE] = _SIZING[self.sizing_mode]
+        terms[at.SIZING_VALUE] = self.position_size_percent if by_equity else self.sizing_value
+        terms[at.MAX_OPEN_TRADES] = self.max_open_trades
+        terms[at.ALLOW_SHORT] = self.allow_short
+        terms[at.STOP_KIND], terms[at.STOP_SIZE] = _level(
             self.stop_loss_percent, self.stop_loss_distance, self.stop_loss_atr
         )
-        terms[o.TARGET_KIND], terms[o.TARGET_SIZE] = _level(
+        terms[at.TARGET_KIND], terms[at.TARGET_SIZE] = _level(
             self.take_profit_percent, self.take_profit_distance, self.take_profit_atr
         )
-        terms[o.TRAIL_KIND], terms[o.TRAIL_SIZE] = _level(
+        terms[at.TRAIL_KIND], terms[at.TRAIL_SIZE] = _level(
             self.trailing_stop_percent, self.trailing_stop_distance, self.trailing_stop_atr
         )
-        terms[o.FEE_RATE] = self.commission_rate
-        terms[o.FEE_FIXED] = self.commission_fixed
-        terms[o.FEE_MINIMUM] = self.commission_minimum
-        terms[o.FILL_AT_CLOSE] = self.fill_at == "close"
-        terms[o.LOT_SIZE] = self.lot_size
-        terms[o.TICK_SIZE] = self.tick_size
-        terms[o.LEVERAGE] = self.leverage
-        terms[o.MAINTENANCE_SHARE] = self.maintenance_margin
+        terms[at.FEE_RATE] = self.commission_rate
+        terms[at.FEE_FIXED] = self.commission_fixed
+        terms[at.FEE_MINIMUM] = self.commission_minimum
+        terms[at.FILL_AT_CLOSE] = self.fill_at == "close"
+        terms[at.LOT_SIZE] = self.lot_size
+        terms[at.TICK_SIZE] = self.tick_size
+        terms[at.LEVERAGE] = self.leverage
+        terms[at.MAINTENANCE_SHARE] = self.maintenance_margin
         self._set_rules(terms)
         return terms
 
@@ -134,14 +135,14 @@ class EngineConfig:
         slippage, spread = self.slippage_bps / 10_000.0, self.spread_bps / 10_000.0
         market = slippage + spread / 2.0
         costs, rules = {
-            "backfleet": ((market, market, market, 0.0), (o.BY_EXPOSURE, o.FROM_FILL, 0, 0, 0)),
-            "backtesting.py": ((spread, 0.0, 0.0, 0.0), (o.BY_WHOLE_UNITS, o.FROM_DECIDING_CLOSE, 0, 0, 1)),
-            "vectorbt": ((slippage, slippage, 0.0, 0.0), (o.BY_CASH, o.FROM_ENTRY_CLOSE, 1, 1, 0)),
-            "backtrader": ((slippage,) * 4, (o.BY_DECISION, o.FROM_DECIDING_CLOSE, 1, 0, 0)),
+            "backfleet": ((market, market, market, 0.0), (at.BY_EXPOSURE, at.FROM_FILL, 0, 0, 0)),
+            "backtesting.py": ((spread, 0.0, 0.0, 0.0), (at.BY_WHOLE_UNITS, at.FROM_DECIDING_CLOSE, 0, 0, 1)),
+            "vectorbt": ((slippage, slippage, 0.0, 0.0), (at.BY_CASH, at.FROM_ENTRY_CLOSE, 1, 1, 0)),
+            "backtrader": ((slippage,) * 4, (at.BY_DECISION, at.FROM_DECIDING_CLOSE, 1, 0, 0)),
         }[self.profile]
-        terms[o.ENTRY_COST_SHARE : o.TARGET_GAP_COST_SHARE + 1] = costs
-        terms[o.SIZE_RULE : o.ASKS_FROM_SECOND_BAR + 1] = rules
-        terms[o.INTRABAR] = _INTRABAR[self.intrabar] if self.profile == "backfleet" else o.STOP_BEFORE_GAP
+        terms[at.ENTRY_COST_SHARE : at.TARGET_GAP_COST_SHARE + 1] = costs
+        terms[at.SIZE_RULE : at.ASKS_FROM_SECOND_BAR + 1] = rules
+        terms[at.INTRABAR] = _INTRABAR[self.intrabar] if self.profile == "backfleet" else at.STOP_BEFORE_GAP
 
 
 def _sizes(name: str, level: Level | None) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def _sizes(name: str, level: Level | None) -> dict[str, Any]:
 
 def _level(percent: float, distance: float, true_ranges: float) -> tuple[int, float]:
     if percent > 0.0:
-        return o.SHARE_OF_PRICE, percent / 100.0
+        return at.SHARE_OF_PRICE, percent / 100.0
     if distance > 0.0:
-        return o.PRICE_DISTANCE, distance
-    return (o.TRUE_RANGES, true_ranges) if true_ranges > 0.0 else (o.NO_LEVEL, 0.0)
+        return at.PRICE_DISTANCE, distance
+    return (at.TRUE_RANGES, true_ranges) if true_ranges > 0.0 else (at.NO_LEVEL, 0.0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from shared.contracts import iso_from_ms
 from shared.errors import StrategyFailed
+from shared.instants import iso_from_ms
 from shared.strategies import StrategyUse, View
 from worker.engine.simulation import Delta, Simulation
 

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from worker.engine import orders as o
+from worker.engine import layout as at
 
 Floats = NDArray[np.float64]
 
@@ -18,7 +18,7 @@ def market_fill_nb(terms: Floats, price: float, side: float, cost: int) -> float
     `cost` is the term that says how much: what the fill is for.
     """
     fill = price * (1.0 + side * terms[cost])
-    tick = terms[o.TICK_SIZE]
+    tick = terms[at.TICK_SIZE]
     return _on_tick_nb(fill, side, tick) if tick > 0.0 else fill
 
 
@@ -28,27 +28,27 @@ def _on_tick_nb(price: float, side: float, tick: float) -> float:
     if price < tick or not np.isfinite(price):
         return price
     steps = price / tick
-    steps = np.ceil(steps - o.GRID_TOLERANCE) if side > 0.0 else np.floor(steps + o.GRID_TOLERANCE)
+    steps = np.ceil(steps - at.GRID_TOLERANCE) if side > 0.0 else np.floor(steps + at.GRID_TOLERANCE)
     return steps * tick
 
 
 @njit(nogil=True, cache=True, inline="always")
 def fee_nb(terms: Floats, value: float) -> float:
-    return max(value * terms[o.FEE_RATE] + terms[o.FEE_FIXED], terms[o.FEE_MINIMUM])
+    return max(value * terms[at.FEE_RATE] + terms[at.FEE_FIXED], terms[at.FEE_MINIMUM])
 
 
 @njit(nogil=True, cache=True)
 def distance_nb(kind: float, size: float, price: float, true_range: float) -> float:
     """How far from `price` a level of that kind lies; NaN while there is no average true range yet."""
-    if kind == o.SHARE_OF_PRICE:
+    if kind == at.SHARE_OF_PRICE:
         return size * price
-    return size * true_range if kind == o.TRUE_RANGES else size
+    return size * true_range if kind == at.TRUE_RANGES else size
 
 
 @njit(nogil=True, cache=True)
 def level_nb(kind: float, distance: float, price: float, side: float, tick: float) -> float:
     """`distance` above (side +1) or below (-1) `price`, rounded away from it to the tick; infinitely far for none."""
-    if kind == o.NO_LEVEL:
+    if kind == at.NO_LEVEL:
         return side * np.inf
     level = price + side * distance
     return _on_tick_nb(level, side, tick) if tick > 0.0 else level
@@ -61,24 +61,26 @@ def size_by_exposure_nb(state: Floats, terms: Floats, market: float, price: floa
     With q units filled at `price` and marked at `market`, exposure rises by q x market and equity falls by
     q x |price - market| and the fee, the larger of q x price x rate + fixed and the minimum: one bound for each.
     """
-    equity = state[o.CASH] + state[o.NET_QUANTITY] * market
-    mode = terms[o.SIZING_MODE]
-    wanted = terms[o.SIZING_VALUE]
-    if mode == o.EQUITY_FRACTION:
+    equity = state[at.CASH] + state[at.NET_QUANTITY] * market
+    mode = terms[at.SIZING_MODE]
+    wanted = terms[at.SIZING_VALUE]
+    if mode == at.EQUITY_FRACTION:
         wanted = equity * wanted / price
-    elif mode == o.FIXED_NOTIONAL:
+    elif mode == at.FIXED_NOTIONAL:
         wanted = wanted / price
-    elif mode == o.RISK_FRACTION:
+    elif mode == at.RISK_FRACTION:
         wanted = equity * wanted / risk
-    leverage = terms[o.LEVERAGE]
-    exposure = abs(state[o.NET_QUANTITY]) * market  # open trades all point the same way
+    leverage = terms[at.LEVERAGE]
+    exposure = abs(state[at.NET_QUANTITY]) * market  # open trades all point the same way
     per_unit = market + leverage * abs(price - market)
-    by_rate = (leverage * (equity - terms[o.FEE_FIXED]) - exposure) / (per_unit + leverage * price * terms[o.FEE_RATE])
-    by_minimum = (leverage * (equity - terms[o.FEE_MINIMUM]) - exposure) / per_unit
+    by_rate = (leverage * (equity - terms[at.FEE_FIXED]) - exposure) / (
+        per_unit + leverage * price * terms[at.FEE_RATE]
+    )
+    by_minimum = (leverage * (equity - terms[at.FEE_MINIMUM]) - exposure) / per_unit
     quantity = min(wanted, by_rate, by_minimum)
-    lot = terms[o.LOT_SIZE]
+    lot = terms[at.LOT_SIZE]
     if lot > 0.0:
-        quantity = np.floor(quantity / lot + o.GRID_TOLERANCE) * lot
+        quantity = np.floor(quantity / lot + at.GRID_TOLERANCE) * lot
     return quantity
 
 
@@ -88,13 +90,13 @@ def size_when_decided_nb(state: Floats, terms: Floats, decided: float, direction
 
     Cash is what closing the open trade at that close would leave.
     """
-    equity = state[o.CASH] + state[o.NET_QUANTITY] * decided
-    quantity = terms[o.SIZING_VALUE]
-    if terms[o.SIZING_MODE] == o.EQUITY_FRACTION:
+    equity = state[at.CASH] + state[at.NET_QUANTITY] * decided
+    quantity = terms[at.SIZING_VALUE]
+    if terms[at.SIZING_MODE] == at.EQUITY_FRACTION:
         quantity = equity * quantity / decided
-    left = equity - abs(state[o.NET_QUANTITY]) * decided * terms[o.FEE_RATE]
+    left = equity - abs(state[at.NET_QUANTITY]) * decided * terms[at.FEE_RATE]
     cost = quantity * decided
-    return quantity if direction < 0 or left - cost - cost * terms[o.FEE_RATE] >= 0.0 else 0.0
+    return quantity if direction < 0 or left - cost - cost * terms[at.FEE_RATE] >= 0.0 else 0.0
 
 
 @njit(nogil=True, cache=True)
@@ -102,22 +104,22 @@ def size_by_profile_nb(
     state: Floats, terms: Floats, market: float, price: float, direction: int, decided_quantity: float
 ) -> float:
     """Quantity of a new trade by the rule of another program; no trade is open. `shared.profiles` has them in words."""
-    cash = state[o.CASH]
-    value = terms[o.SIZING_VALUE]
-    is_share = terms[o.SIZING_MODE] == o.EQUITY_FRACTION
-    rate = terms[o.FEE_RATE]
-    fixed = terms[o.FEE_FIXED]
-    if terms[o.SIZE_RULE] == o.BY_WHOLE_UNITS:
-        margin = max(cash, 0.0) * terms[o.LEVERAGE]
-        size = min(value / terms[o.LEVERAGE], o.ALMOST_ALL) if is_share else value
+    cash = state[at.CASH]
+    value = terms[at.SIZING_VALUE]
+    is_share = terms[at.SIZING_MODE] == at.EQUITY_FRACTION
+    rate = terms[at.FEE_RATE]
+    fixed = terms[at.FEE_FIXED]
+    if terms[at.SIZE_RULE] == at.BY_WHOLE_UNITS:
+        margin = max(cash, 0.0) * terms[at.LEVERAGE]
+        size = min(value / terms[at.LEVERAGE], at.ALMOST_ALL) if is_share else value
         unit_cost = price + (fixed + size * market * rate) / size
         if is_share:
             return (margin * size) // unit_cost
         return value if value * unit_cost <= margin else 0.0
-    if terms[o.SIZE_RULE] == o.BY_DECISION:
+    if terms[at.SIZE_RULE] == at.BY_DECISION:
         cost = decided_quantity * price
         return decided_quantity if direction < 0 or cash - cost - cost * rate >= 0.0 else 0.0
-    wanted = value / market if terms[o.SIZING_MODE] == o.FIXED_NOTIONAL else value
+    wanted = value / market if terms[at.SIZING_MODE] == at.FIXED_NOTIONAL else value
     if direction < 0:
         return value * (cash - fixed) / (price * (1.0 + rate)) if is_share else wanted
     affordable = ((cash * value if is_share else cash) - fixed) / (1.0 + rate) / price

@@ -25,7 +25,7 @@ from numba.np.numpy_support import carray
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from worker.engine import orders as o
+from worker.engine import layout as at
 from worker.engine.fills import (
     distance_nb,
     fee_nb,
@@ -51,30 +51,30 @@ def _book_exit_nb(
     reason: int,
 ) -> None:
     """Moves open trade `i` into the closed rows at `price`. The caller removes it and refreshes the state."""
-    direction = open_trades[i, o.DIRECTION]
-    quantity = open_trades[i, o.QUANTITY]
+    direction = open_trades[i, at.DIRECTION]
+    quantity = open_trades[i, at.QUANTITY]
     fee = fee_nb(terms, quantity * price)
-    fees = open_trades[i, o.ENTRY_FEE] + fee
-    pnl = direction * quantity * (price - open_trades[i, o.ENTRY_PRICE]) - fees
-    state[o.CASH] += direction * quantity * price - fee
-    state[o.FEES] += fee
-    state[o.REALISED] += pnl
+    fees = open_trades[i, at.ENTRY_FEE] + fee
+    pnl = direction * quantity * (price - open_trades[i, at.ENTRY_PRICE]) - fees
+    state[at.CASH] += direction * quantity * price - fee
+    state[at.FEES] += fee
+    state[at.REALISED] += pnl
     if pnl > 0.0:
-        state[o.TRADES_WON] += 1.0
+        state[at.TRADES_WON] += 1.0
     elif pnl < 0.0:
-        state[o.TRADES_LOST] += 1.0
-    k = int(state[o.CLOSED_TRADES])
-    closed_trades[k, o.ENTRY_BAR] = open_trades[i, o.ENTRY_BAR]
-    closed_trades[k, o.DIRECTION] = direction
-    closed_trades[k, o.QUANTITY] = quantity
-    closed_trades[k, o.ENTRY_PRICE] = open_trades[i, o.ENTRY_PRICE]
-    closed_trades[k, o.EXIT_BAR] = bar
-    closed_trades[k, o.EXIT_PRICE] = price
-    closed_trades[k, o.TRADE_FEES] = fees
-    closed_trades[k, o.PNL] = pnl
-    closed_trades[k, o.CLOSED_ENTRY_REASON] = open_trades[i, o.ENTRY_REASON]
-    closed_trades[k, o.EXIT_REASON] = reason
-    state[o.CLOSED_TRADES] = k + 1
+        state[at.TRADES_LOST] += 1.0
+    k = int(state[at.CLOSED_TRADES])
+    closed_trades[k, at.ENTRY_BAR] = open_trades[i, at.ENTRY_BAR]
+    closed_trades[k, at.DIRECTION] = direction
+    closed_trades[k, at.QUANTITY] = quantity
+    closed_trades[k, at.ENTRY_PRICE] = open_trades[i, at.ENTRY_PRICE]
+    closed_trades[k, at.EXIT_BAR] = bar
+    closed_trades[k, at.EXIT_PRICE] = price
+    closed_trades[k, at.TRADE_FEES] = fees
+    closed_trades[k, at.PNL] = pnl
+    closed_trades[k, at.CLOSED_ENTRY_REASON] = open_trades[i, at.ENTRY_REASON]
+    closed_trades[k, at.EXIT_REASON] = reason
+    state[at.CLOSED_TRADES] = k + 1
 
 
 @njit(nogil=True, cache=True)
@@ -86,27 +86,27 @@ def _refresh_nb(state: Floats, terms: Floats, open_trades: Floats) -> None:
     net = 0.0
     below = -np.inf
     above = np.inf
-    for i in range(int(state[o.OPEN_TRADES])):
-        net += open_trades[i, o.DIRECTION] * open_trades[i, o.QUANTITY]
-        if open_trades[i, o.DIRECTION] > 0.0:
-            below = max(below, open_trades[i, o.STOP_PRICE], open_trades[i, o.TRAIL_PRICE])
-            above = min(above, open_trades[i, o.TARGET_PRICE])
+    for i in range(int(state[at.OPEN_TRADES])):
+        net += open_trades[i, at.DIRECTION] * open_trades[i, at.QUANTITY]
+        if open_trades[i, at.DIRECTION] > 0.0:
+            below = max(below, open_trades[i, at.STOP_PRICE], open_trades[i, at.TRAIL_PRICE])
+            above = min(above, open_trades[i, at.TARGET_PRICE])
         else:
-            below = max(below, open_trades[i, o.TARGET_PRICE])
-            above = min(above, open_trades[i, o.STOP_PRICE], open_trades[i, o.TRAIL_PRICE])
+            below = max(below, open_trades[i, at.TARGET_PRICE])
+            above = min(above, open_trades[i, at.STOP_PRICE], open_trades[i, at.TRAIL_PRICE])
     liquidation = np.inf
-    if terms[o.SIZE_RULE] != o.BY_EXPOSURE:
+    if terms[at.SIZE_RULE] != at.BY_EXPOSURE:
         liquidation = -np.inf if net > 0.0 else np.inf  # other programs have none
     elif net != 0.0:
-        liquidation = -state[o.CASH] / (net - terms[o.MAINTENANCE_SHARE] * abs(net))
+        liquidation = -state[at.CASH] / (net - terms[at.MAINTENANCE_SHARE] * abs(net))
         if net > 0.0:
             below = max(below, liquidation)
         else:
             above = min(above, liquidation)
-    state[o.NET_QUANTITY] = net
-    state[o.TRIGGER_BELOW] = below
-    state[o.TRIGGER_ABOVE] = above
-    state[o.LIQUIDATION_PRICE] = liquidation
+    state[at.NET_QUANTITY] = net
+    state[at.TRIGGER_BELOW] = below
+    state[at.TRIGGER_ABOVE] = above
+    state[at.LIQUIDATION_PRICE] = liquidation
 
 
 @njit(nogil=True, cache=True)
@@ -114,10 +114,10 @@ def close_all_nb(
     state: Floats, terms: Floats, open_trades: Floats, closed_trades: Floats, bar: int, price: float, reason: int
 ) -> None:
     """Closes every open trade at the market. At most MAX_OPEN_TRADES rows are written."""
-    for i in range(int(state[o.OPEN_TRADES])):
-        fill = market_fill_nb(terms, price, -open_trades[i, o.DIRECTION], o.EXIT_COST_SHARE)
+    for i in range(int(state[at.OPEN_TRADES])):
+        fill = market_fill_nb(terms, price, -open_trades[i, at.DIRECTION], at.EXIT_COST_SHARE)
         _book_exit_nb(state, terms, open_trades, closed_trades, i, bar, fill, reason)
-    state[o.OPEN_TRADES] = 0.0
+    state[at.OPEN_TRADES] = 0.0
     _refresh_nb(state, terms, open_trades)
 
 
@@ -135,29 +135,29 @@ def _open_trade_nb(
     decided_quantity: float,
 ) -> None:
     """Opens one trade with its levels, or counts the order as unfilled: no money, or no true range to measure with."""
-    price = market_fill_nb(terms, market, direction, o.ENTRY_COST_SHARE)
-    basis = decided if terms[o.LEVEL_BASIS] == o.FROM_DECIDING_CLOSE else price
-    i = int(state[o.OPEN_TRADES])
+    price = market_fill_nb(terms, market, direction, at.ENTRY_COST_SHARE)
+    basis = decided if terms[at.LEVEL_BASIS] == at.FROM_DECIDING_CLOSE else price
+    i = int(state[at.OPEN_TRADES])
     risk = _set_levels_nb(terms, open_trades[i], basis, true_range, direction)
     quantity = 0.0
-    if terms[o.SIZE_RULE] != o.BY_EXPOSURE:
+    if terms[at.SIZE_RULE] != at.BY_EXPOSURE:
         quantity = size_by_profile_nb(state, terms, market, price, direction, decided_quantity)
     elif risk > 0.0:
         quantity = size_by_exposure_nb(state, terms, market, price, risk)
-    worth = state[o.CASH] + state[o.NET_QUANTITY] * market
-    if not quantity * price > max(o.DUST_SHARE * worth, 0.0):
-        state[o.ORDERS_UNFILLED] += 1.0
+    worth = state[at.CASH] + state[at.NET_QUANTITY] * market
+    if not quantity * price > max(at.DUST_SHARE * worth, 0.0):
+        state[at.ORDERS_UNFILLED] += 1.0
         return
     fee = fee_nb(terms, quantity * price)
-    state[o.CASH] -= direction * quantity * price + fee
-    state[o.FEES] += fee
-    open_trades[i, o.ENTRY_BAR] = bar
-    open_trades[i, o.DIRECTION] = direction
-    open_trades[i, o.QUANTITY] = quantity
-    open_trades[i, o.ENTRY_PRICE] = price
-    open_trades[i, o.ENTRY_FEE] = fee
-    open_trades[i, o.ENTRY_REASON] = reason
-    state[o.OPEN_TRADES] = i + 1
+    state[at.CASH] -= direction * quantity * price + fee
+    state[at.FEES] += fee
+    open_trades[i, at.ENTRY_BAR] = bar
+    open_trades[i, at.DIRECTION] = direction
+    open_trades[i, at.QUANTITY] = quantity
+    open_trades[i, at.ENTRY_PRICE] = price
+    open_trades[i, at.ENTRY_FEE] = fee
+    open_trades[i, at.ENTRY_REASON] = reason
+    state[at.OPEN_TRADES] = i + 1
     _refresh_nb(state, terms, open_trades)
 
 
@@ -167,16 +167,16 @@ def _set_levels_nb(terms: Floats, trade: Floats, basis: float, true_range: float
 
     Returns the distance to the nearer stop, infinite for none; NaN where there is no true range to measure with.
     """
-    tick = terms[o.TICK_SIZE]
-    stop_distance = distance_nb(terms[o.STOP_KIND], terms[o.STOP_SIZE], basis, true_range)
-    target_distance = distance_nb(terms[o.TARGET_KIND], terms[o.TARGET_SIZE], basis, true_range)
-    trail_distance = distance_nb(terms[o.TRAIL_KIND], terms[o.TRAIL_SIZE], basis, true_range)
-    stop = level_nb(terms[o.STOP_KIND], stop_distance, basis, -direction, tick)
-    trail = level_nb(terms[o.TRAIL_KIND], trail_distance, basis, -direction, tick)
-    trade[o.STOP_PRICE] = stop
-    trade[o.TARGET_PRICE] = level_nb(terms[o.TARGET_KIND], target_distance, basis, direction, tick)
-    trade[o.TRAIL_PRICE] = trail
-    trade[o.TRAIL_STEP] = terms[o.TRAIL_SIZE] if terms[o.TRAIL_KIND] == o.SHARE_OF_PRICE else trail_distance
+    tick = terms[at.TICK_SIZE]
+    stop_distance = distance_nb(terms[at.STOP_KIND], terms[at.STOP_SIZE], basis, true_range)
+    target_distance = distance_nb(terms[at.TARGET_KIND], terms[at.TARGET_SIZE], basis, true_range)
+    trail_distance = distance_nb(terms[at.TRAIL_KIND], terms[at.TRAIL_SIZE], basis, true_range)
+    stop = level_nb(terms[at.STOP_KIND], stop_distance, basis, -direction, tick)
+    trail = level_nb(terms[at.TRAIL_KIND], trail_distance, basis, -direction, tick)
+    trade[at.STOP_PRICE] = stop
+    trade[at.TARGET_PRICE] = level_nb(terms[at.TARGET_KIND], target_distance, basis, direction, tick)
+    trade[at.TRAIL_PRICE] = trail
+    trade[at.TRAIL_STEP] = terms[at.TRAIL_SIZE] if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE else trail_distance
     if not (stop_distance >= 0.0 and target_distance >= 0.0 and trail_distance >= 0.0):
         return np.nan
     return direction * (basis - (max(stop, trail) if direction > 0.0 else min(stop, trail)))
@@ -199,16 +199,16 @@ def _fill_order_nb(
     `decided` and `true_range` are the close and the average true range when the order was decided.
     """
     direction = wanted
-    if wanted == o.BE_SHORT and terms[o.ALLOW_SHORT] == 0.0:
-        direction = o.BE_FLAT
+    if wanted == at.BE_SHORT and terms[at.ALLOW_SHORT] == 0.0:
+        direction = at.BE_FLAT
     decided_quantity = 0.0
-    if terms[o.SIZE_RULE] == o.BY_DECISION:
+    if terms[at.SIZE_RULE] == at.BY_DECISION:
         decided_quantity = size_when_decided_nb(state, terms, decided, direction)
-    reason = o.SIGNAL
-    if state[o.OPEN_TRADES] > 0.0 and open_trades[0, o.DIRECTION] != direction:
-        reason = o.SIGNAL if direction == o.BE_FLAT else o.REVERSAL
+    reason = at.SIGNAL
+    if state[at.OPEN_TRADES] > 0.0 and open_trades[0, at.DIRECTION] != direction:
+        reason = at.SIGNAL if direction == at.BE_FLAT else at.REVERSAL
         close_all_nb(state, terms, open_trades, closed_trades, bar, market, reason)
-    if direction != o.BE_FLAT and state[o.OPEN_TRADES] < terms[o.MAX_OPEN_TRADES]:
+    if direction != at.BE_FLAT and state[at.OPEN_TRADES] < terms[at.MAX_OPEN_TRADES]:
         _open_trade_nb(state, terms, open_trades, bar, market, decided, true_range, direction, reason, decided_quantity)
 
 
@@ -229,45 +229,45 @@ def _close_reached_nb(
     market order, a target a limit order.
     """
     kept = 0
-    total = int(state[o.OPEN_TRADES])
-    liquidation = state[o.LIQUIDATION_PRICE]
+    total = int(state[at.OPEN_TRADES])
+    liquidation = state[at.LIQUIDATION_PRICE]
     for i in range(total):
-        direction = open_trades[i, o.DIRECTION]
-        stop = open_trades[i, o.STOP_PRICE]
-        trail = open_trades[i, o.TRAIL_PRICE]
-        reason = o.STOP_LOSS
+        direction = open_trades[i, at.DIRECTION]
+        stop = open_trades[i, at.STOP_PRICE]
+        trail = open_trades[i, at.TRAIL_PRICE]
+        reason = at.STOP_LOSS
         if direction * trail > direction * stop:
             stop = trail
-            reason = o.TRAILING_STOP
-        fill = target = open_trades[i, o.TARGET_PRICE]
+            reason = at.TRAILING_STOP
+        fill = target = open_trades[i, at.TARGET_PRICE]
         if direction * worst <= direction * stop and direction * stop >= direction * liquidation:
             price = open_price if direction * open_price < direction * stop else stop
-            fill = market_fill_nb(terms, price, -direction, o.STOP_COST_SHARE)
+            fill = market_fill_nb(terms, price, -direction, at.STOP_COST_SHARE)
         elif direction * best >= direction * target:
             if direction * open_price > direction * target:
-                fill = open_price * (1.0 - direction * terms[o.TARGET_GAP_COST_SHARE])
-            reason = o.TAKE_PROFIT
+                fill = open_price * (1.0 - direction * terms[at.TARGET_GAP_COST_SHARE])
+            reason = at.TAKE_PROFIT
         else:
             if kept != i:
-                for slot in range(o.OPEN_TRADE_SLOTS):
+                for slot in range(at.OPEN_TRADE_SLOTS):
                     open_trades[kept, slot] = open_trades[i, slot]
             kept += 1
             continue
         _book_exit_nb(state, terms, open_trades, closed_trades, i, bar, fill, reason)
     if kept < total:
-        state[o.OPEN_TRADES] = kept
+        state[at.OPEN_TRADES] = kept
         _refresh_nb(state, terms, open_trades)
 
 
 @njit(nogil=True, cache=True)
 def _is_ambiguous_nb(state: Floats, open_trades: Floats, worst: float, best: float) -> bool:
     """Whether one trade reaches both ends inside a bar, so that the order of the two is a guess."""
-    for i in range(int(state[o.OPEN_TRADES])):
-        direction = open_trades[i, o.DIRECTION]
-        if direction * best < direction * open_trades[i, o.TARGET_PRICE]:
+    for i in range(int(state[at.OPEN_TRADES])):
+        direction = open_trades[i, at.DIRECTION]
+        if direction * best < direction * open_trades[i, at.TARGET_PRICE]:
             continue
-        stop = max(direction * open_trades[i, o.STOP_PRICE], direction * open_trades[i, o.TRAIL_PRICE])
-        if direction * worst <= max(stop, direction * state[o.LIQUIDATION_PRICE]):
+        stop = max(direction * open_trades[i, at.STOP_PRICE], direction * open_trades[i, at.TRAIL_PRICE])
+        if direction * worst <= max(stop, direction * state[at.LIQUIDATION_PRICE]):
             return True
     return False
 
@@ -284,29 +284,29 @@ def _check_levels_nb(
     low: float,
 ) -> None:
     """Closes what reached its stop, its target or its liquidation inside this bar."""
-    direction = 1.0 if state[o.NET_QUANTITY] > 0.0 else -1.0
+    direction = 1.0 if state[at.NET_QUANTITY] > 0.0 else -1.0
     worst, best = (low, high) if direction > 0.0 else (high, low)
-    if direction * open_price <= direction * state[o.LIQUIDATION_PRICE]:
-        close_all_nb(state, terms, open_trades, closed_trades, bar, open_price, o.LIQUIDATION)
+    if direction * open_price <= direction * state[at.LIQUIDATION_PRICE]:
+        close_all_nb(state, terms, open_trades, closed_trades, bar, open_price, at.LIQUIDATION)
         return
     nowhere = direction * np.inf  # as a worst price it reaches no stop, and its opposite as a best price no target
-    if terms[o.INTRABAR] != o.STOP_BEFORE_GAP:
+    if terms[at.INTRABAR] != at.STOP_BEFORE_GAP:
         _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, open_price, open_price)
     if _is_ambiguous_nb(state, open_trades, worst, best):
-        state[o.BARS_AMBIGUOUS] += 1.0
-    best_first = terms[o.INTRABAR] == o.TARGET_FIRST
-    if terms[o.INTRABAR] == o.OHLC_PATH:
+        state[at.BARS_AMBIGUOUS] += 1.0
+    best_first = terms[at.INTRABAR] == at.TARGET_FIRST
+    if terms[at.INTRABAR] == at.OHLC_PATH:
         best_first = (high - open_price < open_price - low) == (direction > 0.0)
     if best_first:
         _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, nowhere, best)
-    while state[o.OPEN_TRADES] > 0.0:  # a stop that closes one trade moves the liquidation price of the others
-        before = state[o.OPEN_TRADES]
+    while state[at.OPEN_TRADES] > 0.0:  # a stop that closes one trade moves the liquidation price of the others
+        before = state[at.OPEN_TRADES]
         _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, worst, -nowhere)
-        if state[o.OPEN_TRADES] < before:
+        if state[at.OPEN_TRADES] < before:
             continue
-        if direction * worst <= direction * state[o.LIQUIDATION_PRICE]:
-            price = state[o.LIQUIDATION_PRICE]
-            close_all_nb(state, terms, open_trades, closed_trades, bar, price, o.LIQUIDATION)
+        if direction * worst <= direction * state[at.LIQUIDATION_PRICE]:
+            price = state[at.LIQUIDATION_PRICE]
+            close_all_nb(state, terms, open_trades, closed_trades, bar, price, at.LIQUIDATION)
         break
     if not best_first:
         _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, nowhere, best)
@@ -317,8 +317,8 @@ def _measure_from_close_nb(
     state: Floats, terms: Floats, open_trades: Floats, bar: int, close: float, true_range: float
 ) -> None:
     """Sets the levels of a trade of this bar from the bar's close."""
-    if state[o.OPEN_TRADES] > 0.0 and open_trades[0, o.ENTRY_BAR] == bar:
-        _set_levels_nb(terms, open_trades[0], close, true_range, open_trades[0, o.DIRECTION])
+    if state[at.OPEN_TRADES] > 0.0 and open_trades[0, at.ENTRY_BAR] == bar:
+        _set_levels_nb(terms, open_trades[0], close, true_range, open_trades[0, at.DIRECTION])
         _refresh_nb(state, terms, open_trades)
 
 
@@ -326,14 +326,14 @@ def _measure_from_close_nb(
 def _follow_nb(state: Floats, terms: Floats, open_trades: Floats, high: float, low: float) -> None:
     """Moves trailing stops after the best price of this bar; never back."""
     moved = False
-    for i in range(int(state[o.OPEN_TRADES])):
-        direction = open_trades[i, o.DIRECTION]
+    for i in range(int(state[at.OPEN_TRADES])):
+        direction = open_trades[i, at.DIRECTION]
         best = high if direction > 0.0 else low
-        step = open_trades[i, o.TRAIL_STEP]
-        distance = step * best if terms[o.TRAIL_KIND] == o.SHARE_OF_PRICE else step
-        level = level_nb(terms[o.TRAIL_KIND], distance, best, -direction, terms[o.TICK_SIZE])
-        if direction * level > direction * open_trades[i, o.TRAIL_PRICE]:
-            open_trades[i, o.TRAIL_PRICE] = level
+        step = open_trades[i, at.TRAIL_STEP]
+        distance = step * best if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE else step
+        level = level_nb(terms[at.TRAIL_KIND], distance, best, -direction, terms[at.TICK_SIZE])
+        if direction * level > direction * open_trades[i, at.TRAIL_PRICE]:
+            open_trades[i, at.TRAIL_PRICE] = level
             moved = True
     if moved:
         _refresh_nb(state, terms, open_trades)
@@ -343,8 +343,8 @@ def _follow_nb(state: Floats, terms: Floats, open_trades: Floats, high: float, l
 def _opinion_nb(signals: NDArray[np.int8], bar: int, at_close: bool) -> int:
     """What becomes an order at this close under ASKS_FROM_SECOND_BAR."""
     if bar == 0 or (at_close and bar == signals.shape[0] - 1):
-        return o.NO_OPINION
-    return signals[0] if bar == 1 and signals[1] == o.NO_OPINION else signals[bar]
+        return at.NO_OPINION
+    return signals[0] if bar == 1 and signals[1] == at.NO_OPINION else signals[bar]
 
 
 @njit(nogil=True, cache=True)
@@ -353,20 +353,20 @@ def _quiet_range_nb(state: Floats, terms: Floats, open_trades: Floats) -> tuple[
 
     A trailing stop may move once the price passes the best one so far, which its level tells to the last digits.
     """
-    below, above = state[o.TRIGGER_BELOW], state[o.TRIGGER_ABOVE]
-    if terms[o.TRAIL_KIND] == o.NO_LEVEL:
+    below, above = state[at.TRIGGER_BELOW], state[at.TRIGGER_ABOVE]
+    if terms[at.TRAIL_KIND] == at.NO_LEVEL:
         return below, above
-    for i in range(int(state[o.OPEN_TRADES])):
-        direction = open_trades[i, o.DIRECTION]
-        step = open_trades[i, o.TRAIL_STEP]
-        level = open_trades[i, o.TRAIL_PRICE]
+    for i in range(int(state[at.OPEN_TRADES])):
+        direction = open_trades[i, at.DIRECTION]
+        step = open_trades[i, at.TRAIL_STEP]
+        level = open_trades[i, at.TRAIL_PRICE]
         best = level + direction * step
-        if terms[o.TRAIL_KIND] == o.SHARE_OF_PRICE:
+        if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE:
             best = level / (1.0 - direction * step)
         if direction > 0.0:
-            above = min(above, best * (1.0 - o.GRID_TOLERANCE))
+            above = min(above, best * (1.0 - at.GRID_TOLERANCE))
         else:
-            below = max(below, best * (1.0 + o.GRID_TOLERANCE))
+            below = max(below, best * (1.0 + at.GRID_TOLERANCE))
     return below, above
 
 
@@ -391,24 +391,24 @@ def _fold_nb(
     Writes `equity[bar]` for each, new rows of `closed_trades`, and the state. Returns (next bar, closed trades), and
     early when `closed_trades` could not hold what one more bar may close: MAX_OPEN_TRADES and the one opened in it.
     """
-    room = closed_trades.shape[0] - int(terms[o.MAX_OPEN_TRADES]) - 1
-    at_close = terms[o.FILL_AT_CLOSE] != 0.0
-    trailing = terms[o.TRAIL_KIND] != o.NO_LEVEL
-    levels_first = terms[o.STOP_LOSES_ORDER] != 0.0
-    levels_later = terms[o.LEVELS_FROM_NEXT_BAR] != 0.0
-    asks_late = terms[o.ASKS_FROM_SECOND_BAR] != 0.0
-    basis_is_close = terms[o.LEVEL_BASIS] == o.FROM_ENTRY_CLOSE
-    closed = int(state[o.CLOSED_TRADES])
-    pending = int(state[o.PENDING])
-    cash = state[o.CASH]
-    net = state[o.NET_QUANTITY]
+    room = closed_trades.shape[0] - int(terms[at.MAX_OPEN_TRADES]) - 1
+    at_close = terms[at.FILL_AT_CLOSE] != 0.0
+    trailing = terms[at.TRAIL_KIND] != at.NO_LEVEL
+    levels_first = terms[at.STOP_LOSES_ORDER] != 0.0
+    levels_later = terms[at.LEVELS_FROM_NEXT_BAR] != 0.0
+    asks_late = terms[at.ASKS_FROM_SECOND_BAR] != 0.0
+    basis_is_close = terms[at.LEVEL_BASIS] == at.FROM_ENTRY_CLOSE
+    closed = int(state[at.CLOSED_TRADES])
+    pending = int(state[at.PENDING])
+    cash = state[at.CASH]
+    net = state[at.NET_QUANTITY]
     below, above = _quiet_range_nb(state, terms, open_trades)
     exposed = 0
     bar = from_bar
     while bar < until_bar and closed <= room:
-        if pending == o.NO_OPINION and (bar > 1 or not asks_late):
+        if pending == at.NO_OPINION and (bar > 1 or not asks_late):
             first = bar
-            while bar < until_bar and signals[bar] == o.NO_OPINION and low[bar] > below and high[bar] < above:
+            while bar < until_bar and signals[bar] == at.NO_OPINION and low[bar] > below and high[bar] < above:
                 bar += 1
             for quiet in range(first, bar):  # apart from the search, so that it is done several bars at a time
                 equity[quiet] = cash + net * close[quiet]
@@ -417,40 +417,40 @@ def _fold_nb(
             if bar == until_bar:
                 break
         before = max(bar - 1, 0)
-        reached = low[bar] <= state[o.TRIGGER_BELOW] or high[bar] >= state[o.TRIGGER_ABOVE]
+        reached = low[bar] <= state[at.TRIGGER_BELOW] or high[bar] >= state[at.TRIGGER_ABOVE]
         lost = levels_first and reached
         fresh = False
-        if pending != o.NO_OPINION and not lost:
+        if pending != at.NO_OPINION and not lost:
             _fill_order_nb(
                 state, terms, open_trades, closed_trades, pending, bar, open_[bar], close[before], true_range[before]
             )
-            fresh = levels_later and state[o.OPEN_TRADES] > 0.0 and open_trades[0, o.ENTRY_BAR] == bar
-            reached = low[bar] <= state[o.TRIGGER_BELOW] or high[bar] >= state[o.TRIGGER_ABOVE]
-        if state[o.OPEN_TRADES] > 0.0:
+            fresh = levels_later and state[at.OPEN_TRADES] > 0.0 and open_trades[0, at.ENTRY_BAR] == bar
+            reached = low[bar] <= state[at.TRIGGER_BELOW] or high[bar] >= state[at.TRIGGER_ABOVE]
+        if state[at.OPEN_TRADES] > 0.0:
             exposed += 1
         if reached and not fresh:
             _check_levels_nb(state, terms, open_trades, closed_trades, bar, open_[bar], high[bar], low[bar])
         if trailing and not fresh:
             _follow_nb(state, terms, open_trades, high[bar], low[bar])
         pending = _opinion_nb(signals, bar, at_close) if asks_late else signals[bar]
-        if pending != o.NO_OPINION and at_close:
+        if pending != at.NO_OPINION and at_close:
             if not lost:
                 _fill_order_nb(
                     state, terms, open_trades, closed_trades, pending, bar, close[bar], close[bar], true_range[bar]
                 )
-            pending = o.NO_OPINION
+            pending = at.NO_OPINION
         if basis_is_close:
             _measure_from_close_nb(state, terms, open_trades, bar, close[bar], true_range[bar])
-        cash = state[o.CASH]
-        net = state[o.NET_QUANTITY]
+        cash = state[at.CASH]
+        net = state[at.NET_QUANTITY]
         below, above = _quiet_range_nb(state, terms, open_trades)
-        closed = int(state[o.CLOSED_TRADES])
+        closed = int(state[at.CLOSED_TRADES])
         equity[bar] = cash + net * close[bar]
         bar += 1
-    state[o.PENDING] = pending
-    state[o.BARS_EXPOSED] += exposed
+    state[at.PENDING] = pending
+    state[at.BARS_EXPOSED] += exposed
     if bar > from_bar:
-        state[o.EQUITY] = equity[bar - 1]
+        state[at.EQUITY] = equity[bar - 1]
     return bar, closed
 
 
@@ -505,10 +505,10 @@ def advance_nb(places_address: int, from_bar: int, until_bar: int) -> tuple[int,
         carray(_pointer(places[4]), bars, np.int8),
         carray(_pointer(places[5]), bars, np.float64),
         carray(_pointer(places[6]), bars, np.float64),
-        carray(_pointer(places[7]), (o.STATE_SLOTS,), np.float64),
-        carray(_pointer(places[8]), (o.TERM_SLOTS,), np.float64),
-        carray(_pointer(places[9]), (places[_OPEN_ROWS], o.OPEN_TRADE_SLOTS), np.float64),
-        carray(_pointer(places[10]), (places[_CLOSED_ROWS], o.CLOSED_TRADE_SLOTS), np.float64),
+        carray(_pointer(places[7]), (at.STATE_SLOTS,), np.float64),
+        carray(_pointer(places[8]), (at.TERM_SLOTS,), np.float64),
+        carray(_pointer(places[9]), (places[_OPEN_ROWS], at.OPEN_TRADE_SLOTS), np.float64),
+        carray(_pointer(places[10]), (places[_CLOSED_ROWS], at.CLOSED_TRADE_SLOTS), np.float64),
         from_bar,
         until_bar,
     )

@@ -16,7 +16,7 @@ from shared.reasons import Reason
 from shared.strategies import StrategyUse, View, find
 from shared.strategies.signals import NO_OPINION, Signals
 from shared.strategies.view import OpenTrade, bars_until
-from worker.engine import orders
+from worker.engine import layout
 from worker.engine.config import EngineConfig
 from worker.engine.hashing import hash_result
 from worker.engine.kernel import advance_nb, close_all_nb, place
@@ -94,7 +94,7 @@ class Delta:
 
     @property
     def equity(self) -> float:
-        return self._read(orders.EQUITY)
+        return self._read(layout.EQUITY)
 
     @property
     def peak_equity(self) -> float:
@@ -103,33 +103,33 @@ class Delta:
 
     @property
     def cash(self) -> float:
-        return self._read(orders.CASH)
+        return self._read(layout.CASH)
 
     @property
     def realised_pnl(self) -> float:
         """Sum of the closed trades' pnl after fees, since the start of the run."""
-        return self._read(orders.REALISED)
+        return self._read(layout.REALISED)
 
     @property
     def total_fees(self) -> float:
-        return self._read(orders.FEES)
+        return self._read(layout.FEES)
 
     @property
     def total_trades(self) -> int:
         """Trades closed since the start of the run."""
-        return int(self._read(orders.CLOSED_TRADES))
+        return int(self._read(layout.CLOSED_TRADES))
 
     @property
     def winning_trades(self) -> int:
-        return int(self._read(orders.TRADES_WON))
+        return int(self._read(layout.TRADES_WON))
 
     @property
     def losing_trades(self) -> int:
-        return int(self._read(orders.TRADES_LOST))
+        return int(self._read(layout.TRADES_LOST))
 
     @property
     def total_open_trades(self) -> int:
-        return int(self._read(orders.OPEN_TRADES))
+        return int(self._read(layout.OPEN_TRADES))
 
     @property
     def closed_trades(self) -> int:
@@ -198,9 +198,9 @@ class Simulation:
         self._true_range = _average_true_range(bars, config)
         self._equity = np.empty(bars.total)
         self._state = _initial_state(config)
-        self._open_trades = np.zeros((config.max_open_trades, orders.OPEN_TRADE_SLOTS))
+        self._open_trades = np.zeros((config.max_open_trades, layout.OPEN_TRADE_SLOTS))
         self._closed_trades = np.empty(
-            (max(_FIRST_CAPACITY, 2 * config.max_open_trades + 2), orders.CLOSED_TRADE_SLOTS)
+            (max(_FIRST_CAPACITY, 2 * config.max_open_trades + 2), layout.CLOSED_TRADE_SLOTS)
         )
         self._place()
         self._closed = 0
@@ -262,7 +262,7 @@ class Simulation:
         }
         arrays = {
             "state": self._state,
-            "open_trades": self._open_trades[: int(self._state[orders.OPEN_TRADES])],
+            "open_trades": self._open_trades[: int(self._state[layout.OPEN_TRADES])],
             "closed_trades": self._closed_trades[: self._closed],
             "equity": self._equity[: self.bar],
         }
@@ -300,7 +300,7 @@ class Simulation:
         self._finished = True
         if close_open_trades is None:
             close_open_trades = self._config.close_at_end
-        if close_open_trades and self.bar and self._state[orders.OPEN_TRADES]:
+        if close_open_trades and self.bar and self._state[layout.OPEN_TRADES]:
             default = Reason.END_OF_DATA if self.bar == self.total_bars else Reason.STOPPED_BY_USER
             self._close_all(reason if reason is not None else default)
         trades = self.trades(0, self._closed)
@@ -331,7 +331,7 @@ class Simulation:
         return self._config.initial_capital
 
     def open_trades(self) -> list[OpenTrade]:
-        return read_open_trades(self._open_trades[: int(self._state[orders.OPEN_TRADES])])
+        return read_open_trades(self._open_trades[: int(self._state[layout.OPEN_TRADES])])
 
     def equity(self, first_bar: int, until_bar: int) -> NDArray[np.float64]:
         return self._equity[first_bar:until_bar]
@@ -356,12 +356,12 @@ class Simulation:
         To know that, the bar is run without an opinion and taken back. So the order it may bring can still fill inside
         it, where orders fill at the close, and nothing but the fold itself says what a bar does.
         """
-        state, rows = self._state.copy(), int(self._state[orders.OPEN_TRADES])
+        state, rows = self._state.copy(), int(self._state[layout.OPEN_TRADES])
         open_trades = self._open_trades[:rows].copy()
         signals = self._voices.combined
         said, signals[bar] = signals[bar], NO_OPINION
         self._run(bar + 1)
-        cash, equity = float(self._state[orders.CASH]), float(self._state[orders.EQUITY])
+        cash, equity = float(self._state[layout.CASH]), float(self._state[layout.EQUITY])
         shown, bars = tuple(self.open_trades()), bars_until(self._bars, bar + 1)
         self._state[:], self._open_trades[:rows], signals[bar] = state, open_trades, said
         views = [
@@ -414,8 +414,8 @@ class Simulation:
             float(self._bars.close[last]),
             int(reason),
         )
-        self._closed = int(self._state[orders.CLOSED_TRADES])
-        self._equity[last] = self._state[orders.EQUITY] = self._state[orders.CASH]
+        self._closed = int(self._state[layout.CLOSED_TRADES])
+        self._equity[last] = self._state[layout.EQUITY] = self._state[layout.CASH]
 
     def _measure(self, trades: Trades) -> Metrics:
         return measure(
@@ -425,11 +425,11 @@ class Simulation:
                 equity=self._equity[: self.bar],
                 initial_capital=self._config.initial_capital,
                 trades=trades,
-                total_fees=float(self._state[orders.FEES]),
-                bars_exposed=int(self._state[orders.BARS_EXPOSED]),
-                bars_ambiguous=int(self._state[orders.BARS_AMBIGUOUS]),
-                orders_unfilled=int(self._state[orders.ORDERS_UNFILLED]),
-                open_trades=int(self._state[orders.OPEN_TRADES]),
+                total_fees=float(self._state[layout.FEES]),
+                bars_exposed=int(self._state[layout.BARS_EXPOSED]),
+                bars_ambiguous=int(self._state[layout.BARS_AMBIGUOUS]),
+                orders_unfilled=int(self._state[layout.ORDERS_UNFILLED]),
+                open_trades=int(self._state[layout.OPEN_TRADES]),
             )
         )
 
@@ -453,11 +453,11 @@ def warm() -> None:
 
 
 def _initial_state(config: EngineConfig) -> NDArray[np.float64]:
-    state = np.zeros(orders.STATE_SLOTS)
-    state[orders.CASH] = state[orders.EQUITY] = config.initial_capital
-    state[orders.PENDING] = NO_OPINION
-    state[orders.TRIGGER_BELOW] = -np.inf
-    state[orders.TRIGGER_ABOVE] = np.inf
+    state = np.zeros(layout.STATE_SLOTS)
+    state[layout.CASH] = state[layout.EQUITY] = config.initial_capital
+    state[layout.PENDING] = NO_OPINION
+    state[layout.TRIGGER_BELOW] = -np.inf
+    state[layout.TRIGGER_ABOVE] = np.inf
     return state
 
 

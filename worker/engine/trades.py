@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.reasons import Reason
 from shared.strategies.signals import Signals, speaker
 from shared.strategies.view import OpenTrade
-from worker.engine import orders
+from worker.engine import layout
 
 REASON_WIRE = {int(reason): reason.wire for reason in Reason}
 
@@ -57,11 +57,11 @@ def read_trades(
     `voices` are the signals of each strategy, `decided_before` the bars between a signal and its fill.
     """
     columns = np.ascontiguousarray(rows.T)
-    entry_bar = columns[orders.ENTRY_BAR].astype(np.int64)
-    exit_bar = columns[orders.EXIT_BAR].astype(np.int64)
-    direction = columns[orders.DIRECTION].astype(np.int64)
-    quantity, entry_price = columns[orders.QUANTITY], columns[orders.ENTRY_PRICE]
-    pnl = columns[orders.PNL]
+    entry_bar = columns[layout.ENTRY_BAR].astype(np.int64)
+    exit_bar = columns[layout.EXIT_BAR].astype(np.int64)
+    direction = columns[layout.DIRECTION].astype(np.int64)
+    quantity, entry_price = columns[layout.QUANTITY], columns[layout.ENTRY_PRICE]
+    pnl = columns[layout.PNL]
     return Trades(
         entry_bar=entry_bar,
         exit_bar=exit_bar,
@@ -70,12 +70,12 @@ def read_trades(
         direction=direction,
         quantity=quantity,
         entry_price=entry_price,
-        exit_price=columns[orders.EXIT_PRICE],
-        fees=columns[orders.TRADE_FEES],
+        exit_price=columns[layout.EXIT_PRICE],
+        fees=columns[layout.TRADE_FEES],
         pnl=pnl,
         pnl_percent=pnl * 100.0 / (entry_price * quantity),
-        entry_reason=columns[orders.CLOSED_ENTRY_REASON].astype(np.int64),
-        exit_reason=columns[orders.EXIT_REASON].astype(np.int64),
+        entry_reason=columns[layout.CLOSED_ENTRY_REASON].astype(np.int64),
+        exit_reason=columns[layout.EXIT_REASON].astype(np.int64),
         strategy=speaker(voices, entry_bar - decided_before, direction.astype(np.int8)),
     )
 
@@ -84,15 +84,15 @@ def read_open_trades(rows: NDArray[np.float64]) -> list[OpenTrade]:
     """The kernel's rows of open trades, oldest first."""
     return [
         OpenTrade(
-            entry_bar=int(row[orders.ENTRY_BAR]),
-            direction=int(row[orders.DIRECTION]),
-            quantity=row[orders.QUANTITY],
-            entry_price=row[orders.ENTRY_PRICE],
-            entry_fee=row[orders.ENTRY_FEE],
-            entry_reason=REASON_WIRE[int(row[orders.ENTRY_REASON])],
-            stop_price=row[orders.STOP_PRICE] if np.isfinite(row[orders.STOP_PRICE]) else None,
-            target_price=row[orders.TARGET_PRICE] if np.isfinite(row[orders.TARGET_PRICE]) else None,
-            trailing_stop_price=row[orders.TRAIL_PRICE] if np.isfinite(row[orders.TRAIL_PRICE]) else None,
+            entry_bar=int(row[layout.ENTRY_BAR]),
+            direction=int(row[layout.DIRECTION]),
+            quantity=row[layout.QUANTITY],
+            entry_price=row[layout.ENTRY_PRICE],
+            entry_fee=row[layout.ENTRY_FEE],
+            entry_reason=REASON_WIRE[int(row[layout.ENTRY_REASON])],
+            stop_price=row[layout.STOP_PRICE] if np.isfinite(row[layout.STOP_PRICE]) else None,
+            target_price=row[layout.TARGET_PRICE] if np.isfinite(row[layout.TARGET_PRICE]) else None,
+            trailing_stop_price=row[layout.TRAIL_PRICE] if np.isfinite(row[layout.TRAIL_PRICE]) else None,
         )
         for row in rows.tolist()
     ]

@@ -18,13 +18,13 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from api.importing import store_series
-from api.reading_process import read_in_child
+from api.market_data.importing import store_series
+from api.market_data.reading_process import read_in_child
 from shared.candles import Candles, ImportReport, OnConflict
-from shared.contracts import validate
 from shared.errors import Busy, InvalidRequest, MalformedMessage, Refusal, TooLarge
 from shared.reading import Reading
 from shared.settings import Settings
+from shared.wire import validate
 
 ADMITTED_MAX = 4  # one is imported while the others arrive or wait; each may hold its upload's size on disk
 FILES_MAX = 200

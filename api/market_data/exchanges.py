@@ -15,9 +15,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from api.fetching import Clock, Trouble, Watcher, with_patience
-from shared.contracts import INTERVAL_MS
+from api.market_data.fetching import Clock, Trouble, Watcher, with_patience
 from shared.errors import ConfigurationError, ImportRefused, InvalidRequest
+from shared.instants import INTERVAL_MS
 
 REQUEST_TIMEOUT_S = 20.0
 _PAGE_BARS = 100  # where ccxt does not say what the exchange allows; all of them allow this
@@ -27,7 +27,7 @@ _LATER = {408, 425, 429}
 
 
 class CcxtExchange:
-    """One symbol of one exchange, as `api.fetching.Exchange` describes it."""
+    """One symbol of one exchange, as `api.market_data.fetching.Exchange` describes it."""
 
     def __init__(self, ccxt: Any, client: Any, symbol: str) -> None:
         self.name: str = client.id

@@ -13,7 +13,7 @@ from shared.candles import Candles, ImportReport, OnConflict
 from shared.reading import AS_RECOGNISED, Reading
 
 if TYPE_CHECKING:
-    from shared.candles.bar_files import ParsedSeries
+    from shared.candles.files.parsing import ParsedSeries
 
 OnSeriesChunk = Callable[[str, int, int], None]  # is told of which series how many chunks are written, and of how many
 
@@ -30,7 +30,7 @@ async def import_files(
     `on_conflict` says what becomes of stored bars with other values. No series is touched before every file has been
     read and checked, also against what is stored. Raises what `read_files` and `Candles.import_bars` raise.
     """
-    from shared.candles.bar_files import read_files
+    from shared.candles.files.parsing import read_files
 
     series = await asyncio.to_thread(read_files, paths, reading)
     return await store_series(candles, series, on_conflict, on_chunk)

@@ -1,4 +1,4 @@
-"""`python -m api.reading_process`: reads uploaded files in a process of its own.
+"""`python -m api.market_data.reading_process`: reads uploaded files in a process of its own.
 
 pandas is large, and holds Python's lock for long: a gateway that serves sockets has neither in its own process. Takes
 pickled arguments of `read_files` on stdin and answers on stdout with its pickled result, or with its refusal.
@@ -17,13 +17,15 @@ from shared.errors import ImportRefused, Unavailable
 from shared.reading import Reading
 
 if TYPE_CHECKING:
-    from shared.candles.bar_files import ParsedSeries
+    from shared.candles.files.parsing import ParsedSeries
 
 
 async def read_in_child(paths: Sequence[Path], reading: Reading) -> list[ParsedSeries]:
     """`read_files(paths, reading)`, elsewhere. Raises what that raises, and `Unavailable` where the process died."""
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "api.reading_process"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "api.market_data.reading_process"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         answer, _ = await child.communicate(pickle.dumps((paths, reading)))
@@ -40,7 +42,7 @@ async def read_in_child(paths: Sequence[Path], reading: Reading) -> list[ParsedS
 
 
 def main() -> None:
-    from shared.candles.bar_files import read_files
+    from shared.candles.files.parsing import read_files
 
     paths, reading = pickle.load(sys.stdin.buffer)
     try:

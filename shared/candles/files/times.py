@@ -14,7 +14,7 @@ import numpy as np
 import pandas  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
-from shared.candles.bar_layout import shown
+from shared.candles.files.layout import shown
 from shared.reading import Reading
 
 pd: Any = pandas  # Its annotations say too little of what it returns to be checked by.

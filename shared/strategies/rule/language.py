@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from math import isinf
 from typing import NamedTuple, NoReturn
 
-from shared.strategies.rule_functions import FUNCTIONS, SERIES, Function, Kind, Setting
+from shared.strategies.rule.functions import FUNCTIONS, SERIES, Function, Kind, Setting
 
 TEXT_MAX_CHARS = 2_000  # which bounds the tokens too
 DEPTH_MAX = 20

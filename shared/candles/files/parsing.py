@@ -21,13 +21,14 @@ from zoneinfo import available_timezones
 import numpy as np
 
 from shared.bars import Bars
-from shared.candles.bar_columns import ParsedText
-from shared.candles.bar_csv import parse_bars
-from shared.candles.bar_tables import FEATHER_MAGIC, PARQUET_MAGIC, parse_table
+from shared.candles.files.columns import ParsedText
+from shared.candles.files.csv_text import parse_bars
+from shared.candles.files.tables import FEATHER_MAGIC, PARQUET_MAGIC, parse_table
 from shared.candles.series import BarConflict, TimeIndex, join_bars, merge_bars
-from shared.contracts import INTERVAL_MS, SYMBOL_PATTERN, iso_from_ms
 from shared.errors import ImportRefused
+from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import AS_RECOGNISED, DATE_ORDERS, PRICES, SIDES, TIME_UNITS, Reading
+from shared.request import SYMBOL_PATTERN
 
 UNPACKED_MAX_BYTES = 512 * 1024 * 1024  # about five million Binance lines; a zip bomb ends here
 MEMBERS_MAX = 1_000

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.candles.bar_layout import VALUE_ROLES, Layout, shown
-from shared.candles.bar_times import Trouble, first_of, first_trouble, pd, read_times
+from shared.candles.files.layout import VALUE_ROLES, Layout, shown
+from shared.candles.files.times import Trouble, first_of, first_trouble, pd, read_times
 from shared.candles.series import PRICE_COLUMNS, first_fault, take_bars
-from shared.contracts import INTERVAL_MS, iso_from_ms
+from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
 
 ADJUSTED_DECIMALS = 6  # what Adj Close itself has

@@ -8,8 +8,8 @@ from operator import attrgetter
 from typing import Literal
 
 from shared.bars import Bars
-from shared.strategies import rule_indicators as compute
-from shared.strategies.rule_indicators import Floats, Truth
+from shared.strategies.rule import indicators as compute
+from shared.strategies.rule.indicators import Floats, Truth
 
 PERIOD_MAX_BARS = 10_000
 

@@ -7,9 +7,9 @@ import io
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from shared.candles.bar_columns import ParsedText, read_columns
-from shared.candles.bar_layout import Layout, is_header, layout_of
-from shared.candles.bar_times import Trouble, pd
+from shared.candles.files.columns import ParsedText, read_columns
+from shared.candles.files.layout import Layout, is_header, layout_of
+from shared.candles.files.times import Trouble, pd
 from shared.errors import ImportRefused
 from shared.reading import Reading
 

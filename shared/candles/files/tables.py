@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import Any, NoReturn
 
-from shared.candles.bar_columns import ParsedText, read_columns
-from shared.candles.bar_layout import layout_of
-from shared.candles.bar_times import pd
+from shared.candles.files.columns import ParsedText, read_columns
+from shared.candles.files.layout import layout_of
+from shared.candles.files.times import pd
 from shared.errors import ImportRefused
 from shared.reading import Reading
 

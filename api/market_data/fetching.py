@@ -1,6 +1,6 @@
 """Bars from an exchange into the store: what to ask next, what of an answer to take, how often to try, what to keep.
 
-Nothing here knows how to speak to an exchange (`api/exchanges.py` does), and time passes only through `Clock`, so that
+Nothing here knows how to speak to an exchange (`exchanges.py` does), and time passes only through `Clock`, so that
 every way in which an exchange can misbehave is a test without a network and without waiting.
 """
 
@@ -16,8 +16,8 @@ import numpy as np
 
 from shared.bars import Bars
 from shared.candles import Candles, Gap, ImportReport, OnConflict, first_fault, join_bars
-from shared.contracts import INTERVAL_MS, iso_from_ms
 from shared.errors import ExchangeUnavailable, ImportRefused, InvalidRequest
+from shared.instants import INTERVAL_MS, iso_from_ms
 
 Candle = tuple[int, float, float, float, float, float]
 Answer = TypeVar("Answer")

@@ -1,0 +1,1 @@
+"""Market data into the store: files, uploads and exchanges."""

@@ -1,0 +1,1 @@
+"""Files of bars, of whatever kind, to checked bars. `parsing` is the way in."""

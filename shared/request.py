@@ -1,0 +1,221 @@
+"""What a backtest is asked to do: its params, and the request that adds how soon."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    JsonValue,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from shared.instants import Instant, Interval, to_ms, write_instant
+from shared.profiles import Profile, unfit
+from shared.wire import Wire, storable
+
+SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,39}$"
+Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, description="Letters, digits and . _ / : -, at most 40.")]
+FillAt = Literal["open", "close"]
+Intrabar = Literal["stop_first", "target_first", "ohlc_path"]
+SizingMode = Literal["equity_fraction", "fixed_quantity", "fixed_notional", "risk_fraction"]
+
+
+class Commission(Wire):
+    """Per side: value x rate + fixed, and never less than the minimum."""
+
+    rate: float = Field(default=0.0, ge=0, le=0.2, description="Share of the traded value: 0.001 is 0.1 %.")
+    fixed: float = Field(default=0.0, ge=0, le=1e9, description="Added to every fill, in money.")
+    minimum: float = Field(default=0.0, ge=0, le=1e9, description="Least fee of a fill, in money.")
+
+
+class Level(Wire):
+    """How far a stop or a target stands from the price; exactly one of three."""
+
+    percent: float | None = Field(default=None, gt=0, lt=100, description="Percent of the price: 2 is 2 %.")
+    distance: float | None = Field(default=None, gt=0, le=1e15, description="In units of the price.")
+    atr: float | None = Field(
+        default=None, gt=0, le=1_000, description="Average true ranges (atrPeriod) when the order was decided."
+    )
+
+    @model_validator(mode="after")
+    def _is_exactly_one(self) -> Self:
+        if sum(size is not None for size in (self.percent, self.distance, self.atr)) != 1:
+            raise ValueError('must have exactly one of percent, distance, atr: {"percent": 2} is 2 % of the price')
+        return self
+
+
+class Sizing(Wire):
+    """How large a trade is, where it is not a share of equity."""
+
+    mode: SizingMode = Field(
+        description="fixed_quantity: units; fixed_notional: money; risk_fraction: share of equity lost at the stop."
+    )
+    value: float = Field(gt=0, le=1e15, description="In the unit of the mode.")
+
+    @model_validator(mode="after")
+    def _is_a_share(self) -> Self:
+        if self.mode == "equity_fraction":
+            raise ValueError("mode equity_fraction is what positionSizePercent is for; set that and leave sizing out")
+        if self.mode == "risk_fraction" and self.value > 1:
+            raise ValueError(
+                f"value must be at most 1 for risk_fraction: 0.01 risks 1 % of equity (got {self.value:g})"
+            )
+        return self
+
+
+class BacktestParams(Wire):
+    """What to run: `params` of a task, and the body of `POST /api/algo/backtest`."""
+
+    symbol: Symbol
+    interval: Interval
+    start_date: Instant = Field(description="First bar's time or later, inclusive.")
+    end_date: Instant = Field(description="Exclusive.")
+    strategies: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(min_length=1, max_length=16)
+    strategy_params: dict[str, Annotated[dict[str, JsonValue], AfterValidator(storable)]] = Field(
+        default_factory=dict, max_length=16
+    )
+    combine: Literal["any", "all", "majority", "weighted"] = "any"
+    weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="By strategy, where combine is weighted: more than half decides.",
+    )
+    initial_capital: float = Field(default=10_000.0, gt=0, le=1e15)
+    position_size_percent: float = Field(
+        default=1.0,
+        gt=0,
+        le=125,
+        description="Share of equity per trade: 0.02 is 2 % of equity. Whole equity by default; at most leverage.",
+    )
+    sizing: Sizing | None = Field(default=None, description="Another way to size trades than by share of equity.")
+    lot_size: float = Field(default=0.0, ge=0, le=1e12, description="Quantities are cut to multiples of this; 0: any.")
+    tick_size: float = Field(
+        default=0.0, ge=0, le=1e12, description="Prices of fills and levels are multiples of this, against you; 0: any."
+    )
+    leverage: float = Field(default=1.0, ge=1, le=125, description="Most gross exposure, in equities.")
+    maintenance_margin: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of exposure; where equity falls to it, everything is liquidated. Below 1 / leverage.",
+    )
+    max_open_trades: int = Field(default=1, ge=1, le=1_000)
+    allow_short: bool = Field(default=False)
+    stop_loss: Level | None = Field(default=None, description="From the entry price; a market order when reached.")
+    take_profit: Level | None = Field(default=None, description="From the entry price; a limit order.")
+    trailing_stop: Level | None = Field(
+        default=None, description="From the best price since entry; moves at the end of each bar, never back."
+    )
+    use_stop_orders: bool = Field(default=True, description="False leaves stopLoss and trailingStop out of this run.")
+    use_take_profits: bool = Field(default=True, description="False leaves takeProfit out of this run.")
+    atr_period: int = Field(default=14, ge=2, le=10_000, description="Bars of the average true range of levels.")
+    commission: Commission = Commission()
+    slippage_bps: float = Field(default=0.0, ge=0, le=1_000, description="Added against you on every market fill.")
+    spread_bps: float = Field(default=0.0, ge=0, le=1_000, description="Half of it against you on every market fill.")
+    fill_at: FillAt = Field(
+        default="open", description="Whether an order fills at the next open or at the close that decided it."
+    )
+    intrabar: Intrabar = Field(
+        default="stop_first", description="What came first where stop and target lie inside one bar."
+    )
+    profile: Profile = Field(
+        default="backfleet",
+        description="Whose rules fills follow; another program's are described in docs/profiles.md.",
+    )
+    close_at_end: bool | None = Field(
+        default=None,
+        description="Whether trades still open are closed at the last close. They are, except with another profile.",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of whatever is random in a run.")
+    check_causality: bool = Field(
+        default=False,
+        description="Before the run, cut the bars at up to twenty places; a strategy that then says otherwise of the "
+        "bars before the cut sees the future and is refused.",
+    )
+
+    @model_validator(mode="after")
+    def _range_is_not_empty(self) -> Self:
+        if self.start_date >= self.end_date:
+            raise ValueError(
+                f"startDate {write_instant(self.start_date)} must be before endDate {write_instant(self.end_date)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _parameters_belong_to_a_strategy(self) -> Self:
+        if len(set(self.strategies)) != len(self.strategies):
+            raise ValueError("strategies must not repeat")
+        stray = sorted(set(self.strategy_params) - set(self.strategies))
+        if stray:
+            raise ValueError(f"strategyParams names {', '.join(stray)}, which strategies does not")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_belong_to_the_strategies(self) -> Self:
+        if self.combine == "weighted" and set(self.weights) != set(self.strategies):
+            raise ValueError(
+                f"weights must name every strategy and no other: {', '.join(self.strategies)} "
+                f"(got {', '.join(self.weights) or 'none'})"
+            )
+        if self.combine != "weighted" and self.weights:
+            raise ValueError(f'weights are for combine "weighted" (combine is "{self.combine}")')
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_fit_together(self) -> Self:
+        if self.position_size_percent > self.leverage:
+            raise ValueError(
+                f"positionSizePercent must be at most leverage, {self.leverage:g}: 0.02 is 2 % of equity "
+                f"(got {self.position_size_percent:g})"
+            )
+        if self.maintenance_margin * self.leverage >= 1:
+            raise ValueError(
+                f"maintenanceMargin must be below 1 / leverage, {1 / self.leverage:g}, else a trade is liquidated "
+                f"as it opens (got {self.maintenance_margin:g})"
+            )
+        if self.sizing and self.position_size_percent != 1.0:
+            raise ValueError("sizing takes the place of positionSizePercent; leave one of them out")
+        if self.sizing and self.sizing.mode == "risk_fraction":
+            if not (self.stop_loss or self.trailing_stop):
+                raise ValueError(
+                    "sizing by risk_fraction needs a stop to measure risk by; add stopLoss or trailingStop"
+                )
+            if not self.use_stop_orders:
+                raise ValueError(
+                    "useStopOrders must be true for sizing by risk_fraction, which measures risk by the stop"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _profile_has_rules_for_it(self) -> Self:
+        found = [f"{'.'.join(map(to_camel, path.split('.')))} {words}" for path, words in unfit(self)]
+        if found:
+            raise ValueError("; ".join(found))
+        return self
+
+    @property
+    def closes_at_end(self) -> bool:
+        return self.profile == "backfleet" if self.close_at_end is None else self.close_at_end
+
+    @property
+    def start_ms(self) -> int:
+        return to_ms(self.start_date)
+
+    @property
+    def end_ms(self) -> int:
+        return to_ms(self.end_date)
+
+
+class BacktestRequest(BacktestParams):
+    """The body of `POST /api/algo/backtest` and of `backtest:start`: the params, and how soon."""
+
+    priority: int = Field(default=0, ge=-9, le=9, description="Higher runs earlier.")
+
+    def params(self) -> BacktestParams:
+        return BacktestParams.model_construct(
+            _fields_set=self.model_fields_set - {"priority"},
+            **{name: getattr(self, name) for name in BacktestParams.model_fields},
+        )

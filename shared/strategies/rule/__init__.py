@@ -1,0 +1,1 @@
+"""Conditions as text: the strategy, its language, its words, and what they compute."""
