@@ -21,10 +21,10 @@ from api.routes import describe, operations, router
 from api.sockets import PATH, Sockets
 from shared import package_version
 from shared.bus import Bus
-from shared.candles import Candles
+from shared.database import Database
 from shared.errors import BackfleetError
+from shared.mongo import Mongo
 from shared.settings import Settings
-from shared.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -56,18 +56,18 @@ def create_app(settings: Settings) -> ASGIApp:
     @asynccontextmanager
     async def services() -> AsyncGenerator[None, None]:
         async with AsyncExitStack() as stack:
-            store = await Store.open(settings)
-            stack.push_async_callback(store.close)
+            database = await Database.open(settings)
+            stack.push_async_callback(database.close)
+            store, candles = database.store, database.candles
             bus = await Bus.open(settings)
             stack.push_async_callback(bus.close)
-            candles = Candles(store.database, settings)
-            commands = Commands(store, bus, candles)
+            commands = Commands(store, database.results, bus, candles)
             relay = Relay(store, bus)
-            for work in (relay.run(), _keep_clock(store)):
+            for work in (relay.run(), _keep_clock(database.mongo)):
                 stack.push_async_callback(_cancel, asyncio.create_task(work))
             stack.push_async_callback(sockets.close)
             sockets.open(commands, relay)
-            app.state.commands, app.state.relay, app.state.store, app.state.bus = commands, relay, store, bus
+            app.state.commands, app.state.relay, app.state.mongo, app.state.bus = commands, relay, database.mongo, bus
             app.state.uploads = Uploads(candles, settings)
             yield
 
@@ -122,10 +122,10 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     await asyncio.wait([task])
 
 
-async def _keep_clock(store: Store) -> None:
+async def _keep_clock(mongo: Mongo) -> None:
     while True:
         await asyncio.sleep(CLOCK_INTERVAL_S)
         try:
-            await store.sync_clock()
+            await mongo.sync_clock()
         except BackfleetError as error:
             log.warning("the store's clock could not be read: %s", error.message)

@@ -246,14 +246,13 @@ def _collect_garbage(asked: argparse.Namespace) -> None:
 
 
 async def _with_candles(settings: Settings, work: Callable[[Candles, Store], Awaitable[Answer]]) -> Answer:
-    from shared.candles import Candles
-    from shared.store import Store
+    from shared.database import Database
 
-    store = await Store.open(settings)
+    database = await Database.open(settings)
     try:
-        return await work(Candles(store.database, settings), store)
+        return await work(database.candles, database.store)
     finally:
-        await store.close()
+        await database.close()
 
 
 def describe_datasets(datasets: Sequence[Dataset]) -> str:

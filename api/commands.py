@@ -6,14 +6,16 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from shared import news
 from shared.bus import Bus
 from shared.candles import Candles, Dataset, ImportReport, Slice
-from shared.contracts import CandlesRequest, Channel, Failure, Task, ValidateRequest
+from shared.contracts import CandlesRequest, Channel, Task, ValidateRequest
 from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest, NotFound, UnknownMarketData
 from shared.instants import INTERVAL_MS, iso_from_ms
-from shared.records import TERMINAL, BacktestRecord, ResultDocument, Status
+from shared.lifecycle import TERMINAL, Status
+from shared.records import BacktestRecord, ResultDocument
 from shared.request import BacktestRequest
-from shared.results import trade_as_wire
+from shared.results import Results, trade_as_wire
 from shared.store import Store
 from shared.strategies import catalogue, resolve
 
@@ -23,7 +25,6 @@ KEY_MAX_CHARS = 200
 PAGE_MAX = 200
 POINTS_MAX = 20_000
 TRADES_PAGE_MAX = 5_000
-DELETED = "deleted"
 _RANGE_FIELDS = {"startDate": "from", "endDate": "to"}  # of a backtest, and of a look at the bars
 
 
@@ -51,8 +52,9 @@ class CandlesFound:
 class Commands:
     """What a user can ask for. Every method takes the asker's id; nothing of anybody else's can be reached."""
 
-    def __init__(self, store: Store, bus: Bus, candles: Candles) -> None:
+    def __init__(self, store: Store, results: Results, bus: Bus, candles: Candles) -> None:
         self._store = store
+        self._results = results
         self._bus = bus
         self._candles = candles
 
@@ -96,20 +98,9 @@ class Commands:
             await self._bus.forget(backtest_id)
             if Status(record["status"]) not in TERMINAL:
                 # Under an epoch of its own, which also keeps the run that is still under way from saying more.
-                await self._bus.publish(Channel.ERROR, self._deleted_news(record))
+                await self._bus.publish(Channel.ERROR, news.deleted(record, self._store.now_ms()))
         except BusUnavailable as error:
             log.warning("backtest %s is deleted but nobody was told: %s", backtest_id, error.message)
-
-    def _deleted_news(self, record: BacktestRecord) -> Failure:
-        return Failure(
-            backtest_id=record["_id"],
-            user_id=record["userId"],
-            epoch=record["epoch"] + 1,
-            seq=1,
-            code=DELETED,
-            error="The backtest was deleted before it ended",
-            timestamp=iso_from_ms(self._store.now_ms()),
-        )
 
     async def result(self, user_id: str, backtest_id: str) -> dict[str, Any]:
         """Raises `NotFound` for no such backtest, `Conflict` for one that has no result (yet)."""
@@ -132,14 +123,14 @@ class Commands:
     async def equity(self, user_id: str, backtest_id: str, max_points: int) -> list[dict[str, Any]]:
         """At most `max_points` of the equity curve, keeping first, last, and each stretch's lowest and highest."""
         document = await self._read_result(user_id, backtest_id)
-        curve = await self._store.results.read_equity(document, max_points)
+        curve = await self._results.read_equity(document, max_points)
         points = zip(curve["time_ms"].tolist(), curve["equity"].tolist(), strict=True)
         return [{"time": iso_from_ms(time_ms), "equity": value} for time_ms, value in points]
 
     async def trades(self, user_id: str, backtest_id: str, *, limit: int, offset: int) -> dict[str, Any]:
         """One page of the trades in the order they were closed, and how many there are."""
         document = await self._read_result(user_id, backtest_id)
-        columns = await self._store.results.read_frame(document, "trades")
+        columns = await self._results.read_frame(document, "trades")
         total = min((len(column) for column in columns.values()), default=0)
         page = {name: column[offset : offset + limit].tolist() for name, column in columns.items()}
         rows = len(next(iter(page.values()), []))
@@ -150,7 +141,7 @@ class Commands:
     async def _read_result(self, user_id: str, backtest_id: str) -> ResultDocument:
         record = await self._store.get(backtest_id, user_id)
         if record["resultId"]:
-            return await self._store.results.read(record["resultId"], user_id)
+            return await self._results.read(record["resultId"], user_id)
         status = Status(record["status"])
         remedy = "it will have none" if status in TERMINAL else "wait for backtest:complete, then ask again"
         reason = record.get("error", {}).get("message")

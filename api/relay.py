@@ -21,8 +21,10 @@ from api.listeners import NOWHERE, Client, Piece, Position, Standing
 from shared.bus import Bus, Heard, Resubscribed
 from shared.contracts import NEWS_CHANNELS, NEWS_MODELS, TERMINAL_CHANNELS, Channel, Cursor, Event
 from shared.errors import BusUnavailable, InvalidRequest, NotFound, StoreUnavailable, TooMany
+from shared.lifecycle import TERMINAL, Status
+from shared.news import is_for_owner, terminal_news
 from shared.observability import RareWarning
-from shared.records import TERMINAL, BacktestRecord, Status, terminal_news
+from shared.records import BacktestRecord
 from shared.store import Store
 from shared.wire import decode
 
@@ -44,9 +46,6 @@ RESYNC_AT_ONCE = 32
 RESTART_WAITS_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 _PARSED_AT_ONCE = 100
 
-# What everybody who is signed in as the owner hears; the rest is for subscribers of the backtest.
-_FOR_OWNER = frozenset({"started", "paused", "resumed"})
-
 
 def read_news(channel: Channel, payload: str) -> Piece:
     """One message of a channel. Raises `InvalidRequest` naming what is wrong with it."""
@@ -54,14 +53,16 @@ def read_news(channel: Channel, payload: str) -> Piece:
         raise InvalidRequest.of("$", f"is longer than {MESSAGE_MAX_CHARS} characters", "too_long")
     news = decode(NEWS_MODELS[channel], payload)
     position = None if news.epoch is None or news.seq is None else (news.epoch, news.seq)
-    event, text, for_owner = channel.value, payload, True
+    event, text = channel.value, payload
     if isinstance(news, Event):
-        event, for_owner = f"backtest:{news.type}", news.type in _FOR_OWNER
+        event = f"backtest:{news.type}"
         identity: dict[str, Any] = {"backtestId": news.backtest_id, "userId": news.user_id}
         if position is not None:
             identity |= {"epoch": news.epoch, "seq": news.seq}
         text = json.dumps(news.data | identity, separators=(",", ":"))
-    return Piece(event, text, news.backtest_id, news.user_id, position, for_owner, channel in TERMINAL_CHANNELS)
+    return Piece(
+        event, text, news.backtest_id, news.user_id, position, is_for_owner(news), channel in TERMINAL_CHANNELS
+    )
 
 
 class Relay:

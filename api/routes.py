@@ -22,8 +22,8 @@ from shared.bus import Bus
 from shared.contracts import CANDLES_MAX, CandlesRequest, ValidateRequest
 from shared.errors import BackfleetError, TooLarge
 from shared.instants import Interval
+from shared.mongo import Mongo
 from shared.request import SYMBOL_PATTERN, BacktestRequest
-from shared.store import Store
 from shared.wire import decode, validate
 
 READY_TIMEOUT_S = 3.0
@@ -377,17 +377,17 @@ async def healthz() -> Response:
 
 @operations.get("/readyz", response_model=None, summary="Whether requests can be served")
 async def readyz(request: Request) -> Response:
-    failing = await failing_parts(request.app.state.store, request.app.state.bus, request.app.state.relay)
+    failing = await failing_parts(request.app.state.mongo, request.app.state.bus, request.app.state.relay)
     if failing:
         detail = f"not ready: {', '.join(failing)}"
         return problem_response(503, "unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
     return JSONResponse({"status": "ready"})
 
 
-async def failing_parts(store: Store, bus: Bus, relay: Relay) -> list[str]:
+async def failing_parts(mongo: Mongo, bus: Bus, relay: Relay) -> list[str]:
     """Which of what the gateway needs does not answer; known within `READY_TIMEOUT_S`."""
     failing = [] if relay.listening else ["relay"]
-    parts = {"store": store.ping(), "bus": bus.ping()}
+    parts = {"store": mongo.ping(), "bus": bus.ping()}
 
     async def check(name: str) -> None:
         try:

@@ -14,12 +14,12 @@ import pandas as pd
 
 from api.market_data.importing import store_series
 from shared.bars import Bars
-from shared.candles import Candles, ImportReport, first_fault
+from shared.candles import ImportReport, first_fault
 from shared.candles.files.columns import adjust_prices
 from shared.candles.files.parsing import ParsedSeries
+from shared.database import Database
 from shared.errors import ImportRefused
 from shared.settings import Settings
-from shared.store import Store
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
 
@@ -44,11 +44,11 @@ def demo_series() -> list[ParsedSeries]:
 
 async def import_series(settings: Settings, series: Sequence[ParsedSeries]) -> list[ImportReport]:
     """Adds each series to the market data of these settings. Raises what `store_series` raises."""
-    store = await Store.open(settings)
+    database = await Database.open(settings)
     try:
-        return await store_series(Candles(store.database, settings), series)
+        return await store_series(database.candles, series)
     finally:
-        await store.close()
+        await database.close()
 
 
 def _series_of(symbol: str, rows: Any) -> ParsedSeries:

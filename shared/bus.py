@@ -28,7 +28,8 @@ from redis.exceptions import NoScriptError, RedisError
 
 from shared.contracts import Channel, Cursor, News, Task
 from shared.errors import BusUnavailable, ConfigurationError
-from shared.records import NewsDocument, news_document
+from shared.news import news_document
+from shared.records import NewsDocument
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The MongoDB documents and the table of status transitions.
+"""The MongoDB documents.
 
 Every `...At` field of a document is an int64 of milliseconds since 1970-01-01T00:00Z, the form market data has too.
 One number orders the queue: `queueRank` is positive exactly while a backtest is pending, and smaller runs earlier.
@@ -8,32 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from enum import StrEnum
 from typing import Any, NotRequired, TypedDict
 
-from shared.contracts import Channel, News
-
-
-class Status(StrEnum):
-    PENDING = "pending"
-    RUNNING = "running"
-    PAUSED = "paused"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    STOPPED = "stopped"
-
-
-TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.STOPPED})
-
-# What may follow what. Nothing follows a terminal status. `running → pending` is a requeue.
-TRANSITIONS: dict[Status, frozenset[Status]] = {
-    Status.PENDING: frozenset({Status.RUNNING, Status.FAILED, Status.STOPPED}),
-    Status.RUNNING: frozenset({Status.PENDING, Status.PAUSED, Status.COMPLETED, Status.FAILED, Status.STOPPED}),
-    Status.PAUSED: frozenset({Status.PENDING, Status.RUNNING, Status.STOPPED, Status.FAILED}),
-    Status.COMPLETED: frozenset(),
-    Status.FAILED: frozenset(),
-    Status.STOPPED: frozenset(),
-}
+from shared.lifecycle import Status
 
 PRIORITY_MAX = 9
 _RANK_STEP = 10**13  # milliseconds stay below this until the year 2286
@@ -54,7 +31,7 @@ class NewsDocument(TypedDict):
 
 
 class BacktestRecord(TypedDict):
-    """One document of `backtests`."""
+    """One document of `backtests`. `controls` were asked for, by seq; `controlDone` is the last one done."""
 
     _id: str
     userId: str
@@ -72,8 +49,9 @@ class BacktestRecord(TypedDict):
     workerId: str
     leaseExpiresAt: int
     failures: int
-    controlRequested: str
-    checkpoint: str
+    controls: list[dict[str, Any]]
+    controlSeq: int
+    controlDone: int
     resultId: str
     manifestId: str
     datasetHash: str
@@ -162,8 +140,9 @@ def new_record(
         "workerId": "",
         "leaseExpiresAt": 0,
         "failures": 0,
-        "controlRequested": "",
-        "checkpoint": "",
+        "controls": [],
+        "controlSeq": 0,
+        "controlDone": 0,
         "resultId": "",
         "manifestId": manifest_id,
         "datasetHash": dataset_hash,
@@ -171,12 +150,3 @@ def new_record(
         "outboxAt": 0,
         "requestKey": request_key,
     }
-
-
-def news_document(channel: Channel, news: News) -> NewsDocument:
-    return {"channel": channel.value, "epoch": news.epoch or 0, "seq": news.seq or 0, "payload": news.as_json()}
-
-
-def terminal_news(record: BacktestRecord) -> NewsDocument | None:
-    """What was, or is to be, published of this backtest's end."""
-    return record["outbox"][-1] if record["outbox"] else None

@@ -20,13 +20,12 @@ from gridfs.asynchronous import AsyncGridFSBucket
 from gridfs.errors import FileExists, NoFile
 from numpy.typing import NDArray
 from pydantic.alias_generators import to_camel
-from pymongo import ASCENDING, WriteConcern
-from pymongo.asynchronous.database import AsyncDatabase
+from pymongo import ASCENDING
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from shared.errors import FieldError, NotFound
 from shared.instants import iso_from_ms
-from shared.mongo_errors import translate_mongo_errors
+from shared.mongo import Mongo, translate_mongo_errors
 from shared.reasons import Reason
 from shared.records import ResultDocument
 
@@ -125,10 +124,9 @@ def summary_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
 class Results:
     """The `results` collection and its frames."""
 
-    def __init__(self, database: AsyncDatabase[dict[str, Any]]) -> None:
-        durable = database.with_options(write_concern=WriteConcern(w="majority", wtimeout=10_000))
-        self._results = durable["results"]
-        self._frames = AsyncGridFSBucket(durable, bucket_name="frames")
+    def __init__(self, mongo: Mongo) -> None:
+        self._results = mongo.collection("results")
+        self._frames = AsyncGridFSBucket(mongo.durable, bucket_name="frames")
 
     async def create_indexes(self) -> None:
         await self._results.create_index([("backtestId", ASCENDING)], name="backtest")

@@ -19,10 +19,13 @@ import numpy as np
 from shared.bars import Bars
 from shared.bus import Bus, Heard
 from shared.candles import Candles
+from shared.claims import Claims
 from shared.contracts import NEWS_CHANNELS, TERMINAL_CHANNELS, Channel, Task
+from shared.database import Database
 from shared.instants import iso_from_ms
 from shared.records import BacktestRecord
 from shared.request import BacktestParams
+from shared.results import Results
 from shared.settings import Settings, environment_for_child
 from shared.store import Store
 from shared.wire import parse_json, validate
@@ -113,13 +116,25 @@ class Fleet:
     """Store, bus and market data on a test's backends, and whatever workers the test starts."""
 
     settings: Settings
-    store: Store
+    database: Database
     bus: Bus
     candles: Candles
     directory: Path
     workers: list[WorkerProcess] = field(default_factory=list[WorkerProcess])
     news: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def store(self) -> Store:
+        return self.database.store
+
+    @property
+    def claims(self) -> Claims:
+        return self.database.claims
+
+    @property
+    def results(self) -> Results:
+        return self.database.results
 
     def start_worker(self, **overrides: Any) -> WorkerProcess:
         settings = Settings(
@@ -167,9 +182,9 @@ class Fleet:
 @asynccontextmanager
 async def fleet_on(settings: Settings, directory: Path, bars: int) -> AsyncIterator[Fleet]:
     """A fleet without workers and with `bars` bars of `SYMBOL`; all that it started is gone afterwards."""
-    store = await Store.open(settings)
+    database = await Database.open(settings)
     bus = await Bus.open(settings)
-    fleet = Fleet(settings, store, bus, Candles(store.database, settings), directory)
+    fleet = Fleet(settings, database, bus, database.candles, directory)
     listening = asyncio.create_task(fleet.listen())
     try:
         await fleet.candles.import_bars(SYMBOL, "1h", random_walk(bars), "synthetic")
@@ -182,4 +197,4 @@ async def fleet_on(settings: Settings, directory: Path, bars: int) -> AsyncItera
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
         await bus.close()
-        await store.close()
+        await database.close()

@@ -17,11 +17,13 @@ import socketio
 from api.__main__ import bind, build_server
 from api.auth import mint_token
 from shared.bus import Bus
-from shared.candles import Candles
+from shared.claims import Claims, completed
 from shared.contracts import Channel, Complete, Summary
+from shared.database import Database
 from shared.records import BacktestRecord, ResultDocument, new_id
+from shared.results import Results
 from shared.settings import Settings
-from shared.store import Store, completed
+from shared.store import Store
 from tests.fleet import HOUR_MS, START_MS, SYMBOL, random_walk
 
 BARS = 500
@@ -80,9 +82,21 @@ class Site:
 
     url: str
     settings: Settings
-    store: Store
+    database: Database
     bus: Bus
     _stack: AsyncExitStack
+
+    @property
+    def store(self) -> Store:
+        return self.database.store
+
+    @property
+    def claims(self) -> Claims:
+        return self.database.claims
+
+    @property
+    def results(self) -> Results:
+        return self.database.results
 
     def token(self, user: str = "ann") -> str:
         return mint_token(self.settings, user, 3600)
@@ -99,15 +113,15 @@ class Site:
         return ear
 
     async def claim(self) -> BacktestRecord:
-        record = await self.store.claim("worker", new_id("claim"))
+        record = await self.claims.claim("worker", new_id("claim"))
         assert record is not None
         return record
 
     async def finish(self, record: BacktestRecord, *, seq: int = 1, publish: bool = True) -> Complete:
         """Stores a result and the end of a claimed backtest, as a worker would."""
         document, equity, trades = result_of(record)
-        await self.store.results.prepare(document, equity, trades)
-        await self.store.results.write([document])
+        await self.results.prepare(document, equity, trades)
+        await self.results.write([document])
         news = Complete(
             backtest_id=record["_id"],
             user_id=record["userId"],
@@ -116,8 +130,8 @@ class Site:
             result_id=document["_id"],
             summary=Summary(total_return=1.5),
         )
-        ending = completed(record, news, result_id=document["_id"], dataset_hash="sha256:0")
-        assert await self.store.end([ending]) == [True]
+        ending = completed(record, news, dataset_hash="sha256:0")
+        assert await self.claims.end([ending]) == [True]
         if publish:
             assert await self.bus.publish(Channel.COMPLETE, news)
         return news
@@ -162,19 +176,19 @@ def result_of(record: BacktestRecord, points: int = 5_000) -> tuple[ResultDocume
 async def site_on(settings: Settings) -> AsyncIterator[Site]:
     """A gateway over these settings with `BARS` bars of `SYMBOL`; all that it started is gone afterwards."""
     async with AsyncExitStack() as stack:
-        store = await Store.open(settings)
-        stack.push_async_callback(store.close)
+        database = await Database.open(settings)
+        stack.push_async_callback(database.close)
         bus = await Bus.open(settings)
         stack.push_async_callback(bus.close)
-        await Candles(store.database, settings).import_bars(SYMBOL, "1h", random_walk(BARS), "synthetic")
+        await database.candles.import_bars(SYMBOL, "1h", random_walk(BARS), "synthetic")
         url = await stack.enter_async_context(gateway_on(settings))
-        yield await stack.enter_async_context(_site(url, settings, store, bus))
+        yield await stack.enter_async_context(_site(url, settings, database, bus))
 
 
 @asynccontextmanager
-async def _site(url: str, settings: Settings, store: Store, bus: Bus) -> AsyncIterator[Site]:
+async def _site(url: str, settings: Settings, database: Database, bus: Bus) -> AsyncIterator[Site]:
     async with AsyncExitStack() as clients:
-        yield Site(url, settings, store, bus, clients)
+        yield Site(url, settings, database, bus, clients)
 
 
 @asynccontextmanager

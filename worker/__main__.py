@@ -14,11 +14,10 @@ import time
 import uvloop
 
 from shared.bus import Bus
-from shared.candles import Candles
+from shared.database import Database
 from shared.errors import BackfleetError, ConfigurationError
 from shared.observability import configure_logging
 from shared.settings import Settings, load_settings
-from shared.store import Store
 from worker.slot import Slot
 from worker.supervisor import Supervisor
 
@@ -27,11 +26,11 @@ _HEALTH_SLACK_S = 15.0
 
 async def serve(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT, which drain; a second one ends at once."""
-    store = await Store.open(settings)
+    database = await Database.open(settings)
     try:
         bus = await Bus.open(settings)
         try:
-            supervisor = Supervisor(store, bus, Candles(store.database, settings), settings)
+            supervisor = Supervisor(database, bus, settings)
             work = asyncio.create_task(supervisor.run())
             signals = 0
 
@@ -49,7 +48,7 @@ async def serve(settings: Settings) -> None:
         finally:
             await bus.close()
     finally:
-        await store.close()
+        await database.close()
 
 
 async def warm(settings: Settings) -> None:

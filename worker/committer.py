@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 
 from shared.batches import Batches
 from shared.bus import Bus
+from shared.claims import Claims, Ending, Published
 from shared.errors import BusUnavailable, StoreUnavailable
 from shared.records import NewsDocument, ResultDocument
+from shared.results import Results
 from shared.settings import Settings
-from shared.store import Ending, Store
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +46,19 @@ class Commit:
 
 
 class Committer:
-    """One per worker. `on_published` hears the id of each backtest whose end was published."""
+    """One per worker. `on_published` hears of each end that was published."""
 
-    def __init__(self, store: Store, bus: Bus, settings: Settings, *, on_published: Callable[[str], None]) -> None:
-        self._store = store
+    def __init__(
+        self,
+        claims: Claims,
+        results: Results,
+        bus: Bus,
+        settings: Settings,
+        *,
+        on_published: Callable[[Published], None],
+    ) -> None:
+        self._claims = claims
+        self._results = results
         self._bus = bus
         self._patience_s = settings.lease_ttl_s
         self._on_published = on_published
@@ -96,13 +106,13 @@ class Committer:
 
     async def _store_and_tell(self, commits: Sequence[Commit]) -> list[bool]:
         if results := [one.result for one in commits if one.result is not None]:
-            await self._store.results.write(results)
-        held = await self._store.end([one.ending for one in commits])
+            await self._results.write(results)
+        held = await self._claims.end([one.ending for one in commits])
         await self._tell([one for one, ours in zip(commits, held, strict=True) if ours])
         for commit, ours in zip(commits, held, strict=True):
             if not ours and commit.result is not None:
                 log.info("%s: the claim was lost, its result is discarded", commit.backtest_id)
-                await self._store.results.discard(commit.result["_id"])
+                await self._results.discard(commit.result["_id"])
         return held
 
     async def _tell(self, stored: Sequence[Commit]) -> None:
@@ -115,4 +125,4 @@ class Committer:
             log.warning("%d ends wait in the outbox: %s", len(stored), error.message)
             return
         for one in stored:
-            self._on_published(one.backtest_id)
+            self._on_published(Published.of(one.backtest_id, one.ending.news))

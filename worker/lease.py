@@ -13,9 +13,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from shared.claims import Claims
 from shared.errors import StoreUnavailable
+from shared.lifecycle import Lease
 from shared.settings import Settings
-from shared.store import Lease, Store
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class LeaseKeeper:
 
     def __init__(
         self,
-        store: Store,
+        claims: Claims,
         settings: Settings,
         lease: Lease,
         *,
@@ -40,7 +41,7 @@ class LeaseKeeper:
         progress: Callable[[], float],
         on_lost: Callable[[], object],
     ) -> None:
-        self._store = store
+        self._claims = claims
         self._settings = settings
         self._lease = lease
         self._sent_s = sent_s
@@ -74,12 +75,12 @@ class LeaseKeeper:
                 return
             try:
                 async with asyncio.timeout(self._ends_s - sent_s):
-                    control = await self._store.renew(self._lease, self._progress())
+                    record = await self._claims.renew(self._lease, self._progress())
             except (StoreUnavailable, TimeoutError) as error:
                 log.warning("lease of %s: renewal unknown (%s)", self._lease.backtest_id, error)
                 wait_s = min(_RETRY_S, self._settings.lease_renew_s)
                 continue
-            if control is None:
+            if record is None:
                 self._lose("belongs to somebody else now")
                 return
             self._sent_s = sent_s

@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from shared import news
 from shared.bus import Bus
 from shared.candles import BarFilesGone, Candles, DamagedChunk, Slice
+from shared.claims import Claims, Published, completed, failed, lease_of
 from shared.contracts import Channel, Complete, Event, Failure, News, Progress, Summary
 from shared.errors import BackfleetError, BusUnavailable, EngineFailed, Refusal, StoreUnavailable, Unavailable
 from shared.instants import iso_from_ms
-from shared.records import BacktestRecord, NewsDocument, ResultDocument, new_id, news_document
+from shared.news import news_document
+from shared.records import BacktestRecord, NewsDocument, ResultDocument, new_id
 from shared.request import BacktestParams
-from shared.results import summary_of
+from shared.results import Results, summary_of
 from shared.settings import Settings
-from shared.store import Store, completed, failed, lease_of
 from shared.wire import validate
 from worker.committer import Commit, Committer
 from worker.lease import LeaseKeeper
@@ -40,20 +42,22 @@ class Runner:
 
     def __init__(
         self,
-        store: Store,
+        claims: Claims,
+        results: Results,
         bus: Bus,
         candles: Candles,
         settings: Settings,
         *,
-        on_published: Callable[[str], None],
+        on_published: Callable[[Published], None],
         on_unfinished: Callable[[BacktestRecord], None],
     ) -> None:
-        self._store = store
+        self._claims = claims
+        self._results = results
         self._bus = bus
         self._candles = candles
         self._settings = settings
         self._on_unfinished = on_unfinished
-        self._committer = Committer(store, bus, settings, on_published=on_published)
+        self._committer = Committer(claims, results, bus, settings, on_published=on_published)
 
     async def run(self, record: BacktestRecord, hold: Hold, *, claim_sent_s: float, crowded: bool) -> None:
         """Runs to a terminal state, or gives the backtest back. Cancelled (a drain): gives it back, uncounted.
@@ -64,7 +68,7 @@ class Runner:
         run = _Run(record, crowded=crowded)
         work = asyncio.create_task(self._drive(run, hold))
         keeper = LeaseKeeper(
-            self._store,
+            self._claims,
             self._settings,
             lease_of(record),
             sent_s=claim_sent_s,
@@ -93,7 +97,7 @@ class Runner:
         try:
             commit = await self._compute(run, slot)
         except (Refusal, DamagedChunk) as error:
-            commit = Commit(failed(run.record, run.failure(error, self._store.now_ms())))
+            commit = Commit(failed(run.record, run.failure(error, self._claims.now_ms())))
         except EngineFailed as error:
             log.warning("%s: %s", run.record["_id"], error.message)
             await slot.kill()
@@ -128,8 +132,8 @@ class Runner:
         run.say(Channel.PROGRESS, run.progress_news(position.last, bars))
         document = await self._prepare(run, bars, position.outcome)
         await slot.recycle_if_worn(position.peak_mib)
-        news = run.complete(document)
-        ending = completed(run.record, news, result_id=document["_id"], dataset_hash=bars.dataset_hash)
+        said = run.complete(document)
+        ending = completed(run.record, said, dataset_hash=bars.dataset_hash)
         return Commit(ending, document)
 
     async def _begin(self, run: _Run, bars: Slice, slot: Slot) -> Moved | Finished:
@@ -150,7 +154,7 @@ class Runner:
         if record["manifestId"]:
             return await self._candles.reopen(record["manifestId"], params.interval, params.start_ms, params.end_ms)
         bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)
-        await self._store.pin(lease_of(record), bars)
+        await self._claims.pin(lease_of(record), bars)
         return bars
 
     async def _load(self, run: _Run, bars: Slice, slot: Slot) -> Moved | Finished:
@@ -169,11 +173,11 @@ class Runner:
 
     async def _prepare(self, run: _Run, bars: Slice, outcome: Outcome) -> ResultDocument:
         """The result as it will be stored; what is large of it is stored now, while the run still holds its slot."""
-        document = _result_document(run.record, bars, outcome, self._store.now_ms())
+        document = _result_document(run.record, bars, outcome, self._claims.now_ms())
         equity = {"time_ms": outcome.time_ms, "equity": outcome.equity}
         while True:  # Bounded by the lease: its keeper cancels the run.
             try:
-                await self._store.results.prepare(document, equity, outcome.trades._asdict())
+                await self._results.prepare(document, equity, outcome.trades._asdict())
                 return document
             except StoreUnavailable as error:
                 log.warning("%s: store is away, trying again: %s", document["backtestId"], error.message)
@@ -182,12 +186,12 @@ class Runner:
     def _tell(self, run: _Run) -> None:
         """News on the way: worth a try, never worth a run. The engine goes on meanwhile, whatever Redis does."""
         if run.unsaid and (run.telling is None or run.telling.done()):
-            news, run.unsaid = run.unsaid, []
-            run.telling = asyncio.create_task(self._publish(run.record["_id"], news))
+            unsaid, run.unsaid = run.unsaid, []
+            run.telling = asyncio.create_task(self._publish(run.record["_id"], unsaid))
 
-    async def _publish(self, backtest_id: str, news: list[NewsDocument]) -> None:
+    async def _publish(self, backtest_id: str, unsaid: list[NewsDocument]) -> None:
         try:
-            await self._bus.publish_documents([(backtest_id, one) for one in news])
+            await self._bus.publish_documents([(backtest_id, one) for one in unsaid])
         except BusUnavailable as error:
             log.warning("%s: news not published: %s", backtest_id, error.message)
 
@@ -195,14 +199,14 @@ class Runner:
         """The end of a backtest that is poison; others are given back."""
         record = run.record
         if error.fault and record["failures"] + 1 >= self._settings.failures_max:
-            epoch, seq = record["epoch"], run.next_seq()
-            return Commit(failed(record, self._store.poison_news(record, epoch=epoch, seq=seq, last=error.message)))
+            line = run.next_line()
+            return Commit(failed(record, news.poisoned(record, line, last=error.message, now_ms=self._claims.now_ms())))
         await self._give_back(record, failed=error.fault)
         return None
 
     async def _give_back(self, record: BacktestRecord, *, failed: bool) -> None:
         try:
-            await self._store.requeue(record, failed=failed)
+            await self._claims.requeue(record, failed=failed)
         except StoreUnavailable:
             self._on_unfinished(record)
 
@@ -219,6 +223,10 @@ class _Run:
         self._seq = 0
         self._spoke_s = self._began_s = time.monotonic()
 
+    def next_line(self) -> news.Line:
+        self._seq += 1
+        return news.Line(self.record["_id"], self.record["userId"], self.record["epoch"], self._seq)
+
     def next_seq(self) -> int:
         self._seq += 1
         return self._seq
@@ -231,8 +239,8 @@ class _Run:
             "seq": self.next_seq(),
         }
 
-    def say(self, channel: Channel, news: News) -> None:
-        self.unsaid.append(news_document(channel, news))
+    def say(self, channel: Channel, said: News) -> None:
+        self.unsaid.append(news_document(channel, said))
 
     def wants_to_speak(self, interval_s: float) -> bool:
         return time.monotonic() - self._spoke_s >= interval_s

@@ -18,13 +18,13 @@ from collections.abc import Coroutine
 from typing import Any, cast
 
 from shared.bus import Bus, Resubscribed
-from shared.candles import Candles
+from shared.claims import Published
 from shared.contracts import Channel, Failure, Task
+from shared.database import Database
 from shared.errors import BusUnavailable, Conflict, EngineFailed, InvalidRequest, StoreUnavailable
 from shared.instants import iso_from_ms
-from shared.records import BacktestRecord, new_id, terminal_news
+from shared.records import BacktestRecord, new_id
 from shared.settings import Settings
-from shared.store import Store
 from shared.wire import decode, parse_json
 from worker.runner import Runner
 from worker.slot import Hold, Slot
@@ -46,8 +46,10 @@ _UNKNOWN_ID = "(unreadable)"
 class Supervisor:
     """One worker process. `run` returns after a drain; `drain` asks for one."""
 
-    def __init__(self, store: Store, bus: Bus, candles: Candles, settings: Settings) -> None:
-        self._store = store
+    def __init__(self, database: Database, bus: Bus, settings: Settings) -> None:
+        self._mongo = database.mongo
+        self._store = database.store
+        self._claims = database.claims
         self._bus = bus
         self._settings = settings
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{new_id('w')[-8:]}"
@@ -60,14 +62,15 @@ class Supervisor:
         self._idle = False  # No claim is being tried: a bell is awaited.
         self._won: Task | None = None  # The bell this worker won last and has not answered yet.
         self._draining = asyncio.Event()
-        self._published: deque[str] = deque()
+        self._published: deque[Published] = deque()
         self._unfinished: deque[BacktestRecord] = deque(maxlen=4 * settings.worker_slots + 100)
         self._uncertain_claim: str | None = None
         self._contact_since_s: float | None = None
         self._runner = Runner(
-            store,
+            database.claims,
+            database.results,
             bus,
-            candles,
+            database.candles,
             settings,
             on_published=self._published.append,
             on_unfinished=self._unfinished.append,
@@ -181,14 +184,14 @@ class Supervisor:
         if self._uncertain_claim is not None:
             # A claim whose reply was lost may have been carried out. Its lease began when it was sent, so it is given
             # back rather than run: the watchdog could not tell how much of it is left.
-            found = await self._store.find_claim(self._uncertain_claim)
+            found = await self._claims.find_claim(self._uncertain_claim)
             if found is not None:
-                await self._store.requeue(found, failed=False)
+                await self._claims.requeue(found, failed=False)
             self._uncertain_claim = None
         claim_id = new_id("claim")
         sent_s = time.monotonic()
         try:
-            record = await self._store.claim(self.worker_id, claim_id)
+            record = await self._claims.claim(self.worker_id, claim_id)
         except (StoreUnavailable, asyncio.CancelledError):
             self._uncertain_claim = claim_id
             raise
@@ -311,7 +314,7 @@ class Supervisor:
                 await self._reap()
                 await self._publish_outboxes()
                 if time.monotonic() - synced_s > _CLOCK_SYNC_S:
-                    await self._store.sync_clock()
+                    await self._mongo.sync_clock()
                     synced_s = time.monotonic()
             except StoreUnavailable as error:
                 self._contact_since_s = None  # Leases look expired after an outage: wait before judging any.
@@ -325,27 +328,26 @@ class Supervisor:
     async def _give_back_unfinished(self) -> None:
         while self._unfinished:
             record = self._unfinished[0]
-            if await self._store.requeue(record, failed=False):
+            if await self._claims.requeue(record, failed=False):
                 log.info("%s: given back after the store was away", record["_id"])
             self._unfinished.popleft()
 
     async def _reap(self) -> None:
         now_s = time.monotonic()
         if self._contact_since_s is None:
-            await self._store.ping()
+            await self._mongo.ping()
             self._contact_since_s = now_s
         if now_s - self._contact_since_s < self._settings.lease_ttl_s:
             return
-        for backtest_id, status in await self._store.reap():
+        for backtest_id, status in await self._claims.reap():
             log.warning("%s: its lease ran out; now %s", backtest_id, status.value)
             self._look.set()
 
     async def _publish_outboxes(self) -> None:
-        for record in await self._store.unpublished(_OUTBOX_PATIENCE_MS):
-            news = terminal_news(record)
-            if news is not None:
-                await self._bus.publish_document(record["_id"], news)
-            self._published.append(record["_id"])
+        for record in await self._claims.unpublished(_OUTBOX_PATIENCE_MS):
+            for one in record["outbox"]:
+                await self._bus.publish_document(record["_id"], one)
+                self._published.append(Published.of(record["_id"], one))
 
     async def _flush_published(self) -> None:
         while True:
@@ -356,7 +358,7 @@ class Supervisor:
     async def _mark_published(self) -> None:
         while self._published:
             batch = [self._published[index] for index in range(min(_PUBLISHED_BATCH, len(self._published)))]
-            await self._store.mark_published(batch)
+            await self._claims.mark_published(batch)
             for _ in batch:
                 self._published.popleft()
 

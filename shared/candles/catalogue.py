@@ -16,12 +16,9 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from pymongo import WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
 from shared.bars import Bars
@@ -48,16 +45,13 @@ from shared.candles.manifest import (
 from shared.candles.resample import finer_intervals
 from shared.candles.series import Gap, OnConflict, TimeIndex, first_fault, reconcile_bars
 from shared.errors import Conflict, ImportRefused, Unavailable, UnknownMarketData
-from shared.fitness import Clock
 from shared.instants import INTERVAL_MS, iso_from_ms
-from shared.mongo_errors import translate_mongo_errors
+from shared.mongo import Document, Mongo, translate_mongo_errors
 from shared.request import SYMBOL_PATTERN
 from shared.settings import Settings
 
-Document = dict[str, Any]
 OnChunk = Callable[[int, int], None]  # is told how many chunks are written, and of how many
 
-_MAJORITY = WriteConcern(w="majority", wtimeout=10_000)
 _PUBLISH_ATTEMPTS = 20
 _PUBLISH_PAUSE_S = 0.05  # times the attempt, times a random number: importers of one series drift apart
 _PUT_ATTEMPTS = 5  # each but the first needs a collection of garbage between two round trips
@@ -125,12 +119,11 @@ class Dataset:
 class Candles:
     """Market data of one database, with this machine's disk cache in front of it."""
 
-    def __init__(self, database: AsyncDatabase[Document], settings: Settings) -> None:
-        self._database = database
-        self._clock = Clock()
-        self._chunks = _collection(database, "bar_chunks")
-        self._datasets = _collection(database, "bar_datasets")
-        self._heads = _collection(database, "bar_heads")
+    def __init__(self, mongo: Mongo, settings: Settings) -> None:
+        self._mongo = mongo
+        self._chunks = mongo.collection("bar_chunks")
+        self._datasets = mongo.collection("bar_datasets")
+        self._heads = mongo.collection("bar_heads")
         self._looks: Batches[str, Document | None] = Batches(self._look_at_heads, most=_HEADS_MAX)
         self._cache = ChunkCache(settings.cache_dir / "bars", settings.cache_max_bytes)
         self._filling = asyncio.Lock()
@@ -155,7 +148,7 @@ class Candles:
         """
         await asyncio.to_thread(_refuse_faulty, symbol, interval, bars)
         for attempt in range(_PUBLISH_ATTEMPTS):
-            await self._read_clock()
+            await self._mongo.sync_clock()
             began_s = time.monotonic()
             head = await self._head(symbol, interval)
             base = await self._manifest(head["manifestId"]) if head else None
@@ -188,17 +181,11 @@ class Candles:
         `pinned_among` says which of some manifests records refer to (`Store.pinned_among`). What was wanted within
         `older_than_ms` stays, and never less than `SAFE_AGE_MS`. Raises `StoreUnavailable`.
         """
-        await self._read_clock()
+        await self._mongo.sync_clock()
         with translate_mongo_errors():
             return await collect_garbage(
-                self._heads, self._datasets, self._chunks, pinned_among, self._clock.now_ms(), older_than_ms, dry_run
+                self._heads, self._datasets, self._chunks, pinned_among, self._mongo.now_ms(), older_than_ms, dry_run
             )
-
-    async def _read_clock(self) -> None:
-        with translate_mongo_errors():
-            sent_s = time.monotonic()
-            hello = await self._database.client.admin.command("hello")
-            self._clock.set(hello["localTime"], sent_s, time.monotonic())
 
     async def list_datasets(self) -> list[Dataset]:
         """The current version of every series, by symbol and length of the interval."""
@@ -371,7 +358,7 @@ class Candles:
         index = await asyncio.to_thread(_index_union, base, bars, INTERVAL_MS[interval])
         ordered = tuple(chunk for _, chunk in sorted(chunks.items()))
         manifest = await asyncio.to_thread(make_manifest, symbol, interval, source, ordered, index, base)
-        now_ms = self._clock.now_ms()
+        now_ms = self._mongo.now_ms()
         await self._put(self._datasets, write_manifest(manifest, now_ms) | {"wantedAt": now_ms})
         return manifest, differing
 
@@ -403,7 +390,7 @@ class Candles:
 
     async def _store_chunk(self, bars: Bars, step_ms: int) -> ChunkRef:
         document = await asyncio.to_thread(pack_chunk, bars)
-        await self._put(self._chunks, document | {"wantedAt": self._clock.now_ms()})
+        await self._put(self._chunks, document | {"wantedAt": self._mongo.now_ms()})
         return ChunkRef(document["_id"], document["startMs"], document["lastMs"] + step_ms, document["bars"])
 
     async def _put(self, collection: AsyncCollection[Document], document: Document) -> None:
@@ -427,7 +414,7 @@ class Candles:
         with translate_mongo_errors():
             if base:
                 # Whoever read this head a moment ago may still be about to pin it: from now on it ages.
-                wanted = {"$set": {"wantedAt": self._clock.now_ms()}}
+                wanted = {"$set": {"wantedAt": self._mongo.now_ms()}}
                 await self._datasets.update_one({"_id": base.id}, wanted)
             if time.monotonic() - began_s > PUBLISH_WITHIN_S:
                 raise Unavailable(f"{key} took more than {PUBLISH_WITHIN_S:g} s to be written; import it in parts")
@@ -460,10 +447,6 @@ class Candles:
             "symbol",
             f"there is no market data of {symbol}; there is {', '.join(shown)}{f' and {more} more' if more else ''}",
         )
-
-
-def _collection(database: AsyncDatabase[Document], name: str) -> AsyncCollection[Document]:
-    return database.get_collection(name, write_concern=_MAJORITY)
 
 
 async def _insert_once(collection: AsyncCollection[Document], document: Document) -> bool:

@@ -31,6 +31,7 @@ from shared.bars import Bars
 from shared.candles import Candles, Slice, open_bars, take_bars
 from shared.candles.resample import resample_bars
 from shared.instants import INTERVAL_MS
+from shared.mongo import Mongo
 from shared.settings import load_settings
 from tests.bench.rows import Row, measured
 
@@ -82,7 +83,9 @@ async def read_cold_s(database: Database, directory: Path) -> float:
     caches = iter(range(COLD_RUNS + 1))
 
     async def read() -> None:
-        candles = Candles(database, load_settings(cache_dir=directory / f"cold-{next(caches)}"))
+        candles = Candles(
+            Mongo(database.client, database.name), load_settings(cache_dir=directory / f"cold-{next(caches)}")
+        )
         bars = open_bars(await candles.fetch(await candles.resolve(SYMBOL, "1m", *_ALWAYS)))
         assert bars.total == BARS
         assert all(column.sum() > 0 for column in bars)
@@ -128,7 +131,7 @@ async def measure_store(directory: Path, bars: Bars) -> dict[str, float]:
     with MongoServer(directory / "mongo") as server:
         async with AsyncMongoClient[dict[str, Any]](server.uri) as client:
             database = client["bench"]
-            candles = Candles(database, load_settings(cache_dir=directory / "cache"))
+            candles = Candles(Mongo(database.client, database.name), load_settings(cache_dir=directory / "cache"))
             began = time.perf_counter()
             await candles.import_bars(SYMBOL, "1m", bars, "synthetic")
             imported_s = time.perf_counter() - began

@@ -22,9 +22,8 @@ import aiohttp
 import socketio
 
 from deploy.stack import Stack
-from shared.candles import Candles
+from shared.database import Database
 from shared.settings import load_settings
-from shared.store import Store
 from tests.bench.rows import Row, measured
 from tests.fleet import random_walk
 
@@ -36,11 +35,11 @@ DEADLINE_S = 180.0
 
 
 async def load_bars(stack: Stack) -> None:
-    store = await Store.open(stack.settings)
+    database = await Database.open(stack.settings)
     try:
-        await Candles(store.database, stack.settings).import_bars("BENCH", "1h", random_walk(BARS), "synthetic")
+        await database.candles.import_bars("BENCH", "1h", random_walk(BARS), "synthetic")
     finally:
-        await store.close()
+        await database.close()
 
 
 class Client:

@@ -13,9 +13,8 @@ import socketio
 from redis.asyncio import Redis
 
 from deploy.stack import Stack
-from shared.candles import Candles
 from shared.contracts import NEWS_CHANNELS, TERMINAL_CHANNELS
-from shared.store import Store
+from shared.database import Database
 from tests.fleet import SYMBOL, random_walk
 
 DEADLINE_S = 40.0
@@ -157,8 +156,8 @@ def as_sockets_hear(messages: list[Message]) -> list[tuple[str, int, int]]:
 
 async def load_bars(stack: Stack, count: int) -> None:
     """`count` synthetic hourly bars of `SYMBOL` into the stack's market data."""
-    store = await Store.open(stack.settings)
+    database = await Database.open(stack.settings)
     try:
-        await Candles(store.database, stack.settings).import_bars(SYMBOL, "1h", random_walk(count), "synthetic")
+        await database.candles.import_bars(SYMBOL, "1h", random_walk(count), "synthetic")
     finally:
-        await store.close()
+        await database.close()

@@ -18,8 +18,8 @@ from redis.asyncio import Redis
 
 from deploy.stack import Stack
 from shared.contracts import TERMINAL_CHANNELS
+from shared.database import Database
 from shared.settings import environment_for_child, load_settings
-from shared.store import Store
 from tests.e2e.client import DEADLINE_S, ROOT, Message, Told, User, as_sockets_hear, load_bars, overhear
 from tests.fleet import request
 
@@ -135,13 +135,13 @@ def _assert_heard_exactly_what_was_said(wire: Told, told: Told, user: str, backt
 
 
 async def _assert_each_completed_once(stack: Stack, backtest_ids: list[str]) -> None:
-    store = await Store.open(stack.settings)
+    database = await Database.open(stack.settings)
     try:
         wanted = {"$in": backtest_ids}
-        records = await store.database["backtests"].find({"_id": wanted}).to_list()
-        results = await store.database["results"].find({"backtestId": wanted}).to_list()
+        records = await database.mongo.collection("backtests").find({"_id": wanted}).to_list()
+        results = await database.mongo.collection("results").find({"backtestId": wanted}).to_list()
     finally:
-        await store.close()
+        await database.close()
     assert len(records) == len(backtest_ids)
     assert {(one["status"], one["epoch"], one["failures"]) for one in records} == {("completed", 1, 0)}
     assert Counter(one["backtestId"] for one in results) == Counter(backtest_ids), "one result for each backtest"

@@ -16,6 +16,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from shared.candles import Candles, take_bars
 from shared.candles.manifest import first_manifest
+from shared.mongo import Mongo
 from shared.settings import load_settings
 from tests.integration.test_candles import DAY_MS, assert_same, grid, read_all, walk
 
@@ -32,6 +33,7 @@ IMPORTER = """
 import asyncio, os, signal, sys
 from pymongo import AsyncMongoClient, monitoring
 from shared.candles import Candles
+from shared.mongo import Mongo
 from shared.settings import load_settings
 from tests.fault.test_imports_die import BARS
 
@@ -53,7 +55,7 @@ class Killer(monitoring.CommandListener):
 async def main(uri, database, kills_at, when):
     killer = Killer(int(kills_at), when)
     async with AsyncMongoClient(uri, serverSelectionTimeoutMS=10_000, event_listeners=[killer]) as client:
-        await Candles(client[database], load_settings()).import_bars("X", "5m", BARS, "test")
+        await Candles(Mongo(client, database), load_settings()).import_bars("X", "5m", BARS, "test")
 
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -73,7 +75,9 @@ async def test_an_import_killed_at_every_tenth_write_is_completed_by_running_it_
     for kills_at, when in [*kills, (WRITES, "before"), (WRITES, "after")]:
         for name in ("bar_heads", "bar_datasets", "bar_chunks"):
             await database.drop_collection(name)
-        candles = Candles(database, load_settings(cache_dir=tmp_path / f"{kills_at}-{when}"))
+        candles = Candles(
+            Mongo(database.client, database.name), load_settings(cache_dir=tmp_path / f"{kills_at}-{when}")
+        )
         await candles.import_bars("X", "5m", KNOWN, "test")
         importer = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", IMPORTER, mongodb_uri, database.name, str(kills_at), when), cwd=ROOT

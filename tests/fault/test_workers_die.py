@@ -64,7 +64,7 @@ async def test_kill_9_of_a_worker_loses_nothing(fleet: Fleet) -> None:
     assert end["resultHash"] == await uninterrupted_hash(fleet)
     stored = await fleet.store.get(record["_id"], "ann")
     assert (stored["status"], stored["failures"]) == ("completed", 1)
-    result = await fleet.store.results.read(stored["resultId"], "ann")
+    result = await fleet.results.read(stored["resultId"], "ann")
     assert result["resultHash"] == end["resultHash"]
     assert_order_holds(fleet.said_of(record["_id"]))
     assert not Path(f"/proc/{engine}").exists(), "an engine process outlived its worker"

@@ -10,7 +10,7 @@ import pytest
 from shared.bus import Bus, Heard, Resubscribed
 from shared.contracts import Channel, Cursor, Progress
 from shared.errors import BusUnavailable
-from shared.records import news_document
+from shared.news import news_document
 from shared.settings import load_settings
 from shared.wire import decode
 

@@ -42,6 +42,7 @@ from shared.candles.manifest import first_manifest
 from shared.candles.resample import resample_bars
 from shared.errors import ImportRefused, StoreUnavailable, UnknownMarketData
 from shared.instants import INTERVAL_MS
+from shared.mongo import Mongo
 from shared.settings import Settings, load_settings
 from tests.mutations import mutated_files
 
@@ -58,11 +59,12 @@ from pathlib import Path
 from pymongo import AsyncMongoClient
 from api.market_data.importing import import_files
 from shared.candles import Candles
+from shared.mongo import Mongo
 from shared.settings import load_settings
 
 async def main(uri, database, cache_dir, *files):
     async with AsyncMongoClient(uri, serverSelectionTimeoutMS=10_000) as client:
-        candles = Candles(client[database], load_settings(cache_dir=Path(cache_dir)))
+        candles = Candles(Mongo(client, database), load_settings(cache_dir=Path(cache_dir)))
         await candles.list_datasets()
         print("ready", flush=True)
         sys.stdin.readline()
@@ -79,11 +81,12 @@ import asyncio, hashlib, sys
 from pathlib import Path
 from pymongo import AsyncMongoClient
 from shared.candles import BarFilesGone, Candles, open_bars
+from shared.mongo import Mongo
 from shared.settings import load_settings
 
 async def main(uri, database, cache_dir, most, times):
     async with AsyncMongoClient(uri, serverSelectionTimeoutMS=10_000) as client:
-        candles = Candles(client[database], load_settings(cache_dir=Path(cache_dir), cache_max_bytes=int(most)))
+        candles = Candles(Mongo(client, database), load_settings(cache_dir=Path(cache_dir), cache_max_bytes=int(most)))
         wanted = await candles.resolve("X", "5m", 0, 4_000_000_000_000)
         print("ready", flush=True)
         sys.stdin.readline()
@@ -140,7 +143,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def candles(database: AsyncDatabase[Document], settings: Settings) -> Candles:
-    return Candles(database, settings)
+    return Candles(Mongo(database.client, database.name), settings)
 
 
 def cached_files(settings: Settings) -> list[Path]:
@@ -554,7 +557,7 @@ async def test_a_flipped_bit_in_a_cache_file_is_noticed_by_the_next_process(
     path.write_bytes(flipped)
     with pytest.raises(AssertionError):
         assert_same(open_bars(files), bars)
-    assert_same(await read_all(Candles(database, settings), "X", "5m"), bars)
+    assert_same(await read_all(Candles(Mongo(database.client, database.name), settings), "X", "5m"), bars)
 
 
 async def test_several_chunks_are_joined_once_in_a_file_that_every_process_maps(
@@ -572,7 +575,7 @@ async def test_several_chunks_are_joined_once_in_a_file_that_every_process_maps(
     assert_same(opened, bars)
     for chunk in wanted.chunks:
         (settings.cache_dir / "bars" / chunk.id).unlink(missing_ok=True)  # what is joined does without
-    assert await Candles(database, settings).fetch(wanted) == files
+    assert await Candles(Mongo(database.client, database.name), settings).fetch(wanted) == files
     assert os.stat(files.paths[0]).st_ino == joined.st_ino
     inside = await candles.resolve("X", "5m", int(bars.time_ms[100]), int(bars.time_ms[-100]))
     assert_same(await read(candles, inside), take_bars(bars, slice(100, -100)))
@@ -594,7 +597,7 @@ async def test_a_file_of_the_cache_is_checked_once_in_a_process(
     monkeypatch.setattr(ChunkCache, "check", counting)
     await read_all(candles, "X", "1h")
     assert checked == []
-    other = Candles(database, settings)
+    other = Candles(Mongo(database.client, database.name), settings)
     await read_all(other, "X", "1h")
     await read_all(other, "X", "1h")
     assert checked == [1]

@@ -18,10 +18,10 @@ from api.market_data.exchanges import open_exchange
 from api.market_data.fetching import Clock, Fetch, FetchOrder, OnConflict
 from api.market_data.importing import import_files
 from shared.candles import BarConflict, Candles, Dataset, join_bars, take_bars
+from shared.database import Database
 from shared.errors import ConfigurationError, ExchangeUnavailable, ImportRefused, InvalidRequest
 from shared.reading import Reading
 from shared.settings import Settings, environment_for_child
-from shared.store import Store
 from tests.exchange_server import Binance, Handler, Rows, serving
 from tests.fleet import HOUR_MS, START_MS, random_walk, write_bars
 
@@ -54,9 +54,9 @@ def binance() -> Iterator[Binance]:
 @pytest.fixture
 async def candles(any_mongodb_uri: str, make_settings: Callable[..., Settings]) -> AsyncIterator[Candles]:
     settings = make_settings(redis_url="redis://127.0.0.1:1")
-    store = await Store.open(settings)
-    yield Candles(store.database, settings)
-    await store.close()
+    database = await Database.open(settings)
+    yield database.candles
+    await database.close()
 
 
 class Waits:

@@ -233,7 +233,7 @@ async def test_deleting_takes_everything_along_and_tells_who_waits(site: Site) -
     assert ear.events_of(done) == []
     with pytest.raises(AssertionError):
         await site.finish(record)  # the run that was under way finds its claim gone
-    assert await site.store.database["results"].count_documents({"backtestId": done}) == 0
+    assert await site.database.mongo.collection("results").count_documents({"backtestId": done}) == 0
 
 
 ROUTES = [
@@ -313,7 +313,7 @@ async def test_a_backtest_on_coarser_bars_than_are_stored_is_accepted_and_on_fin
     accepted = await client.post(BACKTESTS, json=BODY | {"interval": "4h"})
     assert accepted.status_code == 202
     record = await site.claim()
-    finer = await Candles(site.store.database, site.settings).resolve("WALK", "1h", 0, 4_000_000_000_000)
+    finer = await Candles(site.database.mongo, site.settings).resolve("WALK", "1h", 0, 4_000_000_000_000)
     assert (record["_id"], record["manifestId"]) == (accepted.json()["backtestId"], finer.manifest_id)
     assert record["datasetHash"] != finer.dataset_hash
     [error] = problem_of(await client.post(BACKTESTS, json=BODY | {"interval": "3m"}), 422)["errors"]
@@ -355,7 +355,7 @@ async def test_bars_to_plot_are_exactly_what_the_stored_ones_come_to(site: Site)
 async def test_bars_to_plot_are_sent_once(site: Site) -> None:
     client = await site.client()
     path = "/api/algo/data/A%2FB/1h/candles"
-    candles = Candles(site.store.database, site.settings)
+    candles = Candles(site.database.mongo, site.settings)
     await candles.import_bars("A/B", "1h", take_bars(random_walk(BARS), slice(0, 100)), "test")
     first = await client.get(path)
     assert (first.status_code, first.json()["symbol"], first.headers["cache-control"]) == (
@@ -449,13 +449,14 @@ async def test_a_store_that_is_down_is_a_503_that_tells_nothing_of_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from shared.errors import StoreUnavailable
+    from shared.mongo import Mongo
     from shared.store import Store
 
     async def fail(*_: Any, **__: Any) -> Any:
         raise StoreUnavailable("mongodb://root:hunter2@db: no answer")
 
-    for name in ("insert", "get", "ping"):
-        monkeypatch.setattr(Store, name, fail)
+    for owner, name in ((Store, "insert"), (Store, "get"), (Mongo, "ping")):
+        monkeypatch.setattr(owner, name, fail)
     client = await site.client()
     for answer in (await client.post(BACKTESTS, json=BODY), await client.get(f"{BACKTESTS}/bt_1")):
         problem_of(answer, 503)

@@ -109,7 +109,7 @@ async def test_a_backtest_is_started_and_watched_to_its_end(backends: Any, make_
         assert [event for event, _ in ear.told] == [
             *("backtest:state", "backtest:progress", "backtest:log", "backtest:progress", "backtest:complete")
         ]
-        assert (await site.store.results.read(told["resultId"], "ann"))["backtestId"] == backtest_id
+        assert (await site.results.read(told["resultId"], "ann"))["backtestId"] == backtest_id
         assert stranger.told == []
 
 

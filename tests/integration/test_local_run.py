@@ -55,7 +55,7 @@ async def test_the_same_files_give_the_same_result_with_and_without_the_fleet(
             await import_files(fleet.candles, [file])
         fleet.start_worker(chunk_bars=1_000)
         end = await fleet.end_of((await fleet.submit(params))["_id"])
-        stored: dict[str, Any] = dict(await fleet.store.results.read(end["resultId"], "ann"))
+        stored: dict[str, Any] = dict(await fleet.results.read(end["resultId"], "ann"))
     asked = tmp_path / "request.json"
     asked.write_text(json.dumps(params.as_wire()))
     command = [sys.executable, "-m", "deploy.cli", "run", "--request", str(asked), "--json", "--data", *map(str, files)]

@@ -94,7 +94,7 @@ async def test_what_goes_wrong_in_a_strategy_of_ones_own_is_said_and_harms_no_ot
     assert first["resultHash"] == second["resultHash"]
     assert first["summary"]["totalTrades"] > 5
     stored = await fleet.store.get(checked["_id"], "ann")
-    result = await fleet.store.results.read(stored["resultId"], "ann")
+    result = await fleet.results.read(stored["resultId"], "ann")
     assert result["config"]["checkCausality"] is True
 
     end = await fleet.end_of(failing["_id"])

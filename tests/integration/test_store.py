@@ -11,12 +11,15 @@ import pytest
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
+from shared.claims import CLAIM_SORT, Published, completed, failed, lease_of
 from shared.contracts import Channel, Complete, Failure, Summary, Task
+from shared.database import Database
 from shared.errors import ConfigurationError, Conflict, InvalidRequest, NotFound, StoreUnavailable, StoreUnfit, TooMany
-from shared.records import TERMINAL, TRANSITIONS, BacktestRecord, Status, new_id, queue_rank, terminal_news
+from shared.lifecycle import QUEUED, TERMINAL, TRANSITIONS, Status
+from shared.news import terminal_news
+from shared.records import BacktestRecord, new_id, queue_rank
 from shared.request import BacktestParams
 from shared.settings import Settings, load_settings
-from shared.store import CLAIM_QUERY, CLAIM_SORT, Store, completed, failed, lease_of
 from shared.wire import validate
 
 PARAMS = validate(
@@ -32,19 +35,19 @@ PARAMS = validate(
 
 
 @pytest.fixture
-async def store(make_settings: Callable[..., Settings], mongodb_uri: str) -> AsyncIterator[Store]:
-    opened = await Store.open(make_settings(pending_max=1_000))
+async def kept(make_settings: Callable[..., Settings], mongodb_uri: str) -> AsyncIterator[Database]:
+    opened = await Database.open(make_settings(pending_max=1_000))
     yield opened
     await opened.close()
 
 
-async def insert(store: Store, *, user: str = "ann", priority: int = 0, key: str | None = None) -> BacktestRecord:
-    record, _ = await store.insert(user_id=user, params=PARAMS, priority=priority, idempotency_key=key)
+async def insert(kept: Database, *, user: str = "ann", priority: int = 0, key: str | None = None) -> BacktestRecord:
+    record, _ = await kept.store.insert(user_id=user, params=PARAMS, priority=priority, idempotency_key=key)
     return record
 
 
-async def claim(store: Store, worker: str = "w1") -> BacktestRecord:
-    record = await store.claim(worker, new_id("claim"))
+async def claim(kept: Database, worker: str = "w1") -> BacktestRecord:
+    record = await kept.claims.claim(worker, new_id("claim"))
     assert record is not None
     return record
 
@@ -71,26 +74,31 @@ def failure(record: BacktestRecord) -> Failure:
     )
 
 
-async def complete(store: Store, record: BacktestRecord) -> bool:
-    ending = completed(record, completion(record), result_id="res_1", dataset_hash="sha256:0")
-    return await store.end([ending]) == [True]
+def no_control(renewed: BacktestRecord | None) -> bool:
+    """The lease is still held, and nothing was asked of the run."""
+    return renewed is not None and renewed["controls"] == []
 
 
-async def expire(store: Store, record: BacktestRecord) -> None:
+async def complete(kept: Database, record: BacktestRecord) -> bool:
+    ending = completed(record, completion(record), dataset_hash="sha256:0")
+    return await kept.claims.end([ending]) == [True]
+
+
+async def expire(kept: Database, record: BacktestRecord) -> None:
     """Lets a lease end without waiting for it."""
-    past = store.now_ms() - 1
-    await store.database["backtests"].update_one({"_id": record["_id"]}, {"$set": {"leaseExpiresAt": past}})
+    past = kept.store.now_ms() - 1
+    await kept.mongo.collection("backtests").update_one({"_id": record["_id"]}, {"$set": {"leaseExpiresAt": past}})
 
 
-async def test_the_best_pending_backtest_is_claimed_first(store: Store) -> None:
+async def test_the_best_pending_backtest_is_claimed_first(kept: Database) -> None:
     oldest, urgent, newest = (
-        await insert(store),
-        await insert(store, priority=5),
-        await insert(store, priority=0),
+        await insert(kept),
+        await insert(kept, priority=5),
+        await insert(kept, priority=0),
     )
-    claimed = [await claim(store) for _ in range(3)]
+    claimed = [await claim(kept) for _ in range(3)]
     assert [one["_id"] for one in claimed] == [urgent["_id"], oldest["_id"], newest["_id"]]
-    assert await store.claim("w1", new_id("claim")) is None
+    assert await kept.claims.claim("w1", new_id("claim")) is None
 
 
 def test_the_queue_rank_orders_by_priority_and_then_by_age() -> None:
@@ -99,22 +107,22 @@ def test_the_queue_rank_orders_by_priority_and_then_by_age() -> None:
     assert ranks[0] > 0
 
 
-async def test_a_claim_raises_the_epoch_and_names_its_holder(store: Store) -> None:
-    record = await insert(store)
-    first = await claim(store)
+async def test_a_claim_raises_the_epoch_and_names_its_holder(kept: Database) -> None:
+    record = await insert(kept)
+    first = await claim(kept)
     assert (first["epoch"], first["status"], first["workerId"], first["queueRank"]) == (1, "running", "w1", 0)
-    assert await store.requeue(first, failed=False)
-    second = await claim(store, "w2")
+    assert await kept.claims.requeue(first, failed=False)
+    second = await claim(kept, "w2")
     assert (second["_id"], second["epoch"], second["failures"]) == (record["_id"], 2, 0)
     assert second["claimId"] != first["claimId"]
 
 
-async def test_many_claimants_never_get_the_same_backtest(store: Store) -> None:
-    wanted = {(await insert(store))["_id"] for _ in range(60)}
+async def test_many_claimants_never_get_the_same_backtest(kept: Database) -> None:
+    wanted = {(await insert(kept))["_id"] for _ in range(60)}
 
     async def take(worker: str) -> list[str]:
         taken: list[str] = []
-        while (record := await store.claim(worker, new_id("claim"))) is not None:
+        while (record := await kept.claims.claim(worker, new_id("claim"))) is not None:
             taken.append(record["_id"])
         return taken
 
@@ -123,97 +131,97 @@ async def test_many_claimants_never_get_the_same_backtest(store: Store) -> None:
     assert set(taken) == wanted
 
 
-async def test_a_worker_that_woke_up_cannot_finish_a_reclaimed_backtest(store: Store) -> None:
-    await insert(store)
-    stalled = await claim(store, "stalled")
-    await expire(store, stalled)
-    assert await store.reap() == [(stalled["_id"], Status.PENDING)]
-    current = await claim(store, "current")
+async def test_a_worker_that_woke_up_cannot_finish_a_reclaimed_backtest(kept: Database) -> None:
+    await insert(kept)
+    stalled = await claim(kept, "stalled")
+    await expire(kept, stalled)
+    assert await kept.claims.reap() == [(stalled["_id"], Status.PENDING)]
+    current = await claim(kept, "current")
     assert current["failures"] == 1
 
-    assert not await complete(store, stalled)
-    assert await store.end([failed(stalled, failure(stalled))]) == [False]
-    assert not await store.requeue(stalled, failed=True)
-    assert await store.renew(lease_of(stalled), 50.0) is None
-    assert await store.renew(lease_of(current), 50.0) == ""
-    assert await complete(store, current)
-    record = await store.get(current["_id"], "ann")
+    assert not await complete(kept, stalled)
+    assert await kept.claims.end([failed(stalled, failure(stalled))]) == [False]
+    assert not await kept.claims.requeue(stalled, failed=True)
+    assert await kept.claims.renew(lease_of(stalled), 50.0) is None
+    assert no_control(await kept.claims.renew(lease_of(current), 50.0))
+    assert await complete(kept, current)
+    record = await kept.store.get(current["_id"], "ann")
     assert (record["status"], record["epoch"], record["resultId"]) == ("completed", 2, "res_1")
 
 
-async def test_of_several_ends_stored_at_once_only_those_with_a_lost_claim_are_discarded(store: Store) -> None:
+async def test_of_several_ends_stored_at_once_only_those_with_a_lost_claim_are_discarded(kept: Database) -> None:
     records = []
     for number in range(4):
-        await insert(store)
-        records.append(await claim(store, f"w{number}"))
-    await store.requeue(records[1], failed=False)
-    taken_over = await claim(store, "another")
+        await insert(kept)
+        records.append(await claim(kept, f"w{number}"))
+    await kept.claims.requeue(records[1], failed=False)
+    taken_over = await claim(kept, "another")
     assert taken_over["_id"] == records[1]["_id"]
-    endings = [completed(one, completion(one), result_id="res_1", dataset_hash="d") for one in records[:3]]
+    endings = [completed(one, completion(one), dataset_hash="d") for one in records[:3]]
     endings.append(failed(records[3], failure(records[3])))
-    assert await store.end(endings) == [True, False, True, True]
+    assert await kept.claims.end(endings) == [True, False, True, True]
     # The same again, as after a lost reply: what is stored is known to be ours.
-    assert await store.end(endings) == [True, False, True, True]
-    status = [(await store.get(one["_id"], "ann"))["status"] for one in records]
+    assert await kept.claims.end(endings) == [True, False, True, True]
+    status = [(await kept.store.get(one["_id"], "ann"))["status"] for one in records]
     assert status == ["completed", "running", "completed", "failed"]
 
 
-async def test_a_terminal_state_absorbs(store: Store) -> None:
-    await insert(store)
-    record = await claim(store)
-    assert await complete(store, record)
-    before = await store.get(record["_id"], "ann")
-    assert await store.end([failed(record, failure(record))]) == [False]
-    assert not await store.requeue(record, failed=True)
-    assert await store.renew(lease_of(record), 1.0) is None
-    assert await store.claim("w2", new_id("claim")) is None
-    assert await store.get(record["_id"], "ann") == before
+async def test_a_terminal_state_absorbs(kept: Database) -> None:
+    await insert(kept)
+    record = await claim(kept)
+    assert await complete(kept, record)
+    before = await kept.store.get(record["_id"], "ann")
+    assert await kept.claims.end([failed(record, failure(record))]) == [False]
+    assert not await kept.claims.requeue(record, failed=True)
+    assert await kept.claims.renew(lease_of(record), 1.0) is None
+    assert await kept.claims.claim("w2", new_id("claim")) is None
+    assert await kept.store.get(record["_id"], "ann") == before
     assert all(not TRANSITIONS[status] for status in TERMINAL)
 
 
-async def test_completing_again_after_a_lost_reply_is_recognised(store: Store) -> None:
-    await insert(store)
-    record = await claim(store)
-    assert await complete(store, record)
-    assert await complete(store, record)
+async def test_completing_again_after_a_lost_reply_is_recognised(kept: Database) -> None:
+    await insert(kept)
+    record = await claim(kept)
+    assert await complete(kept, record)
+    assert await complete(kept, record)
 
 
-async def test_the_end_stands_in_the_outbox_until_it_is_published(store: Store) -> None:
-    await insert(store)
-    record = await claim(store)
-    await complete(store, record)
+async def test_the_end_stands_in_the_outbox_until_it_is_published(kept: Database) -> None:
+    await insert(kept)
+    record = await claim(kept)
+    await complete(kept, record)
     await asyncio.sleep(0.01)
-    [waiting] = await store.unpublished(older_than_ms=0)
+    [waiting] = await kept.claims.unpublished(older_than_ms=0)
     news = terminal_news(waiting)
     assert news is not None
     assert (news["channel"], news["epoch"], news["seq"]) == (Channel.COMPLETE.value, 1, 3)
     assert json.loads(news["payload"])["resultId"] == "res_1"
 
-    await store.mark_published([record["_id"]])
-    assert await store.unpublished(older_than_ms=0) == []
-    [ended] = await store.terminal_among([record["_id"], "bt_none"])
+    await kept.claims.mark_published([Published.of(record["_id"], news)])
+    assert await kept.claims.unpublished(older_than_ms=0) == []
+    [ended] = await kept.store.terminal_among([record["_id"], "bt_none"])
     assert terminal_news(ended) == news
 
 
-async def test_a_lease_that_was_renewed_is_not_reaped(store: Store) -> None:
-    await insert(store)
-    record = await claim(store)
-    await expire(store, record)
-    assert await store.renew(lease_of(record), 10.0) == ""
-    assert await store.reap() == []
-    assert (await store.get(record["_id"], "ann"))["progress"] == 10.0
+async def test_a_lease_that_was_renewed_is_not_reaped(kept: Database) -> None:
+    await insert(kept)
+    record = await claim(kept)
+    await expire(kept, record)
+    assert no_control(await kept.claims.renew(lease_of(record), 10.0))
+    assert await kept.claims.reap() == []
+    assert (await kept.store.get(record["_id"], "ann"))["progress"] == 10.0
 
 
-async def test_a_run_that_went_silent_too_often_fails_with_an_epoch_of_its_own(store: Store) -> None:
-    await insert(store)
+async def test_a_run_that_went_silent_too_often_fails_with_an_epoch_of_its_own(kept: Database) -> None:
+    await insert(kept)
     for attempt in (1, 2):
-        record = await claim(store)
-        await expire(store, record)
-        assert await store.reap() == [(record["_id"], Status.PENDING)], attempt
-    record = await claim(store)
-    await expire(store, record)
-    assert await store.reap() == [(record["_id"], Status.FAILED)]
-    ended = await store.get(record["_id"], "ann")
+        record = await claim(kept)
+        await expire(kept, record)
+        assert await kept.claims.reap() == [(record["_id"], Status.PENDING)], attempt
+    record = await claim(kept)
+    await expire(kept, record)
+    assert await kept.claims.reap() == [(record["_id"], Status.FAILED)]
+    ended = await kept.store.get(record["_id"], "ann")
     assert (ended["status"], ended["epoch"], ended["failures"]) == ("failed", 4, 3)
     assert ended.get("error", {})["code"] == "poisoned"
     news = terminal_news(ended)
@@ -221,98 +229,98 @@ async def test_a_run_that_went_silent_too_often_fails_with_an_epoch_of_its_own(s
     assert (news["epoch"], news["seq"]) > (record["epoch"], 10**6)
 
 
-async def test_giving_back_in_a_drain_never_counts(store: Store) -> None:
-    record = await insert(store)
+async def test_giving_back_in_a_drain_never_counts(kept: Database) -> None:
+    record = await insert(kept)
     for _ in range(5):
-        assert await store.requeue(await claim(store), failed=False)
-    assert (await store.get(record["_id"], "ann"))["failures"] == 0
+        assert await kept.claims.requeue(await claim(kept), failed=False)
+    assert (await kept.store.get(record["_id"], "ann"))["failures"] == 0
 
 
-async def test_a_claim_whose_reply_was_lost_is_found_by_its_id(store: Store) -> None:
-    await insert(store)
+async def test_a_claim_whose_reply_was_lost_is_found_by_its_id(kept: Database) -> None:
+    await insert(kept)
     claim_id = new_id("claim")
-    record = await store.claim("w1", claim_id)
-    assert await store.find_claim(claim_id) == record
-    assert await store.find_claim(new_id("claim")) is None
+    record = await kept.claims.claim("w1", claim_id)
+    assert await kept.claims.find_claim(claim_id) == record
+    assert await kept.claims.find_claim(new_id("claim")) is None
 
 
-async def test_one_idempotency_key_gives_one_backtest_even_at_once(store: Store) -> None:
+async def test_one_idempotency_key_gives_one_backtest_even_at_once(kept: Database) -> None:
     tries = await asyncio.gather(
-        *(store.insert(user_id="ann", params=PARAMS, priority=0, idempotency_key="k") for _ in range(8))
+        *(kept.store.insert(user_id="ann", params=PARAMS, priority=0, idempotency_key="k") for _ in range(8))
     )
     assert len({record["_id"] for record, _ in tries}) == 1
     assert sum(created for _, created in tries) == 1
-    other, created = await store.insert(user_id="bob", params=PARAMS, priority=0, idempotency_key="k")
+    other, created = await kept.store.insert(user_id="bob", params=PARAMS, priority=0, idempotency_key="k")
     assert created
     assert other["_id"] != tries[0][0]["_id"]
 
 
-async def test_a_key_used_for_another_request_is_refused(store: Store) -> None:
-    await insert(store, key="k")
+async def test_a_key_used_for_another_request_is_refused(kept: Database) -> None:
+    await insert(kept, key="k")
     with pytest.raises(InvalidRequest) as refused:
-        await insert(store, priority=3, key="k")
+        await insert(kept, priority=3, key="k")
     assert refused.value.errors[0].field == "Idempotency-Key"
 
 
-async def test_a_key_whose_gateway_died_before_the_record_was_stored_stores_it_now(store: Store) -> None:
-    first = await insert(store, key="k")
-    await store.database["backtests"].delete_one({"_id": first["_id"]})
-    again, created = await store.insert(user_id="ann", params=PARAMS, priority=0, idempotency_key="k")
+async def test_a_key_whose_gateway_died_before_the_record_was_stored_stores_it_now(kept: Database) -> None:
+    first = await insert(kept, key="k")
+    await kept.mongo.collection("backtests").delete_one({"_id": first["_id"]})
+    again, created = await kept.store.insert(user_id="ann", params=PARAMS, priority=0, idempotency_key="k")
     assert created
     assert again["_id"] == first["_id"]
 
 
-async def test_a_foreign_task_is_stored_once_and_never_over_somebody_elses(store: Store) -> None:
+async def test_a_foreign_task_is_stored_once_and_never_over_somebody_elses(kept: Database) -> None:
     task = Task(backtest_id="bt_foreign", user_id="ann", params=PARAMS)
-    assert sorted(await asyncio.gather(*(store.adopt(task) for _ in range(4)))) == [False, False, False, True]
+    assert sorted(await asyncio.gather(*(kept.store.adopt(task) for _ in range(4)))) == [False, False, False, True]
     with pytest.raises(Conflict, match="another user"):
-        await store.adopt(task.model_copy(update={"user_id": "bob"}))
-    assert (await claim(store))["params"] == PARAMS.as_wire()
+        await kept.store.adopt(task.model_copy(update={"user_id": "bob"}))
+    assert (await claim(kept))["params"] == PARAMS.as_wire()
 
 
-async def test_nobody_reads_or_deletes_what_is_not_theirs(store: Store) -> None:
-    record = await insert(store)
-    for attempt in (store.get(record["_id"], "bob"), store.delete(record["_id"], "bob")):
+async def test_nobody_reads_or_deletes_what_is_not_theirs(kept: Database) -> None:
+    record = await insert(kept)
+    for attempt in (kept.store.get(record["_id"], "bob"), kept.store.delete(record["_id"], "bob")):
         with pytest.raises(NotFound):
             await attempt
-    assert (await store.list_page("bob", status=None, limit=10, before=None))[0] == []
-    assert (await store.delete(record["_id"], "ann"))["_id"] == record["_id"]
+    assert (await kept.store.list_page("bob", status=None, limit=10, before=None))[0] == []
+    assert (await kept.store.delete(record["_id"], "ann"))["_id"] == record["_id"]
     with pytest.raises(NotFound):
-        await store.get(record["_id"], "ann")
+        await kept.store.get(record["_id"], "ann")
 
 
-async def test_pages_are_newest_first_and_lose_nothing(store: Store) -> None:
-    records = [await insert(store) for _ in range(7)]
+async def test_pages_are_newest_first_and_lose_nothing(kept: Database) -> None:
+    records = [await insert(kept) for _ in range(7)]
     wanted = [key for _, key in sorted(((one["createdAt"], one["_id"]) for one in records), reverse=True)]
     seen: list[str] = []
     cursor = None
     for _ in range(4):
-        page, cursor = await store.list_page("ann", status="pending", limit=2, before=cursor)
+        page, cursor = await kept.store.list_page("ann", status="pending", limit=2, before=cursor)
         seen += [one["_id"] for one in page]
     assert seen == wanted
     assert cursor is None
     with pytest.raises(InvalidRequest, match="cursor"):
-        await store.list_page("ann", status=None, limit=2, before="nonsense")
+        await kept.store.list_page("ann", status=None, limit=2, before="nonsense")
 
 
 async def test_a_user_cannot_fill_the_queue(make_settings: Callable[..., Settings], mongodb_uri: str) -> None:
-    store = await Store.open(make_settings(pending_max=2))
+    kept = await Database.open(make_settings(pending_max=2))
     try:
-        await insert(store)
-        await insert(store)
+        await insert(kept)
+        await insert(kept)
         with pytest.raises(TooMany, match="the most allowed is 2"):
-            await insert(store)
-        await insert(store, user="bob")
+            await insert(kept)
+        await insert(kept, user="bob")
     finally:
-        await store.close()
+        await kept.close()
 
 
-async def test_the_claim_query_walks_an_index(store: Store) -> None:
+async def test_the_claim_query_walks_an_index(kept: Database) -> None:
     for _ in range(3):
-        await insert(store)
-    command = {"find": "backtests", "filter": CLAIM_QUERY, "sort": dict(CLAIM_SORT)}
+        await insert(kept)
+    command = {"find": "backtests", "filter": QUEUED, "sort": dict(CLAIM_SORT)}
     try:
-        explained = await store.database.command("explain", command)
+        explained = await kept.mongo.durable.command("explain", command)
     except OperationFailure as error:
         pytest.skip(f"this server knows no explain: {error}")
     plan = json.dumps(explained["queryPlanner"]["winningPlan"], default=str)
@@ -322,10 +330,10 @@ async def test_the_claim_query_walks_an_index(store: Store) -> None:
     assert "SCAN backtests" not in plan
 
 
-async def test_mongodbs_clock_is_followed(store: Store) -> None:
-    hello = await store.database.client.admin.command("hello")
+async def test_mongodbs_clock_is_followed(kept: Database) -> None:
+    hello = await kept.mongo.durable.client.admin.command("hello")
     server_ms = hello["localTime"].replace(tzinfo=None).timestamp() * 1000
-    assert abs(store.now_ms() - server_ms) < 5_000
+    assert abs(kept.store.now_ms() - server_ms) < 5_000
 
 
 async def test_a_server_whose_updates_are_not_atomic_is_refused_by_name(
@@ -342,20 +350,20 @@ async def test_a_server_whose_updates_are_not_atomic_is_refused_by_name(
 
     monkeypatch.setattr(AsyncCollection, "find_one_and_update", read_then_write)
     with pytest.raises(StoreUnfit, match=r"reports version .* not atomic, \d+ of 8 clients won one race"):
-        await Store.open(make_settings())
+        await Database.open(make_settings())
 
 
 async def test_a_server_that_is_not_there_is_unavailable_and_its_password_stays_unsaid() -> None:
     settings = load_settings(mongodb_uri="mongodb://ann:geheim@127.0.0.1:1/?authSource=admin", store_timeout_s=0.3)
     with pytest.raises(StoreUnavailable) as refused:
-        await Store.open(settings)
+        await Database.open(settings)
     assert "geheim" not in str(refused.value)
 
 
 @pytest.mark.parametrize("uri", ["mongodb://ann:ge heim@@h", "mongodb://h:port", ""])
 async def test_a_uri_that_cannot_be_used_is_a_configuration_error_without_the_uri(uri: str) -> None:
     with pytest.raises(ConfigurationError, match="BACKFLEET_MONGODB_URI") as refused:
-        await Store.open(load_settings(mongodb_uri=uri))
+        await Database.open(load_settings(mongodb_uri=uri))
     assert "heim" not in str(refused.value)
 
 

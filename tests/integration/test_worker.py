@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from api.commands import DELETED, Commands
+from api.commands import Commands
 from shared.bars import Bars
 from shared.candles.resample import resample_bars
+from shared.claims import completed
 from shared.contracts import TERMINAL_CHANNELS, Channel, Complete, Summary, Task
 from shared.errors import NotFound
+from shared.news import DELETED
 from shared.records import BacktestRecord, new_id
 from shared.settings import Settings
-from shared.store import completed
 from tests.conftest import Backends
 from tests.fleet import HOUR_MS, SYMBOL, Fleet, WorkerProcess, fleet_on, random_walk, request
 
@@ -60,7 +61,7 @@ async def eventually(holds: Callable[[], Awaitable[bool]], what: str, deadline_s
 
 
 async def results_of(fleet: Fleet, backtest_id: str) -> int:
-    return await fleet.store.database["results"].count_documents({"backtestId": backtest_id})
+    return await fleet.database.mongo.collection("results").count_documents({"backtestId": backtest_id})
 
 
 def ends_of(fleet: Fleet, backtest_id: str) -> list[dict[str, Any]]:
@@ -84,13 +85,13 @@ async def test_a_backtest_whose_bell_was_lost_is_found_within_a_sweep(fleet: Fle
 
 async def test_news_that_a_dead_worker_left_unpublished_is_published_exactly_once(fleet: Fleet) -> None:
     await insert(fleet)
-    record = await fleet.store.claim("dead worker", new_id("claim"))
+    record = await fleet.claims.claim("dead worker", new_id("claim"))
     assert record is not None
     news = Complete(
         backtest_id=record["_id"], user_id="ann", epoch=1, seq=5, result_id="res_dead", summary=Summary(total_return=4)
     )
-    ending = completed(record, news, result_id="res_dead", dataset_hash="d")
-    assert await fleet.store.end([ending]) == [True]
+    ending = completed(record, news, dataset_hash="d")
+    assert await fleet.claims.end([ending]) == [True]
     for _ in range(3):
         fleet.start_worker()
     end = await fleet.end_of(record["_id"])
@@ -138,7 +139,7 @@ async def test_a_claim_whose_holder_vanished_is_restarted_within_its_lease_and_a
     # So that the worker cannot be faster than the client that is to vanish.
     worker.process.send_signal(signal.SIGSTOP)
     await insert(fleet)
-    claimed = await fleet.store.claim("vanished", new_id("claim"))
+    claimed = await fleet.claims.claim("vanished", new_id("claim"))
     worker.process.send_signal(signal.SIGCONT)
     assert claimed is not None
     end = await fleet.end_of(claimed["_id"])
@@ -148,7 +149,7 @@ async def test_a_claim_whose_holder_vanished_is_restarted_within_its_lease_and_a
     late_ms = stored["startedAt"] - claimed["leaseExpiresAt"]
     assert 0 <= late_ms < 1000 * (SWEEP_S + SLACK_S)
     # Should it come back, it can change nothing.
-    assert not await fleet.store.requeue(claimed, failed=False)
+    assert not await fleet.claims.requeue(claimed, failed=False)
     assert (await fleet.store.get(claimed["_id"], "ann"))["resultId"] == end["resultId"]
 
 
@@ -160,7 +161,7 @@ async def deleted_in_the_middle(fleet: Fleet, worker: WorkerProcess) -> tuple[st
     [engine] = worker.engine_pids()
     os.kill(engine, signal.SIGSTOP)
     assert (await fleet.store.get(backtest_id, "ann"))["status"] == "running", "the run ended before it was deleted"
-    await Commands(fleet.store, fleet.bus, fleet.candles).delete("ann", backtest_id)
+    await Commands(fleet.store, fleet.results, fleet.bus, fleet.candles).delete("ann", backtest_id)
     return backtest_id, engine
 
 
@@ -228,9 +229,9 @@ async def test_bars_imported_later_are_not_read_by_a_backtest_pinned_to_finer_on
     end = await fleet.end_of(record["_id"])
     started = await fleet.heard(lambda one: one.get("type") == "started")
     assert (started["data"]["resampledFrom"], started["data"]["totalBars"]) == ("1h", BARS // 4)
-    stored = await fleet.store.results.read(end["resultId"], "ann")
+    stored = await fleet.results.read(end["resultId"], "ann")
     assert (end["totalBars"], end["datasetHash"]) == (BARS // 4, pinned.dataset_hash)
     assert stored.get("resampledFrom") == "1h"
     later = await fleet.end_of((await fleet.submit(params))["_id"])
-    assert (await fleet.store.results.read(later["resultId"], "ann")).get("resampledFrom") is None
+    assert (await fleet.results.read(later["resultId"], "ann")).get("resampledFrom") is None
     assert later["datasetHash"] != end["datasetHash"]

@@ -15,7 +15,8 @@ from api.relay import Relay, read_news
 from shared.bus import Bus, Heard, Replay, Resubscribed
 from shared.contracts import Channel, Cursor
 from shared.errors import BusUnavailable, InvalidRequest, NotFound, TooMany
-from shared.records import BacktestRecord, Status, new_record
+from shared.lifecycle import Status
+from shared.records import BacktestRecord, new_record
 from shared.store import Store
 
 Item = Heard | Resubscribed | Exception

@@ -6,7 +6,7 @@ import pytest
 from pymongo import errors
 
 from shared.errors import StoreUnavailable
-from shared.mongo_errors import translate_mongo_errors
+from shared.mongo import translate_mongo_errors
 
 
 @pytest.mark.parametrize(

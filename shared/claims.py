@@ -1,0 +1,202 @@
+"""What workers do to a backtest's record: one method per atomic transition, each fenced by the claim it was made under.
+
+Every transition is a single conditional update that MongoDB documents as atomic: it names the claim and the statuses it
+may come from (`shared/lifecycle.py`), so whoever lost a race or a lease matches nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from pymongo import ASCENDING, ReturnDocument, UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+
+from shared import news
+from shared.candles import Slice
+from shared.contracts import Channel, Complete, Failure
+from shared.lifecycle import QUEUED, Document, Lease, Status, claimed, ended, held, queued
+from shared.mongo import Mongo, translate_mongo_errors
+from shared.records import BacktestRecord, NewsDocument, queue_rank
+from shared.settings import Settings
+
+CLAIM_SORT = [("queueRank", ASCENDING)]
+REAP_BATCH = 50
+OUTBOX_BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends: the terminal status, the news of it, and what else its record learns."""
+
+    lease: Lease
+    status: Status
+    news: NewsDocument
+    changes: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """News that is out, by its place among the news of its backtest."""
+
+    backtest_id: str
+    epoch: int
+    seq: int
+
+    @classmethod
+    def of(cls, backtest_id: str, one: NewsDocument) -> Published:
+        return cls(backtest_id, one["epoch"], one["seq"])
+
+
+class Claims:
+    """Every method raises `StoreUnavailable` when MongoDB does not answer."""
+
+    def __init__(self, mongo: Mongo, settings: Settings) -> None:
+        self._mongo = mongo
+        self._lease_ms = int(settings.lease_ttl_s * 1000)
+        self._failures_max = settings.failures_max
+        self._backtests: AsyncCollection[Document] = mongo.collection("backtests")
+        self._heartbeats: AsyncCollection[Document] = mongo.quick_collection("backtests")
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970-01-01T00:00Z on MongoDB's clock."""
+        return self._mongo.now_ms()
+
+    async def claim(self, worker_id: str, claim_id: str) -> BacktestRecord | None:
+        """`pending → running`: takes the best pending backtest by priority and age, or None when there is none.
+
+        On `StoreUnavailable` the outcome is unknown: look with `find_claim` before claiming anew.
+        """
+        taken = claimed(self._mongo.now_ms(), claim_id, worker_id, self._lease_ms)
+        with translate_mongo_errors():
+            found = await self._backtests.find_one_and_update(
+                QUEUED,
+                {"$set": taken, "$inc": {"epoch": 1}},
+                sort=CLAIM_SORT,
+                return_document=ReturnDocument.AFTER,
+            )
+        return cast("BacktestRecord | None", found)
+
+    async def find_claim(self, claim_id: str) -> BacktestRecord | None:
+        """The running backtest that a claim took, if its update was carried out although its reply was lost."""
+        with translate_mongo_errors():
+            found = await self._backtests.find_one({"leaseExpiresAt": {"$gt": 0}, "claimId": claim_id})
+        return cast("BacktestRecord | None", found)
+
+    async def renew(self, lease: Lease, progress: float) -> BacktestRecord | None:
+        """Prolongs a lease: the record as it is now, with what was asked of the run meanwhile. None: it is lost."""
+        now_ms = self._mongo.now_ms()
+        changes = {"leaseExpiresAt": now_ms + self._lease_ms, "updatedAt": now_ms, "progress": progress}
+        with translate_mongo_errors():
+            found = await self._heartbeats.find_one_and_update(
+                held(lease), {"$set": changes}, return_document=ReturnDocument.AFTER
+            )
+        return cast("BacktestRecord | None", found)
+
+    async def pin(self, lease: Lease, bars: Slice) -> bool:
+        """Fixes the market data of a run whose publisher did not: a later run of it reads the same bars."""
+        pinned = {"manifestId": bars.manifest_id, "datasetHash": bars.dataset_hash}
+        with translate_mongo_errors():
+            outcome = await self._backtests.update_one(held(lease), {"$set": pinned})
+        return outcome.matched_count == 1
+
+    async def requeue(self, record: BacktestRecord, *, failed: bool) -> bool:
+        """`running → pending`, keeping its place in the queue. `failed` counts against the poison budget (S7)."""
+        ours = held(lease_of(record), Status.PENDING)
+        with translate_mongo_errors():
+            outcome = await self._backtests.update_one(ours, self._requeue_update(record, failed))
+        return outcome.matched_count == 1
+
+    async def end(self, endings: Sequence[Ending]) -> list[bool]:
+        """`running → completed | failed` with the news in the outbox, each by its own conditional update.
+
+        One round trip for all. False: that claim is not ours any more, discard quietly.
+        """
+        updates = [
+            UpdateOne(held(one.lease, one.status), {"$set": {**self._ending(one.status, one.news), **one.changes}})
+            for one in endings
+        ]
+        with translate_mongo_errors():
+            outcome = await self._backtests.bulk_write(updates, ordered=False)
+            if outcome.matched_count == len(endings):
+                return [True] * len(endings)
+            # Some matched nothing: the claim was lost, or an earlier try of ours was carried out although its reply was
+            # lost. Re-read, never guess.
+            ids = [one.lease.backtest_id for one in endings]
+            found = await self._backtests.find({"_id": {"$in": ids}}, {"status": 1, "claimId": 1}).to_list()
+        standing = {one["_id"]: (one["claimId"], one["status"]) for one in found}
+        return [standing.get(one.lease.backtest_id) == (one.lease.claim_id, one.status.value) for one in endings]
+
+    async def reap(self) -> list[tuple[str, Status]]:
+        """Takes expired leases back: `running → pending`, or `→ failed` when the poison budget is spent.
+
+        Bounded to `REAP_BATCH` records a call. Each update names the very lease it judged, so a renewal that came in
+        between wins. The failure takes an epoch of its own: a stalled worker can say nothing after it.
+        """
+        taken: list[tuple[str, Status]] = []
+        expired = {"leaseExpiresAt": {"$gt": 0, "$lt": self._mongo.now_ms()}}
+        with translate_mongo_errors():
+            for document in await self._backtests.find(expired).limit(REAP_BATCH).to_list():
+                record = cast("BacktestRecord", document)
+                spent = record["failures"] + 1 >= self._failures_max
+                target = Status.FAILED if spent else Status.PENDING
+                judged = held(lease_of(record), target) | {"leaseExpiresAt": record["leaseExpiresAt"]}
+                update = self._poisoned_update(record) if spent else self._requeue_update(record, failed=True)
+                outcome = await self._backtests.update_one(judged, update)
+                if outcome.matched_count == 1:
+                    taken.append((record["_id"], target))
+        return taken
+
+    async def unpublished(self, older_than_ms: int) -> list[BacktestRecord]:
+        """Records whose news may not have been published, because whoever should have done it died."""
+        with translate_mongo_errors():
+            due = {"outboxAt": {"$gt": 0, "$lt": self._mongo.now_ms() - older_than_ms}}
+            found = await self._backtests.find(due).limit(OUTBOX_BATCH).to_list()
+        return cast("list[BacktestRecord]", found)
+
+    async def mark_published(self, published: Iterable[Published]) -> None:
+        """This news is out. The outbox keeps its text, for clients that missed it.
+
+        A record whose outbox holds something else by now is left alone: that is still to be published.
+        """
+        by_place: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
+        for one in published:
+            by_place[one.epoch, one.seq].append(one.backtest_id)
+        with translate_mongo_errors():
+            for (epoch, seq), ids in by_place.items():
+                out = {"_id": {"$in": ids}, "outboxAt": {"$gt": 0}, "outbox.epoch": epoch, "outbox.seq": seq}
+                await self._heartbeats.update_many(out, {"$set": {"outboxAt": 0}})
+
+    def _ending(self, status: Status, one: NewsDocument) -> Document:
+        now_ms = self._mongo.now_ms()
+        return ended(status, now_ms) | {"outbox": [one], "outboxAt": now_ms}
+
+    def _poisoned_update(self, record: BacktestRecord) -> Document:
+        last = f"worker {record['workerId']} went silent"
+        said = news.poisoned(record, news.fence(record), last=last, now_ms=self._mongo.now_ms())
+        ending = self._ending(Status.FAILED, news.news_document(Channel.ERROR, said))
+        return {"$set": {**ending, "error": _error_document(said), "claimId": ""}, "$inc": {"epoch": 1, "failures": 1}}
+
+    def _requeue_update(self, record: BacktestRecord, failed: bool) -> Document:
+        rank = queue_rank(record["priority"], record["createdAt"])
+        return {"$set": queued(self._mongo.now_ms(), rank), "$inc": {"failures": 1 if failed else 0}}
+
+
+def lease_of(record: BacktestRecord) -> Lease:
+    return Lease(record["_id"], record["claimId"], record["epoch"])
+
+
+def completed(record: BacktestRecord, said: Complete, *, dataset_hash: str) -> Ending:
+    changes = {"resultId": said.result_id, "datasetHash": dataset_hash, "progress": 100.0}
+    return Ending(lease_of(record), Status.COMPLETED, news.news_document(Channel.COMPLETE, said), changes)
+
+
+def failed(record: BacktestRecord, said: Failure) -> Ending:
+    changes = {"error": _error_document(said)}
+    return Ending(lease_of(record), Status.FAILED, news.news_document(Channel.ERROR, said), changes)
+
+
+def _error_document(said: Failure) -> Document:
+    return {"code": said.code or "failed", "message": said.error, "errors": said.errors or []}

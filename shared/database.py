@@ -1,0 +1,39 @@
+"""Everything that is kept in MongoDB, opened together: what every process builds first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from shared.candles import Candles
+from shared.claims import Claims
+from shared.mongo import Mongo
+from shared.results import Results
+from shared.settings import Settings
+from shared.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    mongo: Mongo
+    store: Store
+    claims: Claims
+    results: Results
+    candles: Candles
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Self:
+        """Connects, proves that the server is fit and creates the indexes. Raises what `Mongo.open` raises."""
+        mongo = await Mongo.open(settings)
+        try:
+            results = Results(mongo)
+            store = Store(mongo, results, settings)
+            await store.create_indexes()
+            await results.create_indexes()
+        except BaseException:
+            await mongo.close()
+            raise
+        return cls(mongo, store, Claims(mongo, settings), results, Candles(mongo, settings))
+
+    async def close(self) -> None:
+        await self.mongo.close()

@@ -1,0 +1,90 @@
+"""A backtest's life: its statuses, what may follow what, and the filters and updates that hold a record to it.
+
+Filters name the statuses that a target may follow, updates set all that a status implies: the table is spelled here and
+nowhere else. Both are plain MongoDB documents, carried out together in one conditional update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+Document = dict[str, Any]
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+# What may follow what. Nothing follows a terminal status. `running → pending` is a requeue.
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.PENDING: frozenset({Status.RUNNING, Status.FAILED, Status.STOPPED}),
+    Status.RUNNING: frozenset({Status.PENDING, Status.PAUSED, Status.COMPLETED, Status.FAILED, Status.STOPPED}),
+    Status.PAUSED: frozenset({Status.PENDING, Status.RUNNING, Status.STOPPED, Status.FAILED}),
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.STOPPED: frozenset(),
+}
+TERMINAL = frozenset(status for status, following in TRANSITIONS.items() if not following)
+# In which a worker holds a lease, so that only whoever has the claim may write.
+_LEASED = frozenset({Status.RUNNING})
+# Served by one range of the index `queue`, in order: no backtest that has ended is ever looked at.
+QUEUED: Document = {"queueRank": {"$gt": 0}, "status": Status.PENDING.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write one run: only whoever holds this `claim_id` changes the record."""
+
+    backtest_id: str
+    claim_id: str
+    epoch: int
+
+
+def may_become(target: Status) -> Document:
+    """Filter: the record has a status that `target` may follow."""
+    return _one_of([status for status in Status if target in TRANSITIONS[status]])
+
+
+def held(lease: Lease, target: Status | None = None) -> Document:
+    """Filter: the lease is still the record's, and `target` may follow where one is named."""
+    allowed = [status for status in _LEASED if target is None or target in TRANSITIONS[status]]
+    return {"_id": lease.backtest_id, **_one_of(allowed), "claimId": lease.claim_id, "epoch": lease.epoch}
+
+
+def claimed(now_ms: int, claim_id: str, worker_id: str, lease_ms: int) -> Document:
+    """Fields of a record that a worker takes: `→ running`."""
+    return _entered(Status.RUNNING, now_ms) | {
+        "claimId": claim_id,
+        "workerId": worker_id,
+        "leaseExpiresAt": now_ms + lease_ms,
+        "startedAt": now_ms,
+    }
+
+
+def queued(now_ms: int, rank: int) -> Document:
+    """Fields of a record that waits for a worker, at this place of the queue: `→ pending`."""
+    return _entered(Status.PENDING, now_ms) | {"queueRank": rank, "claimId": "", "workerId": ""}
+
+
+def ended(status: Status, now_ms: int) -> Document:
+    """Fields of a record that has come to its end: `→ status`, a terminal one."""
+    assert status in TERMINAL, f"{status} is no end"
+    return _entered(status, now_ms) | {"completedAt": now_ms}
+
+
+def _entered(status: Status, now_ms: int) -> Document:
+    """What every status begins with: out of the queue, without a lease."""
+    return {"status": status.value, "queueRank": 0, "leaseExpiresAt": 0, "updatedAt": now_ms}
+
+
+def _one_of(statuses: Collection[Status]) -> Document:
+    names = sorted(status.value for status in statuses)
+    return {"status": names[0] if len(names) == 1 else {"$in": names}}

@@ -1,0 +1,147 @@
+"""What is said of a backtest: who composes it, how it is numbered, and who hears it.
+
+News of one backtest are ordered by (epoch, seq). A run numbers its own; whoever ends a backtest without running it (a
+reaper, an owner who deletes it) speaks under a fence, the first number of an epoch that no run has: nothing that a
+stalled worker still says is newer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.contracts import Channel, Complete, Event, Failure, News, Progress, Summary
+from shared.errors import BackfleetError, FieldError, InvalidRequest
+from shared.instants import iso_from_ms
+from shared.records import BacktestRecord, NewsDocument, ResultDocument
+
+DELETED = "deleted"
+POISONED = "poisoned"
+# What everybody who is signed in as the owner hears; other events are for subscribers of the backtest.
+_EVENTS_FOR_OWNER = frozenset({"started", "paused", "resumed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Whose news it is, and which: `seq` counts the news of one epoch from 1."""
+
+    backtest_id: str
+    user_id: str
+    epoch: int
+    seq: int
+
+
+class Numbering:
+    """Numbers what one run says."""
+
+    def __init__(self, record: BacktestRecord) -> None:
+        self._record = record
+        self._seq = 0
+
+    def next(self) -> Line:
+        self._seq += 1
+        return Line(self._record["_id"], self._record["userId"], self._record["epoch"], self._seq)
+
+
+def fence(record: BacktestRecord) -> Line:
+    """The line of who ends a backtest from outside: after everything that any run of it has said or may still say."""
+    return Line(record["_id"], record["userId"], record["epoch"] + 1, 1)
+
+
+def news_document(channel: Channel, news: News) -> NewsDocument:
+    return {"channel": channel.value, "epoch": news.epoch or 0, "seq": news.seq or 0, "payload": news.as_json()}
+
+
+def terminal_news(record: BacktestRecord) -> NewsDocument | None:
+    """What was, or is to be, published of this backtest's end."""
+    return record["outbox"][-1] if record["outbox"] else None
+
+
+def is_for_owner(news: News) -> bool:
+    """Whether everybody who is signed in as the owner hears it, subscribed or not."""
+    return not isinstance(news, Event) or news.type in _EVENTS_FOR_OWNER
+
+
+# Constructors, one for each thing that is said
+
+
+def started(line: Line, params: dict[str, Any], *, total_bars: int, resampled_from: str | None) -> Event:
+    data = {name: params[name] for name in ("symbol", "interval", "startDate", "endDate", "strategies")}
+    data |= {"totalBars": total_bars, "resampledFrom": resampled_from}
+    return Event(**_of(line), type="started", data=data)
+
+
+def progress(
+    line: Line, *, time_ms: int, bar: int, total_bars: int, trades: int, pnl: float, left_s: float | None
+) -> Progress:
+    """`time_ms` is the last processed bar's, `left_s` how long the rest may take."""
+    day = iso_from_ms(time_ms)[:10]
+    return Progress(
+        **_of(line),
+        progress=percent_of(bar, total_bars),
+        message=f"Processing {day}",
+        current_date=day,
+        processed_bars=bar,
+        total_bars=total_bars,
+        trades_executed=trades,
+        current_pnl=round(pnl, 8),
+        eta_seconds=None if left_s is None else round(left_s, 1),
+    )
+
+
+def percent_of(bar: int, total_bars: int) -> float:
+    return round(100 * (bar / total_bars), 2)
+
+
+def complete(line: Line, result: ResultDocument) -> Complete:
+    return Complete(
+        **_of(line),
+        result_id=result["_id"],
+        summary=Summary.model_validate(result["summary"]),
+        dataset_hash=result["datasetHash"],
+        result_hash=result["resultHash"],
+        total_bars=result["totalBars"],
+    )
+
+
+def failure(line: Line, error: BackfleetError, now_ms: int) -> Failure:
+    """The end of a run that could not be done as asked."""
+    return _failure(line, error.code, error.message, now_ms, error.errors)
+
+
+def poisoned(record: BacktestRecord, line: Line, *, last: str, now_ms: int) -> Failure:
+    """The end of a backtest whose runs crashed as often as the poison budget allows."""
+    crashed = f"The run crashed {record['failures'] + 1} times and will not be tried again; the last time: {last}"
+    return _failure(line, POISONED, crashed, now_ms)
+
+
+def deleted(record: BacktestRecord, now_ms: int) -> Failure:
+    return _failure(fence(record), DELETED, "The backtest was deleted before it ended", now_ms)
+
+
+def refused(backtest_id: str, user_id: str, message: str, errors: Sequence[FieldError], now_ms: int) -> Failure:
+    """The answer to a task that became no backtest. It has no number; its ids are whatever could be read of them."""
+    return Failure.model_construct(
+        backtest_id=backtest_id,
+        user_id=user_id,
+        status="error",
+        error=message,
+        timestamp=iso_from_ms(now_ms),
+        code=InvalidRequest.code,
+        errors=[one.as_wire() for one in errors] or None,
+    )
+
+
+def _failure(line: Line, code: str, message: str, now_ms: int, errors: Sequence[FieldError] = ()) -> Failure:
+    return Failure(
+        **_of(line),
+        error=message,
+        code=code,
+        errors=[one.as_wire() for one in errors] or None,
+        timestamp=iso_from_ms(now_ms),
+    )
+
+
+def _of(line: Line) -> dict[str, Any]:
+    return {"backtest_id": line.backtest_id, "user_id": line.user_id, "epoch": line.epoch, "seq": line.seq}
