@@ -1,0 +1,258 @@
+"""The run as a state machine: what to do next, given how far it is, what was asked of it, and what time it is.
+
+Pure: it knows no process, no server and no clock of its own. Its driver asks `next`, does that one thing, and says what
+came of it; commands may come in at any moment between.
+
+| | pause | resume | step n | seek b | speed v | stop | arrives |
+|---|---|---|---|---|---|---|---|
+| playing | paused | playing | stepping to bar + n | seeking b, then playing | playing at v | stopped | ended |
+| paused | paused | playing | stepping to bar + n | seeking b, then paused | paused, later v | stopped | |
+| stepping | paused | playing | stepping n further | seeking b, then paused | stepping | stopped | paused |
+| seeking | paused | seeking, then playing | stepping to bar + n | seeking b, then same | seeking | stopped | as before |
+
+Whoever arrives at the last bar has ended, whatever was asked meanwhile: there is nothing left to do. Stopped and ended
+hear nothing any more. Bars of a pace are let through in slices; steps and seeks run at full speed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+# A pace lets bars through this often at most: more often would cost more than the bars.
+SLICE_S = 0.05
+# Bars that are due but were not let through, because the run could not keep up, are forgiven beyond this.
+LAG_MAX_S = 1.0
+
+
+class Phase(StrEnum):
+    PLAYING = "playing"
+    PAUSED = "paused"
+    STEPPING = "stepping"
+    SEEKING = "seeking"
+    STOPPED = "stopped"
+    ENDED = "ended"
+
+
+# What a driver is told to do next
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Process bars up to `until_bar`, exclusive; less is well."""
+
+    until_bar: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """Go back to just before bar `bar`."""
+
+    bar: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until `until_s` (None: until a command comes), on the clock that `next` is asked with."""
+
+    until_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Store the position."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """All bars are processed, or the run was stopped where it is."""
+
+    stopped: bool
+    close_open_trades: bool = True
+
+
+Deed = Advance | Rewind | Wait | Keep | End
+
+
+# What can be asked of a run
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`bars` more, at least 1, then paused."""
+
+    bars: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """To just before bar `bar`, forward or back, then as before."""
+
+    bar: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Bars a second; None is as fast as it goes."""
+
+    bars_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    close_open_trades: bool = True
+
+
+Command = Pause | Resume | Step | Seek | Speed | Stop
+
+
+class Playback:
+    """One run from bar `bar` of `total_bars` on, at most `chunk_bars` at a time.
+
+    `keep_every_s` is how often a run that goes on stores its position (None: never); one that pauses always does.
+    """
+
+    def __init__(
+        self,
+        total_bars: int,
+        chunk_bars: int,
+        *,
+        now_s: float,
+        bar: int = 0,
+        paused: bool = False,
+        bars_per_s: float | None = None,
+        keep_every_s: float | None = None,
+    ) -> None:
+        self.total_bars = total_bars
+        self.bar = bar
+        self.phase = Phase.PAUSED if paused else Phase.PLAYING
+        self.bars_per_s = bars_per_s
+        self._chunk_bars = chunk_bars
+        self._keep_every_s = keep_every_s
+        self._goal = total_bars
+        self._after_seek = self.phase
+        self._close_open_trades = True
+        self._kept_bar = bar
+        self._kept_s = now_s
+        self._pace_from(now_s)
+
+    @property
+    def over(self) -> bool:
+        return self.phase in (Phase.STOPPED, Phase.ENDED)
+
+    def hear(self, command: Command, now_s: float) -> bool:
+        """What was asked. False when the run is over, so that nothing can come of it."""
+        if self.over:
+            return False
+        match command:
+            case Pause():
+                self.phase = Phase.PAUSED
+            case Resume():
+                self._resume(now_s)
+            case Step(bars):
+                begins = self._goal if self.phase is Phase.STEPPING else self.bar
+                self._go_to(Phase.STEPPING, begins + max(bars, 1))
+            case Seek(bar):
+                if self.phase is not Phase.SEEKING:
+                    self._after_seek = Phase.PLAYING if self.phase is Phase.PLAYING else Phase.PAUSED
+                self._go_to(Phase.SEEKING, bar)
+            case Speed(bars_per_s):
+                self.bars_per_s = bars_per_s
+                self._pace_from(now_s)
+            case Stop(close_open_trades):
+                self.phase, self._close_open_trades = Phase.STOPPED, close_open_trades
+        return True
+
+    def next(self, now_s: float) -> Deed:
+        """What to do now. Asking again without having done it gives the same answer, or a later one for a `Wait`."""
+        self._arrive(now_s)
+        if self.over:
+            return End(self.phase is Phase.STOPPED, self._close_open_trades)
+        if self._keeps(now_s):
+            return Keep()
+        if self.phase is Phase.PAUSED:
+            return Wait(None)
+        if self._goal_bar < self.bar:
+            return Rewind(self._goal_bar)
+        until = min(self.bar + self._chunk_bars, self._goal_bar)
+        if self.phase is Phase.PLAYING and self.bars_per_s is not None:
+            due = self._due_bar(now_s)
+            if due <= self.bar:
+                return Wait(self._due_s())
+            until = min(until, due)
+        return Advance(until)
+
+    def moved(self, bar: int, now_s: float) -> None:
+        """The run stands just before `bar` now, after an `Advance` or a `Rewind`."""
+        backwards = bar < self.bar
+        self.bar = bar
+        if bar == self.total_bars:
+            self.phase = Phase.ENDED
+        if backwards or self.phase is not Phase.PLAYING:
+            self._pace_from(now_s)
+
+    def kept(self, now_s: float) -> None:
+        """The position is stored, or could not be: the next try is made when the next one is due."""
+        self._kept_bar, self._kept_s = self.bar, now_s
+
+    def _resume(self, now_s: float) -> None:
+        if self.phase is Phase.SEEKING:
+            self._after_seek = Phase.PLAYING
+        else:
+            if self.phase is not Phase.PLAYING:
+                self._pace_from(now_s)
+            self.phase = Phase.PLAYING
+
+    def _go_to(self, phase: Phase, bar: int) -> None:
+        self.phase, self._goal = phase, min(max(bar, 0), self.total_bars)
+
+    @property
+    def _goal_bar(self) -> int:
+        return self.total_bars if self.phase is Phase.PLAYING else self._goal
+
+    def _arrive(self, now_s: float) -> None:
+        """Whoever has reached what he runs to is somewhere else now."""
+        if self.phase in (Phase.STEPPING, Phase.SEEKING) and self.bar == self._goal:
+            self.phase = Phase.PAUSED if self.phase is Phase.STEPPING else self._after_seek
+            self._pace_from(now_s)
+
+    def _keeps(self, now_s: float) -> bool:
+        if self.bar == self._kept_bar:
+            return False
+        if self.phase is Phase.PAUSED:
+            return True
+        return self._keep_every_s is not None and now_s - self._kept_s >= self._keep_every_s
+
+    # The pace: bar `_paced_bar` was due at `_paced_s`
+
+    def _pace_from(self, now_s: float) -> None:
+        self._paced_bar, self._paced_s = self.bar, now_s
+
+    def _due_bar(self, now_s: float) -> int:
+        assert self.bars_per_s is not None
+        behind_s = (now_s - self._paced_s) - (self.bar - self._paced_bar) / self.bars_per_s
+        if behind_s > LAG_MAX_S + self._slice_bars / self.bars_per_s:
+            self._pace_from(now_s - LAG_MAX_S)
+        due = self._paced_bar + math.floor((now_s - self._paced_s) * self.bars_per_s + 1e-6)
+        return due if due - self.bar >= self._slice_bars or due >= self.total_bars else self.bar
+
+    def _due_s(self) -> float:
+        assert self.bars_per_s is not None
+        wanted = min(self.bar + self._slice_bars, self.total_bars)
+        return self._paced_s + (wanted - self._paced_bar) / self.bars_per_s
+
+    @property
+    def _slice_bars(self) -> int:
+        assert self.bars_per_s is not None
+        return max(1, int(self.bars_per_s * SLICE_S))
