@@ -85,13 +85,20 @@ class Claims:
             found = await self._backtests.find_one({"leaseExpiresAt": {"$gt": 0}, "claimId": claim_id})
         return cast("BacktestRecord | None", found)
 
-    async def renew(self, lease: Lease, progress: float) -> BacktestRecord | None:
-        """Prolongs a lease: the record as it is now, with what was asked of the run meanwhile. None: it is lost."""
+    async def renew(self, lease: Lease, progress: float, control_done: int = 0) -> BacktestRecord | None:
+        """Prolongs a lease: the record as it is now, with what was asked of the run meanwhile. None: it is lost.
+
+        `control_done` is the last command that the run has carried out since the renewal before, 0 where there is none.
+        """
         now_ms = self._mongo.now_ms()
-        changes = {"leaseExpiresAt": now_ms + self._lease_ms, "updatedAt": now_ms, "progress": progress}
+        changes: Document = {"leaseExpiresAt": now_ms + self._lease_ms, "updatedAt": now_ms, "progress": progress}
+        update: Document = {"$set": changes}
+        if control_done:
+            changes["controlDone"] = control_done
+            update["$pull"] = {"controls": {"seq": {"$lte": control_done}}}
         with translate_mongo_errors():
             found = await self._heartbeats.find_one_and_update(
-                held(lease), {"$set": changes}, return_document=ReturnDocument.AFTER
+                held(lease), update, return_document=ReturnDocument.AFTER
             )
         return cast("BacktestRecord | None", found)
 
@@ -191,6 +198,12 @@ def lease_of(record: BacktestRecord) -> Lease:
 def completed(record: BacktestRecord, said: Complete, *, dataset_hash: str) -> Ending:
     changes = {"resultId": said.result_id, "datasetHash": dataset_hash, "progress": 100.0}
     return Ending(lease_of(record), Status.COMPLETED, news.news_document(Channel.COMPLETE, said), changes)
+
+
+def stopped(record: BacktestRecord, said: Complete, *, dataset_hash: str) -> Ending:
+    """Of a run that was stopped where it was: with what it came to until there."""
+    changes = {"resultId": said.result_id, "datasetHash": dataset_hash}
+    return Ending(lease_of(record), Status.STOPPED, news.news_document(Channel.COMPLETE, said), changes)
 
 
 def failed(record: BacktestRecord, said: Failure) -> Ending:

@@ -53,6 +53,25 @@ class Task(Wire):
     traceparent: str | None = None
 
 
+class Control(Wire):
+    """`backtest:control`: one command for a run. What counts is the record, which carries the same among its
+    `controls`; the message on the channel only says "look now".
+
+    `seq` counts the commands for one backtest from 1. `bars` is how far to `step`, `bar` where to `seek` to, `speed`
+    how many bars a second (None: as fast as it goes).
+    """
+
+    backtest_id: BacktestId
+    user_id: UserId
+    seq: int = Field(ge=1)
+    command_id: str = Field(min_length=1, max_length=128)
+    action: Literal["pause", "resume", "stop", "speed", "step", "seek"]
+    speed: float | None = Field(default=None, ge=0.1, le=1e9)
+    bars: int = Field(default=1, ge=1, le=2**31)
+    bar: int = Field(default=0, ge=0, le=2**31)
+    close_open_trades: bool = True
+
+
 class News(Wire):
     """What every message of a run carries. `epoch` and `seq` order the messages of one backtest."""
 

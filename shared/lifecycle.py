@@ -6,7 +6,6 @@ nowhere else. Both are plain MongoDB documents, carried out together in one cond
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -48,15 +47,11 @@ class Lease:
     epoch: int
 
 
-def may_become(target: Status) -> Document:
-    """Filter: the record has a status that `target` may follow."""
-    return _one_of([status for status in Status if target in TRANSITIONS[status]])
-
-
 def held(lease: Lease, target: Status | None = None) -> Document:
     """Filter: the lease is still the record's, and `target` may follow where one is named."""
-    allowed = [status for status in _LEASED if target is None or target in TRANSITIONS[status]]
-    return {"_id": lease.backtest_id, **_one_of(allowed), "claimId": lease.claim_id, "epoch": lease.epoch}
+    allowed = sorted(one.value for one in _LEASED if target is None or target in TRANSITIONS[one])
+    status = allowed[0] if len(allowed) == 1 else {"$in": allowed}
+    return {"_id": lease.backtest_id, "status": status, "claimId": lease.claim_id, "epoch": lease.epoch}
 
 
 def claimed(now_ms: int, claim_id: str, worker_id: str, lease_ms: int) -> Document:
@@ -83,8 +78,3 @@ def ended(status: Status, now_ms: int) -> Document:
 def _entered(status: Status, now_ms: int) -> Document:
     """What every status begins with: out of the queue, without a lease."""
     return {"status": status.value, "queueRank": 0, "leaseExpiresAt": 0, "updatedAt": now_ms}
-
-
-def _one_of(statuses: Collection[Status]) -> Document:
-    names = sorted(status.value for status in statuses)
-    return {"status": names[0] if len(names) == 1 else {"$in": names}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.contracts import Channel, Complete, Event, Failure, News, Progress, Summary
 from shared.errors import BackfleetError, FieldError, InvalidRequest
@@ -30,6 +30,20 @@ class Line:
     user_id: str
     epoch: int
     seq: int
+
+
+class Reached(NamedTuple):
+    """How far a run is: `bar` bars of `total_bars`, the last of which opened at `time_ms`; closed trades, gain."""
+
+    time_ms: int
+    bar: int
+    total_bars: int
+    trades: int = 0
+    pnl: float = 0.0
+
+    @property
+    def percent(self) -> float:
+        return round(100 * (self.bar / self.total_bars), 2)
 
 
 class Numbering:
@@ -72,26 +86,20 @@ def started(line: Line, params: dict[str, Any], *, total_bars: int, resampled_fr
     return Event(**_of(line), type="started", data=data)
 
 
-def progress(
-    line: Line, *, time_ms: int, bar: int, total_bars: int, trades: int, pnl: float, left_s: float | None
-) -> Progress:
-    """`time_ms` is the last processed bar's, `left_s` how long the rest may take."""
-    day = iso_from_ms(time_ms)[:10]
+def progress(line: Line, reached: Reached, left_s: float | None) -> Progress:
+    """`left_s` is how long the rest may take, in seconds."""
+    day = iso_from_ms(reached.time_ms)[:10]
     return Progress(
         **_of(line),
-        progress=percent_of(bar, total_bars),
+        progress=reached.percent,
         message=f"Processing {day}",
         current_date=day,
-        processed_bars=bar,
-        total_bars=total_bars,
-        trades_executed=trades,
-        current_pnl=round(pnl, 8),
+        processed_bars=reached.bar,
+        total_bars=reached.total_bars,
+        trades_executed=reached.trades,
+        current_pnl=round(reached.pnl, 8),
         eta_seconds=None if left_s is None else round(left_s, 1),
     )
-
-
-def percent_of(bar: int, total_bars: int) -> float:
-    return round(100 * (bar / total_bars), 2)
 
 
 def complete(line: Line, result: ResultDocument) -> Complete:

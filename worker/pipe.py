@@ -40,6 +40,20 @@ class Advance:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewind:
+    """Go back to just before bar `bar`."""
+
+    bar: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End the run where it is, as if there were no further bars; its open trades closed at the last close, or not."""
+
+    close_open_trades: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """The process has loaded and compiled everything it needs."""
 
@@ -76,7 +90,7 @@ class Raised:
     errors: tuple[FieldError, ...]
 
 
-Command = Load | Advance
+Command = Load | Advance | Rewind | Finish
 Reply = Ready | Moved | Finished | Raised
 
 

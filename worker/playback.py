@@ -8,7 +8,7 @@ came of it; commands may come in at any moment between.
 | playing | paused | playing | stepping to bar + n | seeking b, then playing | playing at v | stopped | ended |
 | paused | paused | playing | stepping to bar + n | seeking b, then paused | paused, later v | stopped | |
 | stepping | paused | playing | stepping n further | seeking b, then paused | stepping | stopped | paused |
-| seeking | paused | seeking, then playing | stepping to bar + n | seeking b, then same | seeking | stopped | as before |
+| seeking | paused | seeking, then playing | stepping to bar + n | seeking b, then so | seeking | stopped | as before |
 
 Whoever arrives at the last bar has ended, whatever was asked meanwhile: there is nothing left to do. Stopped and ended
 hear nothing any more. Bars of a pace are let through in slices; steps and seeks run at full speed.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal
 from shared.settings import Settings, environment_for_child, kernel_cache_dir
-from worker.pipe import HEADER_BYTES, Advance, Command, Finished, Load, Moved, Raised, Ready, frame
+from worker.pipe import HEADER_BYTES, Advance, Command, Finish, Finished, Load, Moved, Raised, Ready, Rewind, frame
 
 log = logging.getLogger(__name__)
 
@@ -56,20 +56,26 @@ class Slot:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
+    @property
+    def warm(self) -> bool:
+        """Whether its engine process is there to be used."""
+        return self._process is not None and self._process.returncode is None
+
     async def start(self) -> None:
         """Returns when the process is warm. Raises `EngineFailed`, not counted against any backtest."""
-        if self._process is not None and self._process.returncode is None:
+        if self.warm:
             return
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "worker.engine_process",
-            str(os.getpid()),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=environment_for_child(self._settings, kernel_cache_dir(self._settings, engine_digest())),
-            limit=_PIPE_BUFFER_BYTES,
-        )
+        await self.kill()  # of what has died by itself
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "worker.engine_process", str(os.getpid())),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env=environment_for_child(self._settings, kernel_cache_dir(self._settings, engine_digest())),
+                limit=_PIPE_BUFFER_BYTES,
+            )
+        except OSError as error:  # EAGAIN, ENOMEM, EMFILE: this machine's trouble, and no backtest's
+            raise EngineFailed(f"engine process cannot be started here: {error}", fault=False) from error
         self._runs = 0
         try:
             async with asyncio.timeout(START_LIMIT_S):
@@ -89,6 +95,16 @@ class Slot:
 
     async def advance(self, until_bar: int) -> Moved | Finished:
         return await self._step(Advance(until_bar))
+
+    async def rewind(self, bar: int) -> Moved | Finished:
+        return await self._step(Rewind(bar))
+
+    async def finish(self, close_open_trades: bool) -> Finished:
+        """Ends the run where it is."""
+        reply = await self._step(Finish(close_open_trades))
+        if not isinstance(reply, Finished):
+            raise EngineFailed("engine process went on with a run that was to be ended")
+        return reply
 
     async def _step(self, command: Command) -> Moved | Finished:
         reply = await self._ask(command)

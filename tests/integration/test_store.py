@@ -15,7 +15,7 @@ from shared.claims import CLAIM_SORT, Published, completed, failed, lease_of
 from shared.contracts import Channel, Complete, Failure, Summary, Task
 from shared.database import Database
 from shared.errors import ConfigurationError, Conflict, InvalidRequest, NotFound, StoreUnavailable, StoreUnfit, TooMany
-from shared.lifecycle import QUEUED, TERMINAL, TRANSITIONS, Status
+from shared.lifecycle import QUEUED, TERMINAL, TRANSITIONS, Status, claimed, ended, held, queued
 from shared.news import terminal_news
 from shared.records import BacktestRecord, new_id, queue_rank
 from shared.request import BacktestParams
@@ -313,6 +313,72 @@ async def test_a_user_cannot_fill_the_queue(make_settings: Callable[..., Setting
         await insert(kept, user="bob")
     finally:
         await kept.close()
+
+
+async def test_marking_news_that_is_out_leaves_later_news_of_the_same_outbox_to_be_published(kept: Database) -> None:
+    """A pause was said and published; before that was marked, the run ended and its end waits in the outbox."""
+    await insert(kept)
+    record = await claim(kept)
+    paused = {"channel": Channel.EVENT.value, "epoch": 1, "seq": 2, "payload": "{}"}
+    said = {"outbox": [paused], "outboxAt": kept.store.now_ms()}
+    await kept.mongo.collection("backtests").update_one({"_id": record["_id"]}, {"$set": said})
+    await complete(kept, record)
+    await asyncio.sleep(0.01)
+
+    await kept.claims.mark_published([Published(record["_id"], 1, 2)])
+    [waiting] = await kept.claims.unpublished(older_than_ms=0)
+    assert [(one["epoch"], one["seq"]) for one in waiting["outbox"]] == [(1, 3)]
+    await kept.claims.mark_published([Published(record["_id"], 1, 3), Published("bt_other", 1, 9)])
+    assert await kept.claims.unpublished(older_than_ms=0) == []
+
+
+async def test_a_renewal_brings_the_commands_and_takes_those_that_are_done_out_of_the_record(kept: Database) -> None:
+    await insert(kept)
+    record = await claim(kept)
+    controls = [{"seq": seq, "action": "pause"} for seq in (1, 2, 3)]
+    asked = {"controls": controls, "controlSeq": 3}
+    await kept.mongo.collection("backtests").update_one({"_id": record["_id"]}, {"$set": asked})
+    renewed = await kept.claims.renew(lease_of(record), 1.0)
+    assert renewed is not None
+    assert (renewed["controls"], renewed["controlDone"]) == (controls, 0)
+    renewed = await kept.claims.renew(lease_of(record), 2.0, control_done=2)
+    assert renewed is not None
+    assert ([one["seq"] for one in renewed["controls"]], renewed["controlDone"]) == ([3], 2)
+    assert (renewed["progress"], renewed["controlSeq"]) == (2.0, 3)
+
+
+@pytest.mark.parametrize("target", [Status.PENDING, Status.RUNNING, *sorted(TERMINAL)])
+async def test_a_run_changes_a_status_exactly_where_the_table_lets_it(kept: Database, target: Status) -> None:
+    """Every status of a record against every other, by the filter and the update that the lifecycle makes."""
+    backtests = kept.mongo.collection("backtests")
+    now_ms = kept.store.now_ms()
+    enter = {
+        Status.PENDING: queued(now_ms, queue_rank(0, now_ms)),
+        Status.RUNNING: claimed(now_ms, "claim", "w1", 1_000),
+        **{status: ended(status, now_ms) for status in TERMINAL},
+    }
+    for source in Status:
+        await insert(kept)
+        record = await claim(kept)
+        await backtests.update_one({"_id": record["_id"]}, {"$set": {"status": source.value}})
+        outcome = await backtests.update_one(held(lease_of(record), target), {"$set": enter[target]})
+        leased = source is Status.RUNNING
+        assert (outcome.matched_count == 1) == (leased and target in TRANSITIONS[source]), (source, target)
+        if outcome.matched_count:
+            [found] = await backtests.find({"_id": record["_id"]}).to_list()
+            assert (found["queueRank"] > 0) == (target is Status.PENDING)
+            assert (found["leaseExpiresAt"] > 0) == (target is Status.RUNNING)
+            assert (found["completedAt"] > 0) == (target in TERMINAL)
+
+
+@pytest.mark.parametrize("source", [status for status in Status if status is not Status.RUNNING])
+async def test_only_a_record_whose_lease_is_held_is_written_by_its_run(kept: Database, source: Status) -> None:
+    await insert(kept)
+    record = await claim(kept)
+    await kept.mongo.collection("backtests").update_one({"_id": record["_id"]}, {"$set": {"status": source.value}})
+    assert await kept.claims.renew(lease_of(record), 50.0) is None
+    assert not await kept.claims.requeue(record, failed=True)
+    assert await kept.claims.end([failed(record, failure(record))]) == [source is Status.FAILED]
 
 
 async def test_the_claim_query_walks_an_index(kept: Database) -> None:
