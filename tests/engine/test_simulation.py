@@ -422,7 +422,7 @@ def test_another_price_gives_another_hash() -> None:
 def test_a_finished_simulation_goes_nowhere() -> None:
     simulation = Simulation.start(flat(5), EngineConfig(), resolve(["buy_and_hold"], {}))
     simulation.finish()
-    for again in (simulation.finish, simulation.snapshot, lambda: simulation.advance(5)):
+    for again in (simulation.finish, simulation.position, lambda: simulation.advance(5)):
         with pytest.raises(RuntimeError, match="finished"):
             again()
 
