@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.errors import EngineFailed
+from shared.errors import EngineFault
 from shared.reasons import Reason
 from shared.strategies import StrategyUse, View
 from shared.strategies.signals import NO_OPINION, Signals
@@ -83,7 +83,10 @@ class Simulation:
 
     @classmethod
     def start(cls, bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int = 0) -> Simulation:
-        """A run before its first bar. Computes the strategies' signals; `bars` is kept, not copied."""
+        """A run before its first bar. Computes the strategies' signals; `bars` is kept, not copied.
+
+        Raises `StrategyFailed` for `signals` that raise or return none, naming the strategy.
+        """
         return cls(bars, config, strategies, seed)
 
     def advance(self, until_bar: int) -> Delta:
@@ -369,6 +372,6 @@ def _average_true_range(bars: Bars, config: EngineConfig) -> NDArray[np.float64]
 def _contiguous(bars: Bars) -> Bars:
     """The columns as the kernel reads them, copied only where they are not. It trusts addresses, so lengths matter."""
     if {column.shape for column in bars} != {(bars.total,)}:
-        raise EngineFailed(f"the columns of bars differ in length: {[column.shape for column in bars]}")
+        raise EngineFault(f"the columns of bars differ in length: {[column.shape for column in bars]}")
     prices = (np.ascontiguousarray(column, np.float64) for column in bars[1:])
     return Bars(np.ascontiguousarray(bars.time_ms, np.int64), *prices)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.errors import EngineFailed, StrategyFailed
+from shared.errors import StrategyFailed
 from shared.instants import iso_from_ms
 from shared.strategies import StrategyUse, combine
 from shared.strategies.signals import BE_SHORT, NO_OPINION, Combination, Signals, combine_on, silent, standing_after
@@ -21,8 +21,8 @@ from worker.engine.position import Decisions, PositionUnfit
 class Voices:
     """One voice per strategy, int8[n] each, and what they come to together, which is what the kernel reads.
 
-    A strategy that decides is silent until it is heard. `combined` holds up to `next_ask` (exclusive); a single voice
-    is its own combination, the same array.
+    Raises `StrategyFailed` where `signals` raises or what it returns is none. A strategy that decides is silent until
+    it is heard. `combined` holds up to `next_ask` (exclusive); a single voice is its own combination, the same array.
     """
 
     __slots__ = (
@@ -43,7 +43,7 @@ class Voices:
         self._bars = bars
         self._how: Combination = how
         self._weights = weights
-        self.each = [_listen(use, bars) for use in uses]
+        self.each = [_listen(i, use, bars) for i, use in enumerate(uses)]
         self.combined = combine(self.each, how, weights)
         self.next_ask = self._first_ask(0)
         self._standing = self._standing_before(self.next_ask)
@@ -138,11 +138,22 @@ class Voices:
             raise StrategyFailed.of(index, self._uses[index].name, problem) from None
 
 
-def _listen(use: StrategyUse, bars: Bars) -> Signals:
-    """The strategy's signals as the kernel reads them. A plug-in may have returned anything."""
-    said = np.asarray(use.signals(bars))
-    if said.shape != (bars.total,) or (said.size and (said.min() < BE_SHORT or said.max() > NO_OPINION)):
-        raise EngineFailed(
-            f"strategy {use.name} must return {bars.total} signals of -1, 0, 1 or 2 and returned shape {said.shape}"
-        )
+def _listen(index: int, use: StrategyUse, bars: Bars) -> Signals:
+    """The strategy's signals as the kernel reads them. A plug-in may raise anything and return anything."""
+    try:
+        said = np.asarray(use.signals(bars))
+    except Exception as error:
+        raise StrategyFailed.of(index, use.name, f"raised {type(error).__name__}: {error}") from error
+    wanted = f"must return {bars.total} signals of -1, 0, 1 or 2"
+    if said.shape != (bars.total,):
+        raise StrategyFailed.of(index, use.name, f"{wanted} and returned shape {said.shape}")
+    if said.size == 0:
+        return silent(0)
+    if said.dtype.kind not in "iu":  # of floats one may be NaN or half a signal, which a cast would pass over
+        raise StrategyFailed.of(index, use.name, f"{wanted} as whole numbers (int8) and returned {said.dtype}")
+    wrong = np.flatnonzero((said < BE_SHORT) | (said > NO_OPINION))
+    if wrong.shape[0]:
+        bar = int(wrong[0])
+        where = f"{said[bar]} at bar {bar} ({iso_from_ms(int(bars.time_ms[bar]))})"
+        raise StrategyFailed.of(index, use.name, f"{wanted} and returned {where}")
     return np.ascontiguousarray(said, np.int8)
