@@ -165,3 +165,17 @@ class EngineFailed(BackfleetError):
     def __init__(self, message: str, *, fault: bool = True) -> None:
         super().__init__(message)
         self.fault = fault
+
+
+class EngineFault(EngineFailed):
+    """The engine itself is wrong: neither the request nor a strategy is, and asked again it would fail again."""
+
+    code = "engine_error"
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """Of what was raised where nothing should be."""
+        return cls(
+            "the engine failed, which is a fault of backfleet and not of the request or a strategy; please report it: "
+            f"{type(error).__name__}: {error}"
+        )

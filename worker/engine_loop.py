@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import resource
 import sys
@@ -11,13 +12,15 @@ from typing import IO
 
 from shared.bars import Bars
 from shared.candles import open_bars
-from shared.errors import BackfleetError
+from shared.errors import BackfleetError, EngineFault
 from shared.request import BacktestParams
 from shared.strategies import resolve
 from shared.strategies.causality import refuse_peeking
 from shared.wire import validate
 from worker.engine import EngineConfig, Simulation, play
 from worker.pipe import HEADER_BYTES, Command, Finished, Load, Moved, Raised, Reply, frame
+
+log = logging.getLogger(__name__)
 
 # A step in which strategies decide ends with the first decision after this long: far below every stall limit that
 # makes sense, and long beside a step without decisions. One decision may take as long as the stall limit allows.
@@ -64,8 +67,9 @@ def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
                 reply = run.advance(command.until_bar)
         except BackfleetError as error:
             reply = Raised(error.code, error.message, error.errors)
-        except Exception as error:  # noqa: BLE001 - whatever a strategy raises ends its run, never the process
-            reply = Raised("strategy_error", f"{type(error).__name__}: {error}", ())
+        except Exception as error:  # What strategies raise is named as theirs; this is ours. It ends no process either.
+            log.exception("a fault of the engine")
+            reply = Raised(EngineFault.code, EngineFault.of(error).message, ())
         replies.write(frame(reply))
         replies.flush()
 

@@ -15,7 +15,7 @@ from shared.candles import Slice, take_bars
 from shared.candles.files.parsing import ParsedSeries, read_files
 from shared.candles.manifest import first_manifest
 from shared.candles.resample import bucket_before, finer_intervals, resample_bars
-from shared.errors import BackfleetError, EngineFailed, ImportRefused, InvalidRequest
+from shared.errors import BackfleetError, EngineFault, ImportRefused, InvalidRequest
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
 from shared.request import BacktestParams, BacktestRequest
@@ -102,7 +102,7 @@ def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) 
 
     Another `interval` than the series has is made of its bars.
     Without `startDate` and `endDate`: on all of it. Raises `InvalidRequest` (also `UnknownMarketData`) as a gateway
-    does, and `EngineFailed` for a strategy that raised.
+    does, `StrategyFailed` for a strategy that raised or answered nonsense, and `EngineFault` for what is our own fault.
     """
     bars = series.bars
     end_ms = int(bars.time_ms[-1]) + INTERVAL_MS[series.interval]
@@ -125,7 +125,7 @@ def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) 
     except BackfleetError:
         raise
     except Exception as error:
-        raise EngineFailed(f"{', '.join(params.strategies)}: {type(error).__name__}: {error}") from error
+        raise EngineFault.of(error) from error
     return LocalResult(params, part, position.outcome)
 
 

@@ -78,7 +78,10 @@ def refuse_peeking(uses: Sequence[StrategyUse], bars: Bars, seed: int) -> None:
 
 
 def _sampled_peek(index: int, use: StrategyUse, bars: Bars, seed: int) -> Peek | None:
-    whole = np.array(use.signals(bars))  # a copy: a plug-in may write into the same array again
+    try:
+        whole = np.array(use.signals(bars))  # a copy: a plug-in may write into the same array again
+    except Exception as error:
+        raise StrategyFailed.of(index, use.name, f"raised {type(error).__name__}: {error}") from error
     try:
         return first_peek(use, bars, whole, sample_cuts(whole, seed))
     except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from shared.bars import Bars
 from shared.strategies import NO_OPINION, Strategy, View
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals
-from worker.engine import Simulation
+from worker.engine import Decisions, Position, Simulation
 
 
 class Often(Parameters):
@@ -69,7 +70,7 @@ BROKEN = Strategy("broken", "Broken", "Raises at bar 7.", Parameters, decide=bro
 
 @contextmanager
 def in_the_catalogue(*strategies: Strategy) -> Iterator[None]:
-    """As if a plug-in had brought them: requests and snapshots can name them."""
+    """As if a plug-in had brought them: requests can name them."""
     catalogue: Any = importlib.import_module("shared.strategies.catalogue")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue, "_plugged_in", lambda: strategies)
@@ -79,5 +80,8 @@ def in_the_catalogue(*strategies: Strategy) -> Iterator[None]:
 
 
 def carried_over(simulation: Simulation, bars: Bars) -> Simulation:
-    """The same run as another process takes it up."""
-    return Simulation.restore(simulation.snapshot(), bars)
+    """The same run as another process takes it up: from JSON and bytes."""
+    position = simulation.position()
+    document, decisions = json.dumps(position.as_document()), position.decisions.to_bytes()
+    position = Position.of(json.loads(document), Decisions.of(decisions))
+    return Simulation.resume(position, bars, simulation._config, simulation.strategies, simulation._seed)

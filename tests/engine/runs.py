@@ -89,6 +89,6 @@ def run(bars: Bars, config: EngineConfig, *uses: StrategyUse) -> Outcome:
 
 
 def quick_uses() -> list[StrategyUse]:
-    """Catalogue strategies (a snapshot names them) that trade every few bars."""
+    """Catalogue strategies that trade every few bars."""
     chosen = {"sma": {"fast": 2, "slow": 5}, "rsi": {"period": 3, "oversold": 40.0, "overbought": 60.0}}
     return resolve(list(chosen), chosen)

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from shared.bars import Bars
 from shared.candles import BarFiles
 from shared.candles.chunks import canonical_bytes
 from shared.strategies import Strategy, View
 from shared.strategies.parameters import Parameters
+from shared.strategies.signals import silent
 from tests.engine.deciders import BROKEN, STEP_SIGNALS, STEPS, in_the_catalogue
 from tests.engine.markets import random_walk
 from tests.engine.test_causality import by_the_last_close
@@ -29,12 +32,19 @@ def babble(_: View) -> Any:
     return "buy"
 
 
+def torn(_bars: Bars, _params: Parameters) -> Any:
+    raise ZeroDivisionError("of nothing")
+
+
+TORN = Strategy("torn", "Torn", "Raises.", Parameters, torn)
+SHORT = Strategy("short", "Short", "Says too little.", Parameters, lambda bars, _: silent(bars.total - 1))
+VAGUE = Strategy("vague", "Vague", "Says NaN.", Parameters, lambda bars, _: bars.close * np.nan)  # pyright: ignore
 BABBLE = Strategy("babble", "Babble", "Answers with words.", Parameters, decide=babble)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _known() -> Iterator[None]:
-    with in_the_catalogue(STEPS, STEP_SIGNALS, BROKEN, SEER, BABBLE):
+    with in_the_catalogue(STEPS, STEP_SIGNALS, BROKEN, SEER, BABBLE, TORN, SHORT, VAGUE):
         yield
 
 
@@ -107,6 +117,44 @@ def test_a_decision_that_fails_ends_the_backtest_and_not_the_process(
     assert (failed.code, failed.message.startswith(words)) == ("strategy_error", True), failed.message
     assert [error.field for error in failed.errors] == ["strategies.1"]
     hash_of(fine)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        ("torn", "strategy torn raised ZeroDivisionError: of nothing"),
+        ("short", "strategy short must return 300 signals of -1, 0, 1 or 2 and returned shape (299,)"),
+        (
+            "vague",
+            "strategy vague must return 300 signals of -1, 0, 1 or 2 as whole numbers (int8) and returned float64",
+        ),
+    ],
+)
+def test_signals_that_fail_end_the_backtest_by_the_strategys_name_and_not_the_process(
+    files: BarFiles, strategy: str, words: str
+) -> None:
+    failed, fine = replies_to(load(files, "sma", strategy), load(files, "sma"))
+    assert isinstance(failed, Raised)
+    assert (failed.code, failed.message) == ("strategy_error", words)
+    assert [(error.field, error.code) for error in failed.errors] == [("strategies.1", "strategy_error")]
+    hash_of(fine)
+
+
+def test_a_fault_of_the_engine_is_called_its_own(
+    files: BarFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def play(*_: object, **__: object) -> None:
+        raise IndexError("row 7 of 6")
+
+    monkeypatch.setattr(engine_loop, "play", play)
+    [failed] = replies_to(load(files, "sma"))
+    assert isinstance(failed, Raised)
+    assert (failed.code, failed.errors) == ("engine_error", ())
+    assert failed.message.startswith("the engine failed, which is a fault of backfleet and not of the request")
+    assert failed.message.endswith(": IndexError: row 7 of 6")
+    assert "IndexError" in caplog.text, "the log says where"
+    monkeypatch.undo()
+    hash_of(replies_to(load(files, "sma"))[0])
 
 
 def test_a_strategy_that_peeks_is_refused_where_it_was_asked_to_be_checked(files: BarFiles) -> None:

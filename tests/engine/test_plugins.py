@@ -59,7 +59,7 @@ whole = Simulation.start(bars, EngineConfig(allow_short=True), uses)
 whole.advance(600)
 part = Simulation.start(bars, EngineConfig(allow_short=True), uses)
 part.advance(250)
-part = Simulation.restore(part.snapshot(), bars)
+part = Simulation.resume(part.position(), bars, EngineConfig(allow_short=True), uses)
 part.advance(600)
 outcome = whole.finish()
 assert outcome.trades.total > 10
@@ -100,9 +100,9 @@ for params in ({}, {"closes": 2, "every": 3}):
         part = Simulation.start(bars, config, uses)
         for until in (100, 101, 440):
             play(part, until)
-            part = Simulation.restore(part.snapshot(), bars)
+            part = Simulation.resume(part.position(), bars, config, uses)
         part.advance(800)
-        part = Simulation.restore(part.snapshot(), bars)
+        part = Simulation.resume(part.position(), bars, config, uses)
         assert part.ask is not None
         play(part, 800)
         outcome, expected = part.finish(), known.finish()

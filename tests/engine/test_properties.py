@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from shared.bars import Bars
 from shared.strategies import NO_OPINION, StrategyUse, catalogue
+from tests.engine.deciders import carried_over
 from tests.engine.markets import flat, scripted, times
 from tests.engine.runs import quick_uses, run
 from worker.engine import EngineConfig, Outcome, Reason, Simulation
@@ -168,14 +169,14 @@ def ledger_of(outcome: Outcome, config: EngineConfig, bars: Bars) -> Ledger:
     cuts=st.lists(st.integers(0, BARS_MAX), max_size=5),
     combine=st.sampled_from(["any", "all", "majority", "weighted"]),
 )
-def test_any_split_with_snapshots_between_gives_the_same_hash(
+def test_any_split_with_positions_between_gives_the_same_hash(
     bars: Bars, config: EngineConfig, cuts: list[int], combine: Any
 ) -> None:
     config = dataclasses.replace(config, combine=combine, weights=(2.0, 3.0))
     simulation = Simulation.start(bars, config, quick_uses())
     for cut in cuts:
         simulation.advance(cut)
-        simulation = Simulation.restore(simulation.snapshot(), bars)
+        simulation = carried_over(simulation, bars)
     simulation.advance(bars.total)
     assert simulation.finish().result_hash == run(bars, config, *quick_uses()).result_hash
 

@@ -7,14 +7,16 @@ import hashlib
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from shared.bars import Bars
-from shared.errors import EngineFailed
+from shared.errors import EngineFailed, StrategyFailed
 from shared.request import BacktestParams, Intrabar
-from shared.strategies import NO_OPINION, resolve
+from shared.strategies import NO_OPINION, Strategy, resolve
+from shared.strategies.parameters import Parameters
 from shared.wire import validate
 from tests.engine.markets import bars_of, flat, random_walk, raw, scripted
 from tests.engine.reference import run_slowly
@@ -422,7 +424,7 @@ def test_another_price_gives_another_hash() -> None:
 def test_a_finished_simulation_goes_nowhere() -> None:
     simulation = Simulation.start(flat(5), EngineConfig(), resolve(["buy_and_hold"], {}))
     simulation.finish()
-    for again in (simulation.finish, simulation.snapshot, lambda: simulation.advance(5)):
+    for again in (simulation.finish, simulation.position, lambda: simulation.advance(5)):
         with pytest.raises(RuntimeError, match="finished"):
             again()
 
@@ -524,8 +526,36 @@ def test_warming_up_compiles_the_one_kernel() -> None:
 
 @pytest.mark.parametrize("said", [[1, 1], [1, 2, 2, 2, 2, 2], [3, 2, 2, 2, 2], [-2, 2, 2, 2, 2], [[1, 2, 2, 2, 2]]])
 def test_signals_that_are_none_are_refused_by_the_strategys_name(said: list[int]) -> None:
-    with pytest.raises(EngineFailed, match="scripted must return 5 signals"):
+    with pytest.raises(StrategyFailed, match="scripted must return 5 signals"):
         Simulation.start(flat(5), EngineConfig(), [raw(np.array(said))])
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ([1.0, float("nan"), 2.0, 2.0, 2.0], "signals .* as whole numbers .* returned float64"),
+        ([0.5, 2.0, 2.0, 2.0, 2.0], "returned float64"),
+        ([True, False, True, True, True], "returned bool"),
+        (["1", "2", "2", "2", "2"], "returned <U1"),
+        ([None, 2, 2, 2, 2], "returned object"),
+        ([2, 2, 2, 300, 2], r"returned 300 at bar 3 \(2024-01-01T03:00:00Z\)"),
+        ([[1], [1, 2]], "raised ValueError: "),
+    ],
+)
+def test_what_a_plug_in_returns_instead_of_signals_is_its_own_failure(said: Any, words: str) -> None:
+    with pytest.raises(StrategyFailed, match=f"^strategy scripted .*{words}") as failure:
+        Simulation.start(flat(5), EngineConfig(), [*quick_uses(), raw(said)])
+    assert [(error.field, error.code) for error in failure.value.errors] == [("strategies.2", "strategy_error")]
+
+
+def test_signals_that_raise_are_refused_by_the_strategys_name() -> None:
+    def signals(_bars: Bars, _params: Parameters) -> Any:
+        raise LookupError("no such column")
+
+    use = Strategy("torn", "Torn", "Raises.", Parameters, signals).use({}, "torn", name="mine")
+    with pytest.raises(StrategyFailed, match=r"^strategy mine raised LookupError: no such column$") as failure:
+        Simulation.start(flat(5), EngineConfig(), [*quick_uses(), use])
+    assert [(error.field, error.code) for error in failure.value.errors] == [("strategies.2", "strategy_error")]
 
 
 def test_columns_of_different_length_are_refused() -> None:

@@ -15,11 +15,15 @@ import numpy as np
 import pytest
 
 from deploy.cli import build_parser, main
+from shared.bars import Bars
 from shared.candles import take_bars
 from shared.candles.resample import resample_bars
 from shared.errors import InvalidRequest
 from shared.instants import iso_from_ms
 from shared.settings import environment_for_child, keep_kernels_in, kernel_cache_dir, load_settings
+from shared.strategies import Strategy
+from shared.strategies.parameters import Parameters
+from tests.engine.deciders import in_the_catalogue
 from tests.fleet import HOUR_MS, START_MS, random_walk, write_bars
 from worker import local_run
 from worker.cli import read_request
@@ -320,14 +324,26 @@ def test_a_coarser_interval_is_made_of_the_bars_there_are(call: Callable[..., An
     assert json.loads(call(*both, "1h")[1])["resampledFrom"] is None
 
 
-def test_a_strategy_that_raises_is_reported_in_one_line(
+def test_a_strategy_that_raises_is_reported_in_one_line(call: Callable[..., Any], bars: Path) -> None:
+    def signals(_bars: Bars, _params: Parameters) -> Any:
+        raise ZeroDivisionError("of nothing")
+
+    with in_the_catalogue(Strategy("torn", "Torn", "Raises.", Parameters, signals)):
+        status, out, errors = call("--data", bars, "--strategy", "sma", "--strategy", "torn")
+    assert (status, out, errors) == (2, "", ["backfleet: strategy torn raised ZeroDivisionError: of nothing"])
+
+
+def test_a_fault_of_the_engine_is_reported_in_one_line_as_ours(
     call: Callable[..., Any], bars: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def advance(*_: object) -> None:
         raise ZeroDivisionError("of nothing")
 
     monkeypatch.setattr(local_run.Run, "advance", advance)
-    assert call("--data", bars, *SMA) == (2, "", ["backfleet: sma: ZeroDivisionError: of nothing"])
+    status, out, [error] = call("--data", bars, *SMA)
+    assert (status, out) == (2, "")
+    assert error.startswith("backfleet: the engine failed, which is a fault of backfleet and not of the request")
+    assert error.endswith("ZeroDivisionError: of nothing")
 
 
 def test_an_interrupt_ends_it_with_130(call: Callable[..., Any], bars: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,20 +4,27 @@ from shared.reasons import Reason
 from shared.strategies.view import OpenTrade
 from worker.engine.config import EngineConfig
 from worker.engine.deciding import play
-from worker.engine.simulation import ENGINE_VERSION, Ask, Delta, Outcome, Simulation, warm
-from worker.engine.snapshot import SnapshotUnfit
+from worker.engine.delta import Ask, Delta, Outcome
+from worker.engine.position import Decisions, Mark, Position, PositionUnfit
+from worker.engine.simulation import Simulation
 from worker.engine.trades import Trades
+from worker.engine.version import ENGINE_VERSION, FOLD_VERSION
+from worker.engine.warming import warm
 
 __all__ = [
     "ENGINE_VERSION",
+    "FOLD_VERSION",
     "Ask",
+    "Decisions",
     "Delta",
     "EngineConfig",
+    "Mark",
     "OpenTrade",
     "Outcome",
+    "Position",
+    "PositionUnfit",
     "Reason",
     "Simulation",
-    "SnapshotUnfit",
     "Trades",
     "play",
     "warm",

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from shared.errors import StrategyFailed
 from shared.instants import iso_from_ms
 from shared.strategies import StrategyUse, View
-from worker.engine.simulation import Delta, Simulation
+from worker.engine.delta import Delta
+from worker.engine.simulation import Simulation
 
 
 def play(simulation: Simulation, until_bar: int, *, enough: Callable[[], bool] = lambda: False) -> Delta:

@@ -370,6 +370,21 @@ def _quiet_range_nb(state: Floats, terms: Floats, open_trades: Floats) -> tuple[
     return below, above
 
 
+@njit(nogil=True, cache=True)
+def _highest_nb(values: Floats, first: int, until: int, least: float) -> float:
+    """The highest of `least` and `values[first:until]`. Four side by side, none of which waits for another."""
+    a = b = c = d = least
+    fours = until - (until - first) % 4
+    for i in range(first, fours, 4):
+        a = values[i] if values[i] > a else a
+        b = values[i + 1] if values[i + 1] > b else b
+        c = values[i + 2] if values[i + 2] > c else c
+        d = values[i + 3] if values[i + 3] > d else d
+    for i in range(fours, until):
+        a = values[i] if values[i] > a else a
+    return max(max(a, b), max(c, d))
+
+
 @njit(nogil=True, cache=True, inline="always")
 def _fold_nb(
     open_: Floats,
@@ -402,6 +417,7 @@ def _fold_nb(
     pending = int(state[at.PENDING])
     cash = state[at.CASH]
     net = state[at.NET_QUANTITY]
+    peak = state[at.PEAK_EQUITY]
     below, above = _quiet_range_nb(state, terms, open_trades)
     exposed = 0
     bar = from_bar
@@ -410,8 +426,13 @@ def _fold_nb(
             first = bar
             while bar < until_bar and signals[bar] == at.NO_OPINION and low[bar] > below and high[bar] < above:
                 bar += 1
+            higher = 0
             for quiet in range(first, bar):  # apart from the search, so that it is done several bars at a time
-                equity[quiet] = cash + net * close[quiet]
+                value = cash + net * close[quiet]
+                equity[quiet] = value
+                higher += value > peak
+            if higher > 0:
+                peak = _highest_nb(equity, first, bar, peak)
             if net != 0.0:
                 exposed += bar - first
             if bar == until_bar:
@@ -446,11 +467,13 @@ def _fold_nb(
         below, above = _quiet_range_nb(state, terms, open_trades)
         closed = int(state[at.CLOSED_TRADES])
         equity[bar] = cash + net * close[bar]
+        peak = max(peak, equity[bar])
         bar += 1
     state[at.PENDING] = pending
     state[at.BARS_EXPOSED] += exposed
     if bar > from_bar:
         state[at.EQUITY] = equity[bar - 1]
+        state[at.PEAK_EQUITY] = peak
     return bar, closed
 
 

@@ -1,7 +1,7 @@
 """The words of the engine's arrays: what each slot of the state, of an open trade and of a closed trade means.
 
-Everything the bar loop knows stands in float64 arrays, so that it can be handed in, handed back, written to a snapshot
-and read on another machine without a single conversion. Counts are exact below 2^53.
+Everything the bar loop knows stands in float64 arrays, so that it can be handed in, handed back, set aside and digested
+without a single conversion. Counts are exact below 2^53. Another layout is another `FOLD_VERSION`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ BARS_EXPOSED = 12
 BARS_AMBIGUOUS = 13
 ORDERS_UNFILLED = 14
 LIQUIDATION_PRICE = 15  # where equity meets the maintenance margin; below zero or infinite where it never does
-STATE_SLOTS = 16
+PEAK_EQUITY = 16  # the highest at any close so far, the initial capital included
+STATE_SLOTS = 17
 
 # The terms: numbers of the configuration, constant during a run.
 SIZING_MODE = 0

@@ -1,161 +1,32 @@
-"""A backtest as a resumable fold over bars: start, advance, snapshot, restore, finish."""
+"""A backtest as a resumable fold over bars: start, advance, position, resume, finish."""
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.errors import EngineFailed
+from shared.errors import EngineFault
 from shared.reasons import Reason
-from shared.strategies import StrategyUse, View, find
+from shared.strategies import StrategyUse, View
 from shared.strategies.signals import NO_OPINION, Signals
 from shared.strategies.view import OpenTrade, bars_until
 from worker.engine import layout
 from worker.engine.config import EngineConfig
+from worker.engine.delta import Ask, Delta, Outcome
 from worker.engine.hashing import hash_result
 from worker.engine.kernel import advance_nb, close_all_nb, place
 from worker.engine.metrics import Metrics, Run, measure
-from worker.engine.snapshot import SnapshotUnfit, pack, unpack
+from worker.engine.position import Mark, Position, PositionUnfit, fingerprint
 from worker.engine.trades import Trades, read_open_trades, read_trades
+from worker.engine.version import ENGINE_VERSION, FOLD_VERSION
 from worker.engine.voices import Voices
 
-ENGINE_VERSION = "3"
-
-_FLOAT = struct.Struct("d")
 _FIRST_CAPACITY = 256  # rows of closed trades to begin with; doubled when a run needs more
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to. `equity` has one point per processed bar, at the times `time_ms`."""
-
-    metrics: Metrics
-    trades: Trades
-    open_trades: list[OpenTrade]  # those left open on request, else none
-    time_ms: NDArray[np.int64]
-    equity: NDArray[np.float64]
-    result_hash: str
-    engine_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """The run waits for a decision at the close of bar `bar`: one view for each strategy that is due there.
-
-    The bar itself is processed after the answer. `time_ms` is when it opened.
-    """
-
-    bar: int
-    time_ms: int
-    views: tuple[View, ...]
-
-
-class Delta:
-    """What happened in one `advance`: bars `first_bar` to `bar` (exclusive), and the question it ended with, if any.
-
-    Figures are those at the end of the step. Everything is looked up when asked for, so that a step costs next to
-    nothing; `open_trades` can be asked for until the next step.
-    """
-
-    __slots__ = ("_first_trade", "_simulation", "_state", "ask", "bar", "first_bar")
-
-    def __init__(
-        self,
-        simulation: Simulation,
-        first_bar: int,
-        bar: int,
-        first_trade: int,
-        state: bytes,
-        ask: Ask | None,
-    ) -> None:
-        self._simulation = simulation
-        self._first_trade = first_trade
-        self._state = state
-        self.first_bar = first_bar
-        self.bar = bar
-        self.ask = ask
-
-    def after(self, earlier: Delta) -> Delta:
-        """Both as one: from the first bar of `earlier` to the end of this."""
-        return Delta(self._simulation, earlier.first_bar, self.bar, earlier._first_trade, self._state, self.ask)
-
-    def _read(self, slot: int) -> float:
-        return float(_FLOAT.unpack_from(self._state, slot * _FLOAT.size)[0])
-
-    @property
-    def bars(self) -> int:
-        return self.bar - self.first_bar
-
-    @property
-    def equity(self) -> float:
-        return self._read(layout.EQUITY)
-
-    @property
-    def peak_equity(self) -> float:
-        """The highest equity at any close so far, the initial capital included."""
-        return max(self._simulation.initial_capital, float(self._simulation.equity(0, self.bar).max(initial=0.0)))
-
-    @property
-    def cash(self) -> float:
-        return self._read(layout.CASH)
-
-    @property
-    def realised_pnl(self) -> float:
-        """Sum of the closed trades' pnl after fees, since the start of the run."""
-        return self._read(layout.REALISED)
-
-    @property
-    def total_fees(self) -> float:
-        return self._read(layout.FEES)
-
-    @property
-    def total_trades(self) -> int:
-        """Trades closed since the start of the run."""
-        return int(self._read(layout.CLOSED_TRADES))
-
-    @property
-    def winning_trades(self) -> int:
-        return int(self._read(layout.TRADES_WON))
-
-    @property
-    def losing_trades(self) -> int:
-        return int(self._read(layout.TRADES_LOST))
-
-    @property
-    def total_open_trades(self) -> int:
-        return int(self._read(layout.OPEN_TRADES))
-
-    @property
-    def closed_trades(self) -> int:
-        """Trades closed in this step."""
-        return self.total_trades - self._first_trade
-
-    @property
-    def trades(self) -> Trades:
-        """The trades closed in this step."""
-        return self._simulation.trades(self._first_trade, self.total_trades)
-
-    @property
-    def open_trades(self) -> list[OpenTrade]:
-        if self._simulation.bar != self.bar:
-            raise RuntimeError("the simulation has gone on: read open_trades before the next step")
-        return self._simulation.open_trades()
-
-    @property
-    def equity_points(self) -> NDArray[np.float64]:
-        """Equity at each bar of this step, a view."""
-        return self._simulation.equity(self.first_bar, self.bar)
-
-    @property
-    def signals(self) -> tuple[NDArray[np.int64], Signals]:
-        """Bars of this step at which the strategies had an opinion, and the opinions."""
-        return self._simulation.opinions(self.first_bar, self.bar)
 
 
 class Simulation:
@@ -173,6 +44,7 @@ class Simulation:
         "_closed_trades",
         "_config",
         "_equity",
+        "_fingerprint",
         "_finished",
         "_open_trades",
         "_places",
@@ -205,12 +77,16 @@ class Simulation:
         self._place()
         self._closed = 0
         self._finished = False
+        self._fingerprint: bytes | None = None  # made when it is first needed
         self.bar = 0
         self.total_bars = bars.total
 
     @classmethod
     def start(cls, bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int = 0) -> Simulation:
-        """A run before its first bar. Computes the strategies' signals; `bars` is kept, not copied."""
+        """A run before its first bar. Computes the strategies' signals; `bars` is kept, not copied.
+
+        Raises `StrategyFailed` for `signals` that raise or return none, naming the strategy.
+        """
         return cls(bars, config, strategies, seed)
 
     def advance(self, until_bar: int) -> Delta:
@@ -236,7 +112,7 @@ class Simulation:
 
     @property
     def ask(self) -> Ask | None:
-        """The question that is not answered yet, also of a run that was restored in the middle of it."""
+        """The question that is not answered yet, also of a run that was taken up in the middle of it."""
         return self._ask
 
     def answer(self, decisions: Mapping[str, object]) -> None:
@@ -249,45 +125,68 @@ class Simulation:
         self._voices.hear(decisions)
         self._ask = None
 
-    def snapshot(self) -> bytes:
-        """All that is needed to go on elsewhere, except the bars."""
+    def position(self, since_bar: int = 0) -> Position:
+        """Where the run stands, to be taken up elsewhere. Copies nothing that can be computed again.
+
+        With the decisions from bar `since_bar` on: who has kept the earlier ones joins them before it is resumed.
+        """
         if self._finished:
             raise RuntimeError("a finished simulation has nothing to go on with")
-        header: dict[str, Any] = {
-            "engine": ENGINE_VERSION,
-            "config": self._config.as_dict(),
-            "strategies": [[use.name, use.strategy.id, use.params.model_dump()] for use in self._strategies],
-            "seed": self._seed,
-            "bars": _identity(self._bars),
-        }
-        arrays = {
-            "state": self._state,
-            "open_trades": self._open_trades[: int(self._state[layout.OPEN_TRADES])],
-            "closed_trades": self._closed_trades[: self._closed],
-            "equity": self._equity[: self.bar],
-        }
-        if self._voices.decisive:
-            header["asks"] = {"next": self._voices.next_ask, "waiting": self._ask is not None}
-            arrays["decisions"] = self._voices.decisions()
-        return pack(header, arrays)
+        return Position(
+            bar=self.bar,
+            time_ms=self._time_ms(),
+            total_bars=self.total_bars,
+            decided_until=self._voices.next_ask,
+            waiting=self._ask is not None,
+            fold_version=FOLD_VERSION,
+            engine_version=ENGINE_VERSION,
+            digest=self._digest(),
+            decisions=self._voices.decisions(since_bar),
+        )
 
     @classmethod
-    def restore(cls, blob: bytes, bars: Bars) -> Simulation:
-        """The run of a snapshot, over the same bars. Raises `SnapshotUnfit` when it cannot go on from this one."""
-        header, arrays = unpack(blob)
-        if header["engine"] != ENGINE_VERSION:
-            raise SnapshotUnfit(f"the snapshot is of engine {header['engine']}, this is engine {ENGINE_VERSION}")
-        if header["bars"] != _identity(bars):
-            raise SnapshotUnfit(f"the snapshot ran over bars {header['bars']}, these are {_identity(bars)}")
-        uses = [find(strategy_id).use(params, name, name=name) for name, strategy_id, params in header["strategies"]]
-        simulation = cls(bars, EngineConfig(**header["config"]), uses, header["seed"])
-        simulation._load(arrays)
-        if "asks" in header:
-            simulation._voices.recall(arrays["decisions"], header["asks"]["next"])
-            simulation._place()
-            if header["asks"]["waiting"]:
-                simulation._ask = simulation._make_ask(simulation.bar)
+    def resume(
+        cls, position: Position, bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int = 0
+    ) -> Simulation:
+        """The run at that position: runs there again, feeding the decisions, so that none is asked for twice.
+
+        Raises `PositionUnfit` where the position is damaged, of another version, or of another run or other bars.
+        """
+        versions = f"engine {ENGINE_VERSION}, fold {FOLD_VERSION}"
+        if (theirs := f"engine {position.engine_version}, fold {position.fold_version}") != versions:
+            raise PositionUnfit(f"the position is of {theirs}, this is {versions}")
+        if position.total_bars != bars.total:
+            raise PositionUnfit(
+                f"the position's run ran over bars other than these {bars.total}: {position.total_bars}"
+            )
+        simulation = cls(bars, config, strategies, seed)
+        simulation._go_to(position)
+        if simulation._time_ms() != position.time_ms or simulation._digest() != position.digest:
+            raise PositionUnfit(
+                f"run again, bar {position.bar} is reached in another state than the position's: it is damaged, or the "
+                "run ran over bars, with a configuration or with strategies other than these"
+            )
         return simulation
+
+    def mark(self) -> Mark:
+        """Where the run stands, to go back to with `rewind`."""
+        open_trades = self._open_trades[: int(self._state[layout.OPEN_TRADES])].copy()
+        return Mark(self.bar, self._closed, self._ask is not None, self._state.copy(), open_trades, self)
+
+    def rewind(self, mark: Mark) -> None:
+        """Goes back to a mark of this simulation, or forward again to one it has been at.
+
+        What was decided since stays decided: those bars are run again without asking.
+        """
+        if mark.of is not self:
+            raise RuntimeError("the mark is of another simulation")
+        if self._finished:
+            raise RuntimeError("a finished simulation cannot go back")
+        self._state[:] = mark.state
+        self._open_trades[: mark.open_trades.shape[0]] = mark.open_trades
+        self.bar, self._closed = mark.bar, mark.closed_trades
+        unanswered = mark.waiting and self._voices.next_ask == mark.bar
+        self._ask = self._make_ask(mark.bar) if unanswered else None
 
     def finish(self, close_open_trades: bool | None = None, reason: Reason | None = None) -> Outcome:
         """Ends the run at the last processed bar, closing open trades at its close, and measures it.
@@ -370,15 +269,31 @@ class Simulation:
         ]
         return Ask(bar, int(self._bars.time_ms[bar]), tuple(views))
 
-    def _load(self, arrays: dict[str, NDArray[np.float64]]) -> None:
-        self._state[:] = arrays["state"]
-        self._open_trades[: arrays["open_trades"].shape[0]] = arrays["open_trades"]
-        self._closed = arrays["closed_trades"].shape[0]
-        while self._closed_trades.shape[0] < self._closed:
-            self._make_room(0)
-        self._closed_trades[: self._closed] = arrays["closed_trades"]
-        self.bar = arrays["equity"].shape[0]
-        self._equity[: self.bar] = arrays["equity"]
+    def _go_to(self, position: Position) -> None:
+        """Runs a simulation that has just begun to that position."""
+        if not 0 <= position.bar <= min(position.decided_until, self.total_bars) or (
+            position.waiting and not position.bar == position.decided_until < self.total_bars
+        ):
+            raise PositionUnfit(f"the position is damaged: bar {position.bar}, decided until {position.decided_until}")
+        self._voices.recall(position.decisions, position.decided_until)
+        self._place()
+        self.bar, self._closed = self._run(position.bar)
+        if position.waiting:
+            self._ask = self._make_ask(self.bar)
+
+    def _digest(self) -> str:
+        """Of all that the run's future depends on, apart from the bars to come."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self._bars, self._config, self._strategies, self._seed)
+        digest = hashlib.sha256(self._fingerprint)
+        digest.update(struct.pack("<qq?", self.bar, self._voices.next_ask, self._ask is not None))
+        digest.update(self._state.astype("<f8").tobytes())
+        digest.update(self._open_trades[: int(self._state[layout.OPEN_TRADES])].astype("<f8").tobytes())
+        digest.update(self._voices.decided_digest())
+        return f"sha256:{digest.hexdigest()}"
+
+    def _time_ms(self) -> int:
+        return int(self._bars.time_ms[max(self.bar - 1, 0)]) if self.total_bars else 0
 
     def _make_room(self, used: int) -> None:
         """Twice the rows for closed trades, of which the first `used` are kept."""
@@ -434,27 +349,9 @@ class Simulation:
         )
 
 
-def warm() -> None:
-    """Runs the kernel and every strategy that gives signals once: the first backtest then waits for nothing."""
-    from shared.strategies import catalogue
-
-    total = 64
-    steps = np.arange(total, dtype=np.float64)
-    price = 100.0 + 10.0 * np.sin(steps / 3.0)
-    time_ms = np.arange(total, dtype=np.int64) * 3_600_000
-    bars = Bars(time_ms, price, price + 1.0, price - 1.0, price, steps)
-    uses = [strategy.use({}, strategy.id) for strategy in catalogue() if strategy.form == "signals"]
-    config = EngineConfig(stop_loss_percent=1.0, take_profit_percent=1.0, commission_rate=0.001, allow_short=True)
-    simulation = Simulation.start(bars, config, uses)
-    simulation.advance(total // 2)
-    Simulation.restore(simulation.snapshot(), bars).finish()
-    simulation.advance(total)
-    simulation.finish()
-
-
 def _initial_state(config: EngineConfig) -> NDArray[np.float64]:
     state = np.zeros(layout.STATE_SLOTS)
-    state[layout.CASH] = state[layout.EQUITY] = config.initial_capital
+    state[layout.CASH] = state[layout.EQUITY] = state[layout.PEAK_EQUITY] = config.initial_capital
     state[layout.PENDING] = NO_OPINION
     state[layout.TRIGGER_BELOW] = -np.inf
     state[layout.TRIGGER_ABOVE] = np.inf
@@ -475,11 +372,6 @@ def _average_true_range(bars: Bars, config: EngineConfig) -> NDArray[np.float64]
 def _contiguous(bars: Bars) -> Bars:
     """The columns as the kernel reads them, copied only where they are not. It trusts addresses, so lengths matter."""
     if {column.shape for column in bars} != {(bars.total,)}:
-        raise EngineFailed(f"the columns of bars differ in length: {[column.shape for column in bars]}")
+        raise EngineFault(f"the columns of bars differ in length: {[column.shape for column in bars]}")
     prices = (np.ascontiguousarray(column, np.float64) for column in bars[1:])
     return Bars(np.ascontiguousarray(bars.time_ms, np.int64), *prices)
-
-
-def _identity(bars: Bars) -> list[int]:
-    """How many bars and which times: enough to notice the wrong bars, `datasetHash` is what names them exactly."""
-    return [bars.total, int(bars.time_ms[0]), int(bars.time_ms[-1])] if bars.total else [0, 0, 0]
