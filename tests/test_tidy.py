@@ -6,7 +6,7 @@ import ast
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -39,6 +39,10 @@ ENGINE_NEIGHBOURS = (
 ENGINE_SILENT_ABOUT = {"open", "print", "input", "breakpoint"}
 EMPTY_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "core", "misc"}
 FUNCTION_LINES_MAX = 90
+FUNCTION_LINES_P95 = 30
+MODULE_LINES_MAX = 450
+PUBLIC_NAMES_MAX = 25
+LAYOUTS = {"layout.py"}  # they name the places of arrays, and nothing else
 FILE_BYTES_MAX = 1_000_000
 
 GENERATED = {"__pycache__", "build", "dist", "node_modules", "target", "venv"}
@@ -172,6 +176,30 @@ def long_functions(module: Module) -> Iterator[str]:
                 yield module.at(node, f"{node.name} has {lines} lines, more than {FUNCTION_LINES_MAX}")
 
 
+def long_modules(module: Module) -> Iterator[str]:
+    lines = module.text.count("\n")
+    if module.package in PACKAGES and lines > MODULE_LINES_MAX:
+        yield f"{module.path}: has {lines} lines, more than {MODULE_LINES_MAX}"
+
+
+def wide_modules(module: Module) -> Iterator[str]:
+    if module.package not in PACKAGES or module.path.name in LAYOUTS:
+        return
+    names = [name for name in _defined(module.tree) if not name.startswith("_")]
+    if len(names) > PUBLIC_NAMES_MAX:
+        yield f"{module.path}: has {len(names)} public names, more than {PUBLIC_NAMES_MAX}"
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+
+
 def prints_outside_the_terminal_programs(module: Module) -> Iterator[str]:
     if module.package == "deploy" or module.path.name == "cli.py":
         return
@@ -190,6 +218,8 @@ RULES: list[Rule] = [
     swallowed_errors,
     names_that_say_nothing,
     long_functions,
+    long_modules,
+    wide_modules,
     prints_outside_the_terminal_programs,
 ]
 
@@ -224,6 +254,10 @@ BREACHES: list[tuple[Rule, str, str]] = [
     (names_that_say_nothing, "api/core/routes.py", ""),
     (long_functions, "shared/bars.py", LONG_FUNCTION),
     (long_functions, "shared/bars.py", LONG_FUNCTION.replace("def", "async def")),
+    (long_modules, "shared/bars.py", "x = 1\n" * (MODULE_LINES_MAX + 1)),
+    (wide_modules, "shared/bars.py", "".join(f"X{number} = 1\n" for number in range(PUBLIC_NAMES_MAX + 1))),
+    (wide_modules, "shared/bars.py", "".join(f"def f{number}(): ...\n" for number in range(PUBLIC_NAMES_MAX + 1))),
+    (wide_modules, "shared/bars.py", "".join(f"x{number}: int = 1\n" for number in range(PUBLIC_NAMES_MAX + 1))),
     (prints_outside_the_terminal_programs, "worker/slot.py", "print('here')"),
 ]
 HARMLESS: list[tuple[Rule, str, str]] = [
@@ -237,6 +271,9 @@ HARMLESS: list[tuple[Rule, str, str]] = [
     (swallowed_errors, "shared/bus.py", "try:\n    x()\nexcept OSError:\n    pass"),
     (swallowed_errors, "shared/bus.py", "try:\n    x()\nexcept Exception:\n    log()\n    raise"),
     (long_functions, "shared/bars.py", LONG_FUNCTION.removesuffix("    x = 1\n")),
+    (long_modules, "shared/bars.py", "x = 1\n" * MODULE_LINES_MAX),
+    (wide_modules, "shared/bars.py", "".join(f"_X{number} = 1\n" for number in range(PUBLIC_NAMES_MAX + 1))),
+    (wide_modules, "worker/engine/layout.py", "".join(f"X{number} = {number}\n" for number in range(99))),
     (prints_outside_the_terminal_programs, "worker/cli.py", "print('here')"),
 ]
 
@@ -261,6 +298,85 @@ def test_code_within_the_rule_is_left_alone(rule: Rule, path: str, text: str) ->
 
 def test_every_rule_has_a_breach_to_show() -> None:
     assert {rule for rule, _, _ in BREACHES} == set(RULES)
+
+
+def function_lengths(modules: Iterable[Module]) -> list[int]:
+    return sorted(
+        (node.end_lineno or node.lineno) - node.lineno + 1
+        for module in modules
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+
+
+def test_nineteen_functions_of_twenty_fit_on_a_screen() -> None:
+    lengths = function_lengths(python_modules(*PACKAGES))
+    assert len(lengths) > 500
+    assert lengths[int(len(lengths) * 0.95)] <= FUNCTION_LINES_P95
+
+
+def import_circles(modules: Iterable[Module]) -> list[list[str]]:
+    """Groups of modules that lead back to themselves, imports inside functions included, those for types left out."""
+    names = {_dotted(module.path): module for module in modules}
+    graph = {
+        name: {target for _, imported in imported_names(_without_types(module)) if (target := _known(imported, names))}
+        - {name}
+        for name, module in names.items()
+    }
+    return [sorted(circle) for circle in _strong_components(graph) if len(circle) > 1]
+
+
+def _dotted(path: PurePosixPath) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def _known(imported: str, names: Mapping[str, Module]) -> str | None:
+    """The module that an imported name is, or is in."""
+    return next((name for name in (imported, imported.rpartition(".")[0]) if name in names), None)
+
+
+def _without_types(module: Module) -> Module:
+    tree = module.tree
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    return Module(module.path, ast.unparse(ast.fix_missing_locations(tree)))
+
+
+def _strong_components(graph: Mapping[str, set[str]]) -> Iterator[set[str]]:
+    """By reachability, which is enough for some hundred modules."""
+    reach = {name: _reachable(graph, name) for name in graph}
+    left = set(graph)
+    while left:
+        name = min(left)
+        circle = {name} | {other for other in reach[name] if name in reach[other]}
+        left -= circle
+        yield circle
+
+
+def _reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for target in graph[waiting.pop()] - seen:
+            seen.add(target)
+            waiting.append(target)
+    return seen
+
+
+def test_no_imports_lead_in_a_circle() -> None:
+    assert import_circles(python_modules(*PACKAGES)) == []
+
+
+def test_a_circle_of_imports_is_found() -> None:
+    def module(path: str, text: str) -> Module:
+        return Module(PurePosixPath(path), text)
+
+    far = module("shared/c.py", "def late():\n    from shared.a import x")
+    circle = [module("shared/a.py", "from shared import b"), module("shared/b.py", "from shared.c import late"), far]
+    assert import_circles(circle) == [["shared.a", "shared.b", "shared.c"]]
+    for_types = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from shared.a import x"
+    assert import_circles([*circle[:2], module("shared/c.py", for_types)]) == []
 
 
 def settings_in_tables(text: str) -> set[str]:

@@ -35,13 +35,14 @@ class Mailbox:
         """Takes from the record what has not been delivered before."""
         self._done_seq = record.get("controlDone", 0)
         for document in record.get("controls", []):
-            if document["seq"] <= (self._waiting[-1].seq if self._waiting else self._taken_seq):
-                continue
             try:
-                self._waiting.append(validate(Control, document))
+                control = validate(Control, document)
             except InvalidRequest as error:
                 # Whoever stored it is of another version: it must not end the run, nor keep what comes after it away.
                 log.error("%s: a command that cannot be read is passed over: %s", record["_id"], error.message)
+                continue
+            if control.seq > (self._waiting[-1].seq if self._waiting else self._taken_seq):
+                self._waiting.append(control)
         if self._waiting:
             self.filled.set()
 

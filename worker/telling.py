@@ -57,9 +57,9 @@ class Telling:
         return news.poisoned(self._record, self._numbering.next(), last=last, now_ms=now_ms)
 
     def send(self) -> None:
-        """Sends what is unsaid, unless earlier news is still on its way. The run goes on, whatever Redis does."""
+        """Sends what is unsaid, after earlier news that is still on its way. The run goes on, whatever Redis does."""
         if self._unsaid and (self._sending is None or self._sending.done()):
-            self._sending = asyncio.create_task(self._publish(self.take()))
+            self._sending = asyncio.create_task(self._send_all())
 
     async def settle(self) -> None:
         """Until nothing is on its way: what comes later must not overtake it, it would not be said any more."""
@@ -81,8 +81,9 @@ class Telling:
     def _say(self, channel: Channel, one: News) -> None:
         self._unsaid.append(news.news_document(channel, one))
 
-    async def _publish(self, unsaid: list[NewsDocument]) -> None:
-        try:
-            await self._bus.publish_documents([(self._record["_id"], one) for one in unsaid])
-        except BusUnavailable as error:
-            log.warning("%s: news not published: %s", self._record["_id"], error.message)
+    async def _send_all(self) -> None:
+        while unsaid := self.take():
+            try:
+                await self._bus.publish_documents([(self._record["_id"], one) for one in unsaid])
+            except BusUnavailable as error:
+                log.warning("%s: news not published: %s", self._record["_id"], error.message)

@@ -57,8 +57,9 @@ def test_what_was_taken_is_reported_until_the_record_knows_it() -> None:
 
 
 def test_a_command_that_cannot_be_read_keeps_nothing_else_away(caplog: pytest.LogCaptureFixture) -> None:
-    mailbox = Mailbox(record(control(1, "dance"), control(2)))
-    assert seqs(mailbox) == [2]
+    text: Any = "pause"
+    mailbox = Mailbox(record(control(1, "dance"), text, control(3)))
+    assert seqs(mailbox) == [3]
     assert "action" in caplog.text
 
 
