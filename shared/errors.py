@@ -167,6 +167,15 @@ class EngineFailed(BackfleetError):
         self.fault = fault
 
 
+class PositionUnfit(EngineFailed):
+    """A position this run cannot be taken up at: damaged, of another version, or of other bars. Start again instead."""
+
+    code = "position_unfit"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, fault=False)
+
+
 class EngineFault(EngineFailed):
     """The engine itself is wrong: neither the request nor a strategy is, and asked again it would fail again."""
 

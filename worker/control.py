@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from shared.contracts import Control
 from shared.errors import InvalidRequest
@@ -67,7 +67,7 @@ class Mailboxes:
         self._boxes: dict[str, Mailbox] = {}
 
     @contextlib.contextmanager
-    def open(self, record: BacktestRecord) -> Iterator[Mailbox]:
+    def open(self, record: BacktestRecord) -> Generator[Mailbox]:
         """A mailbox for as long as the block lasts."""
         box = self._boxes[record["_id"]] = Mailbox(record)
         try:

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.errors import FieldError
 
 if TYPE_CHECKING:
     # Only the child loads the engine: numba costs the parent a second and a hundred megabytes for nothing.
+    import numpy as np
+    from numpy.typing import NDArray
+
     from shared.candles import BarFiles
-    from worker.engine import Outcome
+    from shared.strategies.signals import Signals
+    from shared.strategies.view import OpenTrade
+    from worker.engine import Decisions, Outcome, Position, Trades
 
 HEADER_BYTES = 8
 
@@ -24,26 +29,34 @@ HEADER_BYTES = 8
 class Load:
     """Begin a backtest and go on as `Advance` does: most runs are short, one step is all they take.
 
-    `params` is the wire form, `bar_files` what `Candles.fetch` answered.
+    `params` is the wire form, `bar_files` what `Candles.fetch` answered. With a `position` the run is taken up there;
+    where it cannot be, the answer is a `Raised` with the code of `PositionUnfit`, and a `Load` without it begins anew.
     """
 
     params: dict[str, Any]
     bar_files: BarFiles
     until_bar: int
+    position: Position | None = None
+    with_news: bool = False
+    with_position: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Go on, at most to just before bar `until_bar`."""
+    """Go on, at most to just before bar `until_bar`. Nothing but what is asked for is carried, or computed."""
 
     until_bar: int
+    with_news: bool = False
+    with_position: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """Go back to just before bar `bar`."""
+    """Go back to just before bar `bar`; to where the run stands, if that is earlier. No decision is asked for anew."""
 
     bar: int
+    with_news: bool = False
+    with_position: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,7 @@ class Finish:
     """End the run where it is, as if there were no further bars; its open trades closed at the last close, or not."""
 
     close_open_trades: bool
+    with_news: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +73,67 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """Where a run stands: answer to `Load` and `Advance` while bars are left. `time_ms` is the last processed bar's."""
+class LogLine:
+    """One line that was logged. `message` is cut to a length, see `worker.log_lines`."""
+
+    time_ms: int
+    level: str
+    message: str
+    module: str
+    function: str
+    line: int
+    logger: str
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What is new since the last answer that carried news, or since the start of the run where none has.
+
+    After a rewind, what comes after its bar is news again, except decisions. Columns have one entry per trade, signal
+    or bar. Figures are those at the end of the step, money in units of the quote currency. At the end of the run, what
+    was open is closed already.
+    """
+
+    first_bar: int  # equity points and signals are of the bars from here to `Moved.bar` (exclusive)
+    first_trade: int  # how many trades had been closed before these
+    trades: Trades
+    open_trades: list[OpenTrade]  # all there are, oldest first
+    signal_bars: NDArray[np.int64]
+    signals: Signals  # +1, -1 or 0: what the strategies came to together
+    time_ms: NDArray[np.int64]
+    equity: NDArray[np.float64]
+    peak_equity: float
+    cash: float
+    realised_pnl: float
+    trades_won: int
+    trades_lost: int
+    decisions: Decisions
+    logs: tuple[LogLine, ...]
+    logs_dropped: int  # lines beyond the bound on their number
+
+
+class Moved(NamedTuple):
+    """Where a run stands: answer to `Load`, `Advance` and `Rewind` while bars are left. A tuple is pickled soonest.
+
+    `time_ms` is the last processed bar's, before any the first bar's. `position` has the decisions since the last
+    answer with one, or since that taken up: joined (`Decisions.join`), they are all there are.
+    """
 
     bar: int
     total_bars: int
     time_ms: int
     equity: float
     trades_closed: int
+    news: News | None = None
+    position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
     """Answer to the step that reached the last bar: what is open was closed, and this came of it.
 
-    `peak_mib` is the process's resident memory, for the recycling decision.
+    `last` has no position, for the run is over. `peak_mib` is the process's resident memory, for the recycling
+    decision.
     """
 
     last: Moved
@@ -83,11 +143,15 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The command failed in an orderly way; the process is ready for the next `Load`."""
+    """The command failed in an orderly way; the process is ready for the next `Load`.
+
+    `logs` are the lines that would have been news.
+    """
 
     code: str
     message: str
     errors: tuple[FieldError, ...]
+    logs: tuple[LogLine, ...] = ()
 
 
 Command = Load | Advance | Rewind | Finish

@@ -15,7 +15,20 @@ from pathlib import Path
 
 from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal
 from shared.settings import Settings, environment_for_child, kernel_cache_dir
-from worker.pipe import HEADER_BYTES, Advance, Command, Finish, Finished, Load, Moved, Raised, Ready, Rewind, frame
+from worker.pipe import (
+    HEADER_BYTES,
+    Advance,
+    Command,
+    Finish,
+    Finished,
+    Load,
+    LogLine,
+    Moved,
+    Raised,
+    Ready,
+    Rewind,
+    frame,
+)
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +50,15 @@ def engine_digest() -> str:
 
 
 class RunRefused(Refusal):
-    """The engine process refused or failed the run in an orderly way: running it again would end the same."""
+    """The engine process refused or failed the run in an orderly way: running it again would end the same.
 
-    def __init__(self, code: str, message: str, errors: tuple[FieldError, ...]) -> None:
+    `logs` are the lines that were logged on the way there, where news were asked for.
+    """
+
+    def __init__(self, code: str, message: str, errors: tuple[FieldError, ...], logs: tuple[LogLine, ...] = ()) -> None:
         super().__init__(message, errors)
         self.code = code
+        self.logs = logs
 
 
 class Slot:
@@ -93,11 +110,13 @@ class Slot:
     async def load(self, command: Load) -> Moved | Finished:
         return await self._step(command)
 
-    async def advance(self, until_bar: int) -> Moved | Finished:
-        return await self._step(Advance(until_bar))
+    async def advance(
+        self, until_bar: int, *, with_news: bool = False, with_position: bool = False
+    ) -> Moved | Finished:
+        return await self._step(Advance(until_bar, with_news, with_position))
 
-    async def rewind(self, bar: int) -> Moved | Finished:
-        return await self._step(Rewind(bar))
+    async def rewind(self, bar: int, *, with_news: bool = False, with_position: bool = False) -> Moved | Finished:
+        return await self._step(Rewind(bar, with_news, with_position))
 
     async def finish(self, close_open_trades: bool) -> Finished:
         """Ends the run where it is."""
@@ -155,7 +174,7 @@ class Slot:
         if isinstance(reply, Raised):
             if reply.errors and reply.code == InvalidRequest.code:
                 raise InvalidRequest(reply.message, reply.errors)
-            raise RunRefused(reply.code, reply.message, reply.errors)
+            raise RunRefused(reply.code, reply.message, reply.errors, reply.logs)
         return reply
 
     async def _receive(self) -> object:

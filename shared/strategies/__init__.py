@@ -3,8 +3,9 @@
 Importing this package computes nothing and loads no TA-Lib.
 """
 
-from shared.strategies.catalogue import Strategy, StrategyUse, catalogue, find, resolve
+from shared.strategies.catalogue import catalogue, find, resolve
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, combine
+from shared.strategies.strategy import Strategy, StrategyUse
 from shared.strategies.view import View
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What strategies of two averages share: when one line crosses another."""
+"""What strategies of two averages share: the simple one, and when one line crosses another."""
 
 from __future__ import annotations
 
@@ -22,3 +22,12 @@ def tell_crossings(signals: Signals, gap: NDArray[np.float64], scale: NDArray[np
     later = signals[signals.shape[0] - gap.shape[0] + 1 :]
     later[np.flatnonzero(above[1:] > above[:-1])] = BE_LONG
     later[np.flatnonzero(below[1:] > below[:-1])] = BE_SHORT
+
+
+def moving_average(prices: NDArray[np.float64], period: int) -> NDArray[np.float64]:
+    """float64[n], NaN for the first `period - 1` bars. TA-Lib starts at two bars; one bar's average is the price."""
+    if period == 1:
+        return prices
+    from talib import SMA
+
+    return SMA(prices, period)

@@ -7,6 +7,7 @@ from pydantic import Field
 from shared.bars import Bars
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, Signals, silent
+from shared.strategies.strategy import Strategy
 
 
 class BollingerParameters(Parameters):
@@ -35,3 +36,13 @@ def bollinger_signals(bars: Bars, params: BollingerParameters) -> Signals:
     later[(before > width[:-1]) & (now <= width[1:])] = BE_SHORT
     later[((before < 0.0) & (now >= 0.0)) | ((before > 0.0) & (now <= 0.0))] = BE_FLAT
     return signals
+
+
+STRATEGY = Strategy(
+    id="bollinger",
+    name="Bollinger bands",
+    description="Long when the close returns above the lower band, short when it returns below the upper, flat at "
+    "the middle (Bollinger 2001).",
+    parameters=BollingerParameters,
+    signals=bollinger_signals,
+)

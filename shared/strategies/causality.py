@@ -14,8 +14,8 @@ import numpy as np
 from shared.bars import Bars
 from shared.errors import FieldError, StrategyFailed, StrategyPeeks
 from shared.instants import iso_from_ms
-from shared.strategies.catalogue import StrategyUse
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals
+from shared.strategies.strategy import StrategyUse
 
 _STRATA = 16
 _WORDS = {BE_LONG: "long", BE_SHORT: "short", BE_FLAT: "flat", NO_OPINION: "no opinion"}

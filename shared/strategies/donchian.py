@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from shared.bars import Bars
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
+from shared.strategies.strategy import Strategy
 
 
 class DonchianParameters(Parameters):
@@ -57,3 +58,14 @@ def _highest_before(prices: NDArray[np.float64], period: int) -> NDArray[np.floa
 
     highest[1:] = MAX(prices, period)[:-1]
     return highest
+
+
+STRATEGY = Strategy(
+    id="donchian",
+    name="Donchian channels",
+    description="Long above the highest high of earlier bars, short below the lowest low, flat at the nearer "
+    "channel (Faith 2007, the turtles' system 1).",
+    parameters=DonchianParameters,
+    signals=donchian_signals,
+    aliases=("turtle",),
+)

@@ -10,6 +10,7 @@ from shared.bars import Bars
 from shared.strategies.averages import tell_crossings
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
+from shared.strategies.strategy import Strategy
 
 
 class EmaCrossoverParameters(Parameters):
@@ -40,3 +41,14 @@ def ema_crossover_signals(bars: Bars, params: EmaCrossoverParameters) -> Signals
     slow = EMA(bars.close, params.slow)[params.slow - 1 :]
     tell_crossings(signals, fast - slow, slow)
     return signals
+
+
+STRATEGY = Strategy(
+    id="ema_crossover",
+    name="EMA crossover",
+    description="Long when the fast exponential moving average crosses above the slow one, short when it crosses "
+    "below (Appel 2005).",
+    parameters=EmaCrossoverParameters,
+    signals=ema_crossover_signals,
+    aliases=("ema",),
+)

@@ -10,6 +10,7 @@ from shared.bars import Bars
 from shared.strategies.averages import tell_crossings
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
+from shared.strategies.strategy import Strategy
 
 
 class MacdParameters(Parameters):
@@ -40,3 +41,12 @@ def macd_signals(bars: Bars, params: MacdParameters) -> Signals:
     _, _, histogram = MACD(bars.close, params.fast, params.slow, params.signal)
     tell_crossings(signals, histogram[first:], bars.close[first:])
     return signals
+
+
+STRATEGY = Strategy(
+    id="macd",
+    name="MACD",
+    description="Long when the MACD line crosses above its signal line, short when it crosses below (Appel 1979).",
+    parameters=MacdParameters,
+    signals=macd_signals,
+)

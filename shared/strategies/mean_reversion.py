@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from shared.bars import Bars
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, Signals, silent
+from shared.strategies.strategy import Strategy
 
 
 class MeanReversionParameters(Parameters):
@@ -49,3 +50,14 @@ def mean_reversion_signals(bars: Bars, params: MeanReversionParameters) -> Signa
     later[(before > -params.entry) & (now <= -params.entry)] = BE_LONG
     later[(before < params.entry) & (now >= params.entry)] = BE_SHORT
     return signals
+
+
+STRATEGY = Strategy(
+    id="mean_reversion",
+    name="Mean reversion by z-score",
+    description="Long when the price is far below its average, short when it is far above, flat when it is back "
+    "(Chan 2013).",
+    parameters=MeanReversionParameters,
+    signals=mean_reversion_signals,
+    aliases=("zscore",),
+)

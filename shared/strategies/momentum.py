@@ -7,6 +7,7 @@ from pydantic import Field
 from shared.bars import Bars
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_LONG, BE_SHORT, Signals, silent, told_once
+from shared.strategies.strategy import Strategy
 
 
 class MomentumParameters(Parameters):
@@ -30,3 +31,12 @@ def momentum_signals(bars: Bars, params: MomentumParameters) -> Signals:
     later[change > params.threshold] = BE_LONG
     later[change < -params.threshold] = BE_SHORT
     return told_once(signals)
+
+
+STRATEGY = Strategy(
+    id="momentum",
+    name="Time-series momentum",
+    description="Long when the price has risen over the period, short when it has fallen (Moskowitz et al. 2012).",
+    parameters=MomentumParameters,
+    signals=momentum_signals,
+)

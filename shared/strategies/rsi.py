@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from shared.bars import Bars
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_LONG, BE_SHORT, Signals, silent
+from shared.strategies.strategy import Strategy
 
 
 class RsiParameters(Parameters):
@@ -50,3 +51,12 @@ def rsi_signals(bars: Bars, params: RsiParameters) -> Signals:
     later[(before <= params.oversold) & (now > params.oversold) & moved[1:]] = BE_LONG
     later[(before >= params.overbought) & (now < params.overbought) & moved[1:]] = BE_SHORT
     return signals
+
+
+STRATEGY = Strategy(
+    id="rsi",
+    name="Relative strength index",
+    description="Long when RSI crosses back above oversold, short when it crosses back below overbought (Wilder 1978).",
+    parameters=RsiParameters,
+    signals=rsi_signals,
+)

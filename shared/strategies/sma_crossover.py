@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from shared.bars import Bars
-from shared.strategies.averages import tell_crossings
+from shared.strategies.averages import moving_average, tell_crossings
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
+from shared.strategies.strategy import Strategy
 
 
 class SmaCrossoverParameters(Parameters):
@@ -40,10 +39,12 @@ def sma_crossover_signals(bars: Bars, params: SmaCrossoverParameters) -> Signals
     return signals
 
 
-def moving_average(prices: NDArray[np.float64], period: int) -> NDArray[np.float64]:
-    """float64[n], NaN for the first `period - 1` bars. TA-Lib starts at two bars; one bar's average is the price."""
-    if period == 1:
-        return prices
-    from talib import SMA
-
-    return SMA(prices, period)
+STRATEGY = Strategy(
+    id="sma_crossover",
+    name="SMA crossover",
+    description="Long when the fast simple moving average crosses above the slow one, short when it crosses below "
+    "(Murphy 1999, double crossover).",
+    parameters=SmaCrossoverParameters,
+    signals=sma_crossover_signals,
+    aliases=("sma",),
+)

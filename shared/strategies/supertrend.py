@@ -7,6 +7,7 @@ from pydantic import Field
 from shared.bars import Bars
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
+from shared.strategies.strategy import Strategy
 
 
 class SupertrendParameters(Parameters):
@@ -31,3 +32,13 @@ def supertrend_signals(bars: Bars, params: SupertrendParameters) -> Signals:
     middle = (bars.high + bars.low) / 2.0
     reach = params.multiplier * ATR(bars.high, bars.low, bars.close, params.period)
     return ratchet_breaks_nb(bars.close, middle + reach, middle - reach, params.period)
+
+
+STRATEGY = Strategy(
+    id="supertrend",
+    name="Supertrend",
+    description="Long when the close breaks above a ratcheting band of average true ranges, short when it breaks "
+    "below (Seban 2008).",
+    parameters=SupertrendParameters,
+    signals=supertrend_signals,
+)

@@ -7,13 +7,17 @@ compared bar by bar.
 
 from __future__ import annotations
 
+import io
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from shared.bars import Bars
+from shared.candles import BarFiles
 from shared.candles.files.parsing import read_files
 from shared.reading import Reading
 from shared.strategies import StrategyUse, resolve
@@ -39,6 +43,8 @@ from worker.engine import EngineConfig, Outcome, Simulation, warm
 from worker.engine.hashing import hash_result
 from worker.engine.metrics import Run
 from worker.engine.metrics import measure as measure_run
+from worker.engine_loop import serve
+from worker.pipe import Advance, Load, frame
 
 BARS = 1_000_000
 MINUTE_MS = 60_000
@@ -203,12 +209,49 @@ def job_rows(bars: Bars, signals: Signals, on: str) -> Iterator[Row]:
         yield measured(f"engine.job.part.{name}", ours=1_000 * part_s, unit="ms", better="lower", on=on)
 
 
+class Replies(io.BytesIO):
+    """Where an engine process answers; knows when it first did, which is when its backtest was loaded."""
+
+    loaded_at_s = 0.0
+
+    def write(self, data: Any) -> int:
+        self.loaded_at_s = self.loaded_at_s or time.perf_counter()
+        return len(data)
+
+
+def step_ms(files: BarFiles, *, with_news: bool) -> float:
+    """Milliseconds of one step of `CHUNK_BARS` in an engine process, from a command's frame to that of its reply."""
+    ends = range(CHUNK_BARS, files.total_bars, CHUNK_BARS)
+    commands = [Load(processes.PARAMS, files, 1), *(Advance(until, with_news, with_news) for until in ends)]
+    replies = Replies()
+    serve(io.BytesIO(b"".join(map(frame, commands))), replies)
+    return 1_000 * (time.perf_counter() - replies.loaded_at_s) / len(ends)
+
+
+def pipe_rows(bars: Bars, on: str) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory(prefix="backfleet-bench-") as name:
+        files = processes.bar_files(bars, Path(name) / "bars")
+        silent, telling = [], []
+        for _ in range(REPEATS):
+            silent.append(step_ms(files, with_news=False))
+            telling.append(step_ms(files, with_news=True))
+    yield measured(
+        "engine.pipe.step.with_news.vs.without",
+        ours=min(telling),
+        peer=min(silent),
+        unit="ms",
+        better="lower",
+        on=f"{on}, {CHUNK_BARS:,} a step",
+    )
+
+
 def measure() -> list[Row]:
     warm()
     bars = synthetic_bars()
     on = f"{bars.total:,} synthetic bars"
     signals = crossover()[0].signals(bars)
-    rows = [*kernel_rows(bars, signals, on), *job_rows(bars, signals, on), *beside_peers(bars, on, "")]
+    rows = [*kernel_rows(bars, signals, on), *job_rows(bars, signals, on), *pipe_rows(bars, on)]
+    rows += beside_peers(bars, on, "")
     if REAL_FILE.exists():
         real = real_bars()
         rows += beside_peers(real, f"{real.total:,} real minutes", "real.")

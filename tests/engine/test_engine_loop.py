@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import itertools
+import logging
 import pickle
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,15 +20,33 @@ import pytest
 from shared.bars import Bars
 from shared.candles import BarFiles
 from shared.candles.chunks import canonical_bytes
+from shared.errors import PositionUnfit
+from shared.request import BacktestParams
 from shared.strategies import Strategy, View
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import silent
-from tests.engine.deciders import BROKEN, STEP_SIGNALS, STEPS, in_the_catalogue
+from shared.wire import validate
+from tests.engine.deciders import BROKEN, CAREFUL, STEP_SIGNALS, STEPS, Often, in_the_catalogue, steps
 from tests.engine.markets import random_walk
 from tests.engine.test_causality import by_the_last_close
 from worker import engine_loop
-from worker.engine_loop import serve
-from worker.pipe import HEADER_BYTES, Advance, Command, Finished, Load, Moved, Raised, Reply, frame
+from worker.engine import Decisions, Outcome, Position, Reason
+from worker.engine_loop import Run, serve
+from worker.log_lines import LINES_MAX, MESSAGE_MAX_CHARS
+from worker.pipe import (
+    HEADER_BYTES,
+    Advance,
+    Command,
+    Finish,
+    Finished,
+    Load,
+    Moved,
+    News,
+    Raised,
+    Reply,
+    Rewind,
+    frame,
+)
 
 TOTAL = 300
 SEER = Strategy("seer", "Seer", "Sees the last close.", Parameters, by_the_last_close)
@@ -39,12 +63,48 @@ def torn(_bars: Bars, _params: Parameters) -> Any:
 TORN = Strategy("torn", "Torn", "Raises.", Parameters, torn)
 SHORT = Strategy("short", "Short", "Says too little.", Parameters, lambda bars, _: silent(bars.total - 1))
 VAGUE = Strategy("vague", "Vague", "Says NaN.", Parameters, lambda bars, _: bars.close * np.nan)  # pyright: ignore
+
+
+def talk(view: View) -> int | None:
+    if view.bar == 0:
+        log.info("begin %s", view.strategy)
+    elif view.bar == 1:
+        log.warning("%d of %d", 1, 2)
+    elif view.bar == 2:
+        try:
+            [][1]
+        except IndexError:
+            log.exception("caught")
+    elif view.bar == 3:
+        log.error("x" * 3_000)
+    elif view.bar == 4:
+        log.debug("too small a thing")
+    elif view.bar == 5:
+        for line in range(LINES_MAX + 7):
+            log.info("line %d", line)
+    elif view.bar == 250:
+        log.info("the last word")
+        raise LookupError("no such level")
+    return None
+
+
+asked = list[int]()  # at which bars the witness was asked
+
+
+def witness(view: View) -> int | None:
+    asked.append(view.bar)
+    return steps(view)
+
+
+log = logging.getLogger("plugin.talker")
+TALKER = Strategy("talker", "Talker", "Logs.", Parameters, decide=talk)
+WITNESS = Strategy("witness", "Witness", "Remembers.", Often, decide=witness)
 BABBLE = Strategy("babble", "Babble", "Answers with words.", Parameters, decide=babble)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _known() -> Iterator[None]:
-    with in_the_catalogue(STEPS, STEP_SIGNALS, BROKEN, SEER, BABBLE, TORN, SHORT, VAGUE):
+    with in_the_catalogue(STEPS, STEP_SIGNALS, BROKEN, CAREFUL, TALKER, WITNESS, SEER, BABBLE, TORN, SHORT, VAGUE):
         yield
 
 
@@ -71,9 +131,13 @@ def replies_to(*commands: Command) -> list[Reply]:
     return replies
 
 
-def hash_of(reply: Reply) -> str:
+def outcome_of(reply: Reply) -> Outcome:
     assert isinstance(reply, Finished), reply
-    return reply.outcome.result_hash
+    return reply.outcome
+
+
+def hash_of(reply: Reply) -> str:
+    return outcome_of(reply).result_hash
 
 
 def test_a_strategy_that_decides_runs_like_any_other(files: BarFiles, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,3 +234,277 @@ def test_a_check_that_is_passed_changes_nothing(files: BarFiles) -> None:
         load(files, "rsi", "steps", seed=3), load(files, "rsi", "steps", seed=3, checkCausality=True)
     )
     assert hash_of(checked) == hash_of(unchecked)
+
+
+def news_of(reply: Reply) -> News:
+    moved = reply.last if isinstance(reply, Finished) else reply
+    assert isinstance(moved, Moved), reply
+    assert moved.news is not None
+    return moved.news
+
+
+def position_of(reply: Reply) -> Position:
+    assert isinstance(reply, Moved), reply
+    assert reply.position is not None
+    return reply.position
+
+
+def joined(news: list[News], name: str) -> bytes:
+    return np.concatenate([getattr(one, name) for one in news]).tobytes()
+
+
+MANY: dict[str, Any] = {"maxOpenTrades": 4, "positionSizePercent": 0.3, "stopLoss": {"percent": 1.5}, "seed": 5}
+
+
+def test_nothing_is_told_that_was_not_asked_for(files: BarFiles) -> None:
+    first, second, last = replies_to(load(files, "rsi", "steps", until=90), Advance(100), Advance(TOTAL))
+    assert isinstance(first, Moved)
+    assert isinstance(second, Moved)
+    assert isinstance(last, Finished)
+    assert (
+        {one.news for one in (first, second, last.last)}
+        == {one.position for one in (first, second, last.last)}
+        == {None}
+    )
+    assert len(frame(second)) < 150
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [7, 8, 8, 150], list(range(10, TOTAL, 10))])
+@pytest.mark.parametrize("strategies", [("rsi", "sma"), ("careful", "steps")])
+def test_news_joined_are_the_whole_run(files: BarFiles, cuts: list[int], strategies: tuple[str, ...]) -> None:
+    settings = (
+        {**MANY, "strategyParams": {"sma": {"fast": 2, "slow": 5}, "rsi": {"period": 3}}}
+        if "sma" in strategies
+        else MANY
+    )
+    [whole] = replies_to(load(files, *strategies, **settings))
+    begin = dataclasses.replace(load(files, *strategies, until=[*cuts, TOTAL][0], **settings), with_news=True)
+    replies = replies_to(begin, *(Advance(until, with_news=True) for until in [*cuts, TOTAL][1:]))
+    assert hash_of(whole) == hash_of(replies[-1])
+    assert isinstance(whole, Finished)
+    news, outcome = [news_of(reply) for reply in replies], whole.outcome
+    assert outcome.trades.total > 10
+    assert [one.first_bar for one in news] == [0, *(np.cumsum([len(one.equity) for one in news])[:-1].tolist())]
+    assert [one.first_trade for one in news] == [0, *(np.cumsum([one.trades.total for one in news])[:-1].tolist())]
+    for name, column in outcome.trades._asdict().items():
+        assert np.concatenate([getattr(one.trades, name) for one in news]).tobytes() == column.tobytes()
+    assert joined(news, "equity") == outcome.equity.tobytes()
+    assert joined(news, "time_ms") == outcome.time_ms.tobytes()
+    said, bars = np.concatenate([one.signals for one in news]), np.concatenate([one.signal_bars for one in news])
+    assert len(said) == len(bars) > 10
+    assert (np.diff(bars) > 0).all()
+    decisions = Decisions.join([one.decisions for one in news])
+    assert (decisions.total > 0) == ("careful" in strategies)
+    last = news[-1]
+    assert last.open_trades == []
+    assert (last.cash, last.realised_pnl) == (outcome.equity[-1], pytest.approx(float(outcome.trades.pnl.sum())))
+    assert last.trades_won == outcome.metrics["winningTrades"]
+    assert last.trades_lost == outcome.metrics["losingTrades"]
+    assert last.peak_equity >= max(10_000.0, float(outcome.equity[:-1].max()))
+    for one, reply in zip(news[:-1], replies, strict=False):
+        assert isinstance(reply, Moved)
+        assert one.equity.size == 0 or one.equity[-1] == reply.equity
+        assert one.trades_won + one.trades_lost <= reply.trades_closed == one.first_trade + one.trades.total
+
+
+def test_who_begins_to_watch_late_hears_of_everything_once(files: BarFiles) -> None:
+    first, second, third, last = replies_to(
+        load(files, "careful", until=100, **MANY),
+        Advance(150, with_news=True),
+        Advance(200),
+        Advance(TOTAL, with_news=True),
+    )
+    assert isinstance(first, Moved)
+    assert isinstance(third, Moved)
+    assert first.news is third.news is None
+    assert (news_of(second).first_bar, len(news_of(second).equity)) == (0, 150)
+    assert (news_of(last).first_bar, len(news_of(last).equity)) == (150, 150)
+
+
+@pytest.mark.parametrize("strategies", [("rsi", "sma"), ("careful", "steps")])
+def test_a_run_is_taken_up_by_another_process_where_this_one_stood(
+    files: BarFiles, strategies: tuple[str, ...]
+) -> None:
+    [whole] = replies_to(load(files, *strategies, **MANY))
+    begin = dataclasses.replace(load(files, *strategies, until=60, **MANY), with_position=True)
+    steps_on = [Advance(61, with_position=True), Advance(140), Advance(200, with_position=True)]
+    first, second, _, fourth = map(pickle.loads, map(pickle.dumps, replies_to(begin, *steps_on)))
+    parts = [position_of(reply) for reply in (first, second, fourth)]
+    assert [part.bar for part in parts] == [60, 61, 200]
+    position = dataclasses.replace(parts[-1], decisions=Decisions.join([part.decisions for part in parts]))
+    up = dataclasses.replace(load(files, *strategies, until=200, **MANY), position=position, with_position=True)
+    there, end = replies_to(up, Advance(TOTAL, with_position=True))
+    assert isinstance(there, Moved)
+    assert isinstance(fourth, Moved)
+    assert there._replace(position=None) == fourth._replace(position=None)
+    assert position_of(there).as_document() == position.as_document()
+    assert position_of(there).decisions.total == 0, "those that were taken up are known"
+    assert hash_of(end) == hash_of(whole)
+    assert isinstance(end, Finished)
+    assert end.last.position is None
+
+
+def test_a_position_that_does_not_fit_is_said_so_and_the_run_begun_anew(files: BarFiles) -> None:
+    begin = dataclasses.replace(load(files, "steps", until=60, **MANY), with_position=True)
+    position = position_of(replies_to(begin)[0])
+    for unfit in (
+        dataclasses.replace(position, engine_version="2"),
+        dataclasses.replace(position, fold_version="0"),
+        dataclasses.replace(position, digest="sha256:0"),
+        dataclasses.replace(position, total_bars=5),
+    ):
+        refused, nothing, fine = replies_to(
+            dataclasses.replace(load(files, "steps", until=60, **MANY), position=unfit),
+            Advance(70),
+            load(files, "steps"),
+        )
+        assert isinstance(refused, Raised)
+        assert refused.code == PositionUnfit.code == "position_unfit"
+        assert isinstance(nothing, Raised)
+        assert (nothing.code, nothing.message) == ("engine_protocol", "no backtest is loaded")
+        hash_of(fine)
+
+
+@pytest.mark.parametrize("strategies", [("rsi", "sma"), ("careful", "steps")])
+def test_a_run_that_goes_back_ends_the_same(files: BarFiles, strategies: tuple[str, ...]) -> None:
+    [whole] = replies_to(load(files, *strategies, **MANY))
+    bars = [200, 40, 41, 39, 0, 250, 100, 299, 1, 299, 7]
+    commands: list[Command] = [load(files, *strategies, until=200, **MANY)]
+    for here, there in itertools.pairwise(bars):
+        commands.append(Rewind(there) if there < here else Advance(there))
+    *moved, last = replies_to(*commands, Rewind(10_000), Rewind(-3), Advance(TOTAL))
+    assert [one.bar for one in moved if isinstance(one, Moved)] == [*bars, 7, 0]
+    apart = replies_to(*[load(files, *strategies, until=until, **MANY) for until in bars if until])
+    at = {one.bar: one for one in apart if isinstance(one, Moved)}
+    for one in moved:
+        assert isinstance(one, Moved)
+        assert one.bar == 0 or one == at[one.bar]
+    assert hash_of(last) == hash_of(whole)
+
+
+def test_going_back_asks_for_no_decision_again_and_tells_the_rest_again(files: BarFiles) -> None:
+    asked.clear()
+    first, back, again, end = replies_to(
+        dataclasses.replace(load(files, "witness", until=200, **MANY), with_news=True),
+        Rewind(120, with_news=True, with_position=True),
+        Advance(200, with_news=True),
+        Advance(TOTAL, with_news=True),
+    )
+    assert asked == list(range(TOTAL))
+    before, here, after = news_of(first), news_of(back), news_of(again)
+    assert (here.first_bar, here.equity.size, here.trades.total, here.decisions.total) == (120, 0, 0, 0)
+    assert isinstance(back, Moved)
+    assert (back.bar, here.first_trade) == (120, back.trades_closed)
+    assert position_of(back).decided_until == 200
+    assert position_of(back).decisions.to_bytes() == before.decisions.to_bytes()
+    assert (after.first_bar, after.first_trade, after.decisions.total) == (120, here.first_trade, 0)
+    assert after.equity.tobytes() == before.equity[120:].tobytes()
+    for late, early in zip(after.trades, before.trades, strict=True):
+        assert late.tobytes() == early[here.first_trade :].tobytes()
+    assert (after.cash, after.peak_equity) == (before.cash, before.peak_equity)
+    assert (news_of(end).first_bar, news_of(end).decisions.total > 0) == (200, True)
+
+
+@pytest.mark.parametrize("strategies", [("rsi", "sma"), ("careful", "steps")])
+@pytest.mark.parametrize("closing", [True, False])
+def test_a_run_that_is_ended_early_came_to_what_stood_there(
+    files: BarFiles, strategies: tuple[str, ...], closing: bool
+) -> None:
+    [whole] = replies_to(load(files, *strategies))
+    here, ended, over = replies_to(load(files, *strategies, until=150), Finish(closing, with_news=True), Advance(TOTAL))
+    assert isinstance(here, Moved)
+    assert isinstance(ended, Finished)
+    assert (ended.last.bar, ended.last.equity, ended.last.trades_closed) == (150, here.equity, here.trades_closed)
+    outcome = ended.outcome
+    assert outcome.equity[:-1].tobytes() == outcome_of(whole).equity[:149].tobytes()
+    assert bool(outcome.open_trades) != closing
+    assert outcome.trades.total == here.trades_closed + closing
+    assert not closing or Reason(int(outcome.trades.exit_reason[-1])) is Reason.STOPPED_BY_USER
+    assert news_of(ended).trades.total == outcome.trades.total
+    assert isinstance(over, Raised)
+    assert over.code == "engine_protocol"
+
+
+def test_what_is_finished_or_was_never_begun_cannot_go_back(files: BarFiles) -> None:
+    nothing, _, over = replies_to(Rewind(5), load(files, "sma"), Rewind(5))
+    for reply in (nothing, over):
+        assert isinstance(reply, Raised)
+        assert reply.code == "engine_protocol"
+
+
+def test_marks_are_few_however_many_steps_a_run_takes() -> None:
+    body = {
+        "symbol": "WALK",
+        "interval": "1h",
+        "startDate": "2024-01-01",
+        "endDate": "2025-01-01",
+        "strategies": ["sma"],
+    }
+    run = Run(validate(BacktestParams, body), random_walk(5_000, 1))
+    for until in range(1, 5_000):
+        run.advance(until)
+    marks = [mark.bar for mark in run._marks]
+    assert 50 < len(marks) <= 64
+    assert max(np.diff([0, *marks, 5_000])) < 200
+
+
+def test_what_a_strategy_logs_is_told_with_where_and_when(files: BarFiles, caplog: pytest.LogCaptureFixture) -> None:
+    root = logging.getLogger()
+    before = root.level, logging.getLogRecordFactory()
+    root.setLevel(logging.WARNING)
+    commands = [Advance(until, with_news=True) for until in (5, 6, TOTAL)]
+    quiet, some, many, failed = replies_to(load(files, "talker", until=1), *commands)
+    assert (root.level, logging.getLogRecordFactory()) == (logging.WARNING, before[1])
+    root.setLevel(before[0])
+    assert isinstance(quiet, Moved)
+    logs = news_of(some).logs
+    assert [(line.level, line.message.split("\n")[0][:20]) for line in logs] == [
+        ("WARNING", "1 of 2"),
+        ("ERROR", "caught"),
+        ("ERROR", "x" * 20),
+    ]
+    assert logs[1].message.endswith("IndexError: list index out of range")
+    assert (len(logs[2].message), logs[2].message[-4:]) == (MESSAGE_MAX_CHARS, "x...")
+    assert {(line.module, line.function, line.logger) for line in logs} == {
+        ("test_engine_loop", "talk", "plugin.talker")
+    }
+    assert [line.line for line in logs] == sorted({line.line for line in logs})
+    assert abs(logs[0].time_ms - time.time_ns() // 1_000_000) < 60_000
+    assert news_of(some).logs_dropped == 0
+    assert (len(news_of(many).logs), news_of(many).logs_dropped) == (LINES_MAX, 7)
+    assert news_of(many).logs[-1].message == f"line {LINES_MAX - 1}"
+    assert isinstance(failed, Raised)
+    assert [(line.level, line.message) for line in failed.logs] == [("INFO", "the last word")]
+    assert "caught" in caplog.text, "it is logged as ever"
+    assert "begin" not in caplog.text, "and what nobody listened to was not"
+
+
+def test_what_is_logged_stands_on_stderr_as_ever(tmp_path: Path) -> None:
+    """Warnings, by the handler of last resort; and whoever sets up `logging` finds it untouched."""
+    program = """
+import logging
+from worker.log_lines import LogLines
+lines, log = LogLines(), logging.getLogger("own")
+with lines.listening():
+    log.info("heard")
+    log.warning("heard and seen")
+    log.debug("neither")
+    log.info("%d", "no number")
+assert [line.message for line in lines.take()[0]] == ["heard", "heard and seen", "%d"]
+log.warning("seen")
+logging.basicConfig(level=logging.ERROR, format="set up: %(message)s")
+with lines.listening():
+    log.warning("too small a thing by choice")
+    log.error("chosen")
+assert [line.message for line in lines.take()[0]] == ["chosen"]
+assert lines.take() == ((), 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr.splitlines() == ["heard and seen", "seen", "set up: chosen"]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.errors import EngineFailed
+from shared.errors import PositionUnfit
 from shared.strategies import StrategyUse
 from worker.engine.config import EngineConfig
 
@@ -31,15 +31,6 @@ _WIRE = {
     "engineVersion": ("engine_version", str),
     "digest": ("digest", str),
 }
-
-
-class PositionUnfit(EngineFailed):
-    """A position this run cannot be taken up at: damaged, of another version, or of other bars. Start again instead."""
-
-    code = "position_unfit"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, fault=False)
 
 
 class Decisions(NamedTuple):

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.errors import EngineFault
+from shared.errors import EngineFault, PositionUnfit
 from shared.reasons import Reason
 from shared.strategies import StrategyUse, View
 from shared.strategies.signals import NO_OPINION, Signals
 from shared.strategies.view import OpenTrade, bars_until
 from worker.engine import layout
 from worker.engine.config import EngineConfig
-from worker.engine.delta import Ask, Delta, Outcome
+from worker.engine.delta import Account, Ask, Delta, Outcome
 from worker.engine.hashing import hash_result
 from worker.engine.kernel import advance_nb, close_all_nb, place
 from worker.engine.metrics import Metrics, Run, measure
-from worker.engine.position import Mark, Position, PositionUnfit, fingerprint
+from worker.engine.position import Decisions, Mark, Position, fingerprint
 from worker.engine.trades import Trades, read_open_trades, read_trades
 from worker.engine.version import ENGINE_VERSION, FOLD_VERSION
 from worker.engine.voices import Voices
@@ -173,15 +173,17 @@ class Simulation:
         open_trades = self._open_trades[: int(self._state[layout.OPEN_TRADES])].copy()
         return Mark(self.bar, self._closed, self._ask is not None, self._state.copy(), open_trades, self)
 
-    def rewind(self, mark: Mark) -> None:
-        """Goes back to a mark of this simulation, or forward again to one it has been at.
+    def rewind(self, mark: Mark | None = None) -> None:
+        """Goes to a mark of this simulation, or to the start: back, or forward again to where it has been.
 
         What was decided since stays decided: those bars are run again without asking.
         """
-        if mark.of is not self:
-            raise RuntimeError("the mark is of another simulation")
         if self._finished:
             raise RuntimeError("a finished simulation cannot go back")
+        if mark is None:
+            mark = Mark(0, 0, False, _initial_state(self._config), self._open_trades[:0], self)
+        if mark.of is not self:
+            raise RuntimeError("the mark is of another simulation")
         self._state[:] = mark.state
         self._open_trades[: mark.open_trades.shape[0]] = mark.open_trades
         self.bar, self._closed = mark.bar, mark.closed_trades
@@ -226,8 +228,18 @@ class Simulation:
         return 0 if self._config.fill_at == "close" else 1
 
     @property
-    def initial_capital(self) -> float:
-        return self._config.initial_capital
+    def account(self) -> Account:
+        """The figures as they stand now."""
+        return Account(self._state.tobytes())
+
+    @property
+    def decided_until(self) -> int:
+        """The next bar at which a strategy is asked, the number of bars where none is."""
+        return self._voices.next_ask
+
+    def decisions(self, since_bar: int = 0) -> Decisions:
+        """Every decision at bar `since_bar` and later that was an opinion."""
+        return self._voices.decisions(since_bar)
 
     def open_trades(self) -> list[OpenTrade]:
         return read_open_trades(self._open_trades[: int(self._state[layout.OPEN_TRADES])])

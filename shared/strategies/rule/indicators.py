@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.strategies.averages import EQUAL_WITHIN, tell_crossings
+from shared.strategies.averages import EQUAL_WITHIN, moving_average, tell_crossings
 from shared.strategies.signals import BE_LONG, BE_SHORT, silent
-from shared.strategies.sma_crossover import moving_average
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -13,8 +13,9 @@ from shared.bars import Bars
 from shared.strategies.parameters import Parameters
 from shared.strategies.rule.functions import FUNCTIONS, SERIES
 from shared.strategies.rule.indicators import OPERATORS, Floats, Truth
-from shared.strategies.rule.language import TEXT_MAX_CHARS, Node, parse
+from shared.strategies.rule.language import TEXT_MAX_CHARS, Node, describe, parse
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals, silent
+from shared.strategies.strategy import Strategy
 
 _CONDITIONS = ("long", "short", "exit")
 
@@ -119,3 +120,14 @@ class _Evaluation:
         function = FUNCTIONS[node.name]
         kinds = zip(function.settings, node.settings, strict=True)
         return function.of(self._bars, *parts, *(int(value) if one.whole else value for one, value in kinds))
+
+
+STRATEGY = Strategy(
+    id="rule",
+    name="Rule",
+    description="Long, short and flat by conditions written as text, of prices, indicators, comparisons, and, or "
+    "and not.",
+    parameters=RuleParameters,
+    signals=rule_signals,
+    language=describe(),
+)

@@ -1,0 +1,137 @@
+"""What a strategy is, and one with its parameters, ready to run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from shared.bars import Bars
+from shared.errors import ConfigurationError, FieldError, InvalidRequest
+from shared.strategies.parameters import Parameters
+from shared.strategies.signals import Signals, silent
+from shared.strategies.view import Decide
+
+_EVERY = "every"  # the parameter that says how often a strategy is asked
+
+
+Form = Literal["signals", "decide"]
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """One entry of the catalogue, in one of two forms.
+
+    `signals(bars, params)` gives int8[n] for all bars at once and is causal. `decide(view)` is asked at the close of
+    every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None.
+    Raises `ConfigurationError` where neither or both are given, or `every` could be below 1.
+
+    `language` lists the words of one whose parameters are text: `series` and `functions`, as users are shown them.
+    """
+
+    id: str
+    name: str
+    description: str
+    parameters: type[Parameters]
+    signals: Callable[[Bars, Any], Signals] | None = None
+    aliases: tuple[str, ...] = ()
+    decide: Decide | None = None
+    language: dict[str, list[dict[str, str]]] | None = field(default=None, hash=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.signals is None) == (self.decide is None):
+            given = "neither" if self.signals is None else "both"
+            raise ConfigurationError(
+                f"strategy {self.id} must have exactly one of signals and decide, and has {given}; "
+                "give signals(bars, params) for all bars at once, or decide(view) for one bar at a time"
+            )
+        if self.decide is not None and _EVERY in self.parameters.model_fields:
+            every = self.parameters_schema["properties"][_EVERY]
+            if every.get("type") != "integer" or every.get("minimum", 0) < 1:
+                raise ConfigurationError(
+                    f"strategy {self.id} must bound its parameter {_EVERY}: it says at every how many bars decide is "
+                    "asked; declare it as a whole number of at least 1, every: int = Field(1, ge=1, ...)"
+                )
+
+    @property
+    def form(self) -> Form:
+        return "signals" if self.decide is None else "decide"
+
+    @property
+    def every(self) -> int | None:
+        """At every how many bars a strategy that decides is asked by default; None for one that gives signals."""
+        return None if self.decide is None else int(self.default_parameters.get(_EVERY, 1))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a request may call it."""
+        return (self.id, *self.aliases)
+
+    @property
+    def parameters_schema(self) -> dict[str, Any]:
+        """JSON Schema of the parameters: types, bounds, defaults, one sentence each."""
+        return self.parameters.model_json_schema()
+
+    @property
+    def default_parameters(self) -> dict[str, Any]:
+        return self.parameters().model_dump()
+
+    def use(self, params: Mapping[str, Any], path: str, *, name: str = "") -> StrategyUse:
+        """This strategy with checked parameters. Raises `InvalidRequest` with every wrong field below `path`."""
+        try:
+            return StrategyUse(name or self.id, self, self.parameters.model_validate(dict(params)))
+        except ValidationError as error:
+            found = [self._field_error(item, path) for item in error.errors(include_url=False)]
+            raise refusal_of(found) from None
+
+    def _field_error(self, item: Any, path: str) -> FieldError:
+        message: str = item["msg"].removeprefix("Value error, ")
+        known = ", ".join(self.parameters.model_fields) or "none"
+        if not item["loc"]:  # a check across fields: its message begins with the field to change
+            field = message.partition(" ")[0]
+            return FieldError(f"{path}.{field}" if field in self.parameters.model_fields else path, message)
+        field = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            message = f"{self.id} has no such parameter; it has: {known}"
+        else:
+            message += f" (got {shown(item['input'])})"
+        return FieldError(f"{path}.{field}", message, item["type"])
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyUse:
+    """A strategy with its parameters, under the `name` the request gave it."""
+
+    name: str
+    strategy: Strategy
+    params: Parameters
+
+    @property
+    def decides(self) -> bool:
+        """Whether it is asked on the way. All it has to say in advance is that it has no opinion."""
+        return self.strategy.decide is not None
+
+    @property
+    def every(self) -> int:
+        """A strategy that decides is asked at the close of bars `every` - 1, 2 x `every` - 1, ..."""
+        return int(getattr(self.params, _EVERY, 1))
+
+    def signals(self, bars: Bars) -> Signals:
+        """int8[n]: +1 be long, -1 be short (or flat where shorts are not allowed), 0 be flat, 2 no opinion."""
+        if self.strategy.signals is None:
+            return silent(bars.total)
+        return self.strategy.signals(bars, self.params)
+
+
+def refusal_of(found: list[FieldError]) -> InvalidRequest:
+    """One refusal of all that was found, its message of the first few."""
+    return InvalidRequest("; ".join(f"{one.field}: {one.message}" for one in found[:5]), found)
+
+
+def shown(value: object) -> str:
+    """The value as the caller wrote it, cut to a length that helps."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
