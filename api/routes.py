@@ -24,6 +24,7 @@ from shared.errors import BackfleetError, TooLarge
 from shared.instants import Interval
 from shared.mongo import Mongo
 from shared.request import SYMBOL_PATTERN, BacktestRequest
+from shared.results import Result
 from shared.wire import decode, validate
 
 READY_TIMEOUT_S = 3.0
@@ -62,21 +63,6 @@ class Backtest(Answer):
 class BacktestPage(Answer):
     items: list[Backtest]
     next_cursor: str | None = Field(description="`cursor` of the next page; null at the end.")
-
-
-class Result(Answer):
-    result_id: str
-    backtest_id: str
-    created_at: str
-    summary: dict[str, Any]
-    metrics: dict[str, Any]
-    config: dict[str, Any]
-    dataset_hash: str
-    resampled_from: str | None = Field(description="Interval of the finer bars its bars were made of; null where none.")
-    result_hash: str
-    engine_version: str
-    seed: int
-    total_bars: int
 
 
 class EquityPoint(Answer):
@@ -184,6 +170,11 @@ def _body(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
+def _written(text: str) -> Response:
+    """The answer whose JSON is written already."""
+    return Response(text, media_type="application/json")
+
+
 _IDEMPOTENCY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -272,7 +263,7 @@ async def get_equity(
     user_id: Caller,
     max_points: Annotated[int, Query(alias="maxPoints", ge=2, le=POINTS_MAX)] = 2_000,
 ) -> Response:
-    return JSONResponse({"points": await commands_of(request).equity(user_id, backtest_id, max_points)})
+    return _written(await commands_of(request).equity(user_id, backtest_id, max_points))
 
 
 @router.get(
@@ -288,7 +279,7 @@ async def get_trades(
     limit: Annotated[int, Query(ge=1, le=TRADES_PAGE_MAX)] = 500,
     offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
 ) -> Response:
-    return JSONResponse(await commands_of(request).trades(user_id, backtest_id, limit=limit, offset=offset))
+    return _written(await commands_of(request).trades(user_id, backtest_id, limit=limit, offset=offset))
 
 
 @router.get(

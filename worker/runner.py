@@ -16,9 +16,9 @@ from shared.contracts import Channel, Complete, Event, Failure, News, Progress, 
 from shared.errors import BackfleetError, BusUnavailable, EngineFailed, Refusal, StoreUnavailable, Unavailable
 from shared.instants import iso_from_ms
 from shared.news import news_document
-from shared.records import BacktestRecord, NewsDocument, ResultDocument, new_id
+from shared.records import BacktestRecord, NewsDocument
 from shared.request import BacktestParams
-from shared.results import Results, summary_of
+from shared.results import ResultDocument, Results, new_result
 from shared.settings import Settings
 from shared.wire import validate
 from worker.committer import Commit, Committer
@@ -173,7 +173,7 @@ class Runner:
 
     async def _prepare(self, run: _Run, bars: Slice, outcome: Outcome) -> ResultDocument:
         """The result as it will be stored; what is large of it is stored now, while the run still holds its slot."""
-        document = _result_document(run.record, bars, outcome, self._claims.now_ms())
+        document = new_result(run.record, bars, outcome, self._claims.now_ms())
         equity = {"time_ms": outcome.time_ms, "equity": outcome.equity}
         while True:  # Bounded by the lease: its keeper cancels the run.
             try:
@@ -291,24 +291,3 @@ class _Run:
             errors=[one.as_wire() for one in error.errors] or None,
             timestamp=iso_from_ms(now_ms),
         )
-
-
-def _result_document(record: BacktestRecord, bars: Slice, outcome: Outcome, now_ms: int) -> ResultDocument:
-    return {
-        "_id": new_id("res"),
-        "backtestId": record["_id"],
-        "userId": record["userId"],
-        "claimId": record["claimId"],
-        "createdAt": now_ms,
-        "summary": summary_of(outcome.metrics),
-        "metrics": outcome.metrics,
-        "config": record["params"],
-        "datasetHash": bars.dataset_hash,
-        "resampledFrom": bars.resampled_from,
-        "resultHash": outcome.result_hash,
-        "engineVersion": outcome.engine_version,
-        "seed": int(record["params"].get("seed", 0)),
-        "totalBars": len(outcome.time_ms),
-        "equity": b"",
-        "frames": {},
-    }
