@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +17,9 @@ from shared.contracts import CandlesRequest, Channel, Task, ValidateRequest
 from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest, NotFound, UnknownMarketData
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.lifecycle import TERMINAL, Status
-from shared.records import BacktestRecord, ResultDocument
+from shared.records import BacktestRecord
 from shared.request import BacktestRequest
-from shared.results import Results, trade_as_wire
+from shared.results import Result, ResultDocument, Results
 from shared.store import Store
 from shared.strategies import catalogue, resolve
 
@@ -27,6 +29,7 @@ KEY_MAX_CHARS = 200
 PAGE_MAX = 200
 POINTS_MAX = 20_000
 TRADES_PAGE_MAX = 5_000
+TABLES_AT_ONCE = 2  # read for one user: more would only wait for each other, and everybody else for them
 _RANGE_FIELDS = {"startDate": "from", "endDate": "to"}  # of a backtest, and of a look at the bars
 
 
@@ -51,6 +54,26 @@ class CandlesFound:
         return f"{self.bars.dataset_hash.removeprefix('sha256:')}-{self.bucket_ms}"
 
 
+class _Turns:
+    """Lets each user do `most` things at once; more of the same user's wait. Keeps nothing of users without any."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._turns: dict[str, tuple[asyncio.Semaphore, int]] = {}
+
+    @asynccontextmanager
+    async def turn_of(self, user_id: str) -> AsyncGenerator[None, None]:
+        turn, asking = self._turns.get(user_id) or (asyncio.Semaphore(self._most), 0)
+        self._turns[user_id] = (turn, asking + 1)
+        try:
+            async with turn:
+                yield
+        finally:
+            turn, asking = self._turns.pop(user_id)
+            if asking > 1:
+                self._turns[user_id] = (turn, asking - 1)
+
+
 class Commands:
     """What a user can ask for. Every method takes who asks; nothing of anybody else's can be reached."""
 
@@ -69,6 +92,7 @@ class Commands:
         self._bus = bus
         self._candles = candles
         self._on_submitted = on_submitted
+        self._tables = _Turns(TABLES_AT_ONCE)
 
     async def submit(self, asker: Identity, request: BacktestRequest, idempotency_key: str | None = None) -> str:
         """Stores a backtest and rings for a worker: its id. From here on it cannot vanish (S9).
@@ -125,39 +149,19 @@ class Commands:
 
     async def result(self, asker: Identity, backtest_id: str) -> dict[str, Any]:
         """Raises `NotFound` for no such backtest, `Conflict` for one that has no result (yet)."""
-        document = await self._read_result(asker, backtest_id)
-        return {
-            "resultId": document["_id"],
-            "backtestId": document["backtestId"],
-            "createdAt": iso_from_ms(document["createdAt"]),
-            "summary": document["summary"],
-            "metrics": document["metrics"],
-            "config": document["config"],
-            "datasetHash": document["datasetHash"],
-            "resampledFrom": document.get("resampledFrom"),
-            "resultHash": document["resultHash"],
-            "engineVersion": document["engineVersion"],
-            "seed": document["seed"],
-            "totalBars": document["totalBars"],
-        }
+        return Result.of(await self._read_result(asker, backtest_id)).as_wire()
 
-    async def equity(self, asker: Identity, backtest_id: str, max_points: int) -> list[dict[str, Any]]:
-        """At most `max_points` of the equity curve, keeping first, last, and each stretch's lowest and highest."""
-        document = await self._read_result(asker, backtest_id)
-        curve = await self._results.read_equity(document, max_points)
-        points = zip(curve["time_ms"].tolist(), curve["equity"].tolist(), strict=True)
-        return [{"time": iso_from_ms(time_ms), "equity": value} for time_ms, value in points]
+    async def equity(self, asker: Identity, backtest_id: str, max_points: int) -> str:
+        """JSON of at most `max_points` of the equity curve: first, last, and each stretch's lowest and highest."""
+        async with self._tables.turn_of(asker.user_id):
+            document = await self._read_result(asker, backtest_id)
+            return await self._results.read_equity(document, max_points)
 
-    async def trades(self, asker: Identity, backtest_id: str, *, limit: int, offset: int) -> dict[str, Any]:
-        """One page of the trades in the order they were closed, and how many there are."""
-        document = await self._read_result(asker, backtest_id)
-        columns = await self._results.read_frame(document, "trades")
-        total = min((len(column) for column in columns.values()), default=0)
-        page = {name: column[offset : offset + limit].tolist() for name, column in columns.items()}
-        rows = len(next(iter(page.values()), []))
-        names: list[str] = document["config"]["strategies"]
-        items = [trade_as_wire({name: values[row] for name, values in page.items()}, names) for row in range(rows)]
-        return {"items": items, "total": total, "limit": limit, "offset": offset}
+    async def trades(self, asker: Identity, backtest_id: str, *, limit: int, offset: int) -> str:
+        """JSON of one page of the trades in the order they were closed, and how many there are."""
+        async with self._tables.turn_of(asker.user_id):
+            document = await self._read_result(asker, backtest_id)
+            return await self._results.read_trades(document, limit=limit, offset=offset)
 
     async def _read_result(self, asker: Identity, backtest_id: str) -> ResultDocument:
         record = await self._store.get(backtest_id, asker.user_id)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
@@ -27,6 +29,7 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
     WTimeoutError,
 )
+from pymongo.read_concern import ReadConcern
 
 from shared.errors import ConfigurationError, StoreUnavailable, StoreUnfit
 from shared.instants import to_ms
@@ -59,6 +62,27 @@ class Clock:
 
     def now_ms(self) -> int:
         return int(self._server_ms + (time.monotonic() - self._at_s) * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class SettledReads:
+    """Reads of which none shows what a failover takes back, nor anything older than one before it showed."""
+
+    _database: AsyncDatabase[Document]
+    _session: AsyncClientSession | None
+
+    async def find(
+        self,
+        collection: str,
+        query: Document,
+        fields: Document,
+        *,
+        sort: Sequence[tuple[str, int]] | None = None,
+        most: int = 0,
+    ) -> list[Document]:
+        """The fields of the documents that match, at most `most` of them where that is not 0."""
+        found = self._database[collection].find(query, fields, sort=sort, limit=most, session=self._session)
+        return await found.to_list()
 
 
 class Mongo:
@@ -112,6 +136,18 @@ class Mongo:
         """For what is written again soon: a heartbeat, or a mark that only saves work."""
         return self._quick[name]
 
+    @asynccontextmanager
+    async def settled_reads(self) -> AsyncGenerator[SettledReads, None]:
+        """In a causally consistent session with read concern majority, which MongoDB documents for this, where there
+        are several servers. One alone has only one state, and keeps it in the order in which it came.
+        """
+        if not _is_one_of_several(await self._client.admin.command("hello")):
+            yield SettledReads(self.durable, None)
+            return
+        majority = self.durable.with_options(read_concern=ReadConcern("majority"))
+        async with self._client.start_session(causal_consistency=True) as session:
+            yield SettledReads(majority, session)
+
 
 def _connect(settings: Settings) -> AsyncMongoClient[Document]:
     timeout_ms = int(settings.store_timeout_s * 1000)
@@ -130,6 +166,10 @@ def _connect(settings: Settings) -> AsyncMongoClient[Document]:
             f"BACKFLEET_MONGODB_URI cannot be used ({type(error).__name__}): it must read "
             "mongodb://user:password@host:port/, with user and password percent-encoded"
         ) from None
+
+
+def _is_one_of_several(hello: Document) -> bool:
+    return "setName" in hello or hello.get("msg") == "isdbgrid"
 
 
 async def prove_updates_are_atomic(database: AsyncDatabase[dict[str, Any]]) -> None:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from shared.contracts import Channel, Complete, Event, Failure, News, Progress, Summary
 from shared.errors import BackfleetError, FieldError, InvalidRequest
 from shared.instants import iso_from_ms
-from shared.records import BacktestRecord, NewsDocument, ResultDocument
+from shared.records import BacktestRecord, NewsDocument
+from shared.results import ResultDocument
 
 DELETED = "deleted"
 POISONED = "poisoned"

@@ -70,31 +70,6 @@ class RequestKeyDocument(TypedDict):
     createdAt: int
 
 
-class ResultDocument(TypedDict):
-    """One document of `results`. `equity` is a frame of at most 2,000 points, enough to plot the curve.
-
-    `frames` holds the whole tables, large ones in GridFS; `equity` is among them only where a plot keeps not all of it.
-    `resampledFrom` is the interval of the finer bars that its bars were made of; results of 0.1.0 have none.
-    """
-
-    _id: str
-    backtestId: str
-    userId: str
-    claimId: str
-    createdAt: int
-    summary: dict[str, Any]
-    metrics: dict[str, Any]
-    config: dict[str, Any]
-    datasetHash: str
-    resampledFrom: NotRequired[str | None]
-    resultHash: str
-    engineVersion: str
-    seed: int
-    totalBars: int
-    equity: bytes
-    frames: dict[str, Any]
-
-
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 

@@ -1,73 +1,151 @@
-"""Results: summaries and frames (equity, trades), written before the record says that it is completed.
+"""Results: what a backtest came to, how that is made of a run's outcome, how it is stored and how it is told.
 
-A frame is a table of equally long columns: a JSON header, then the columns' little-endian bytes, compressed with zstd.
-Small frames stand inside the result's document, which saves three round trips; large ones stand in GridFS.
+A result's fields are spelled here and nowhere else: `Findings`, which depend on nobody's store, the document around
+them, and the answer to whoever asks. A result is written before the record says that the backtest is completed; its
+tables (equity, trades) are frames (`shared/frames.py`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, NotRequired, Protocol, Self, TypedDict, cast
 
 import numpy as np
-import zstandard
 from bson import Binary
-from gridfs.asynchronous import AsyncGridFSBucket
-from gridfs.errors import FileExists, NoFile
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pymongo import ASCENDING
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
+from shared.candles import Slice
 from shared.errors import FieldError, NotFound
+from shared.frames import INLINE_MAX_BYTES, Columns, Frames
 from shared.instants import iso_from_ms
 from shared.mongo import Mongo, translate_mongo_errors
 from shared.reasons import Reason
-from shared.records import ResultDocument
+from shared.records import BacktestRecord, new_id
+from shared.result_garbage import Claim, Fate, Removed, UploadNotes, Walk, fates_of
 
-Columns = dict[str, NDArray[Any]]
-INLINE_MAX_BYTES = 256 * 1024
 EQUITY_POINTS_MAX = 2_000
-_HEADER_BYTES = 4
 _DUPLICATE_KEY = 11000
-FRAME_MAX_BYTES = 4 * 1024**3
+_FRAMES = ("trades", "equity")
 _SUMMARY = ("totalReturn", "sharpeRatio", "maxDrawdown", "winRate", "profitFactor", "totalTrades", "finalEquity")
+# Rows written at a time, and the pause after them: else the loop waits five milliseconds for Python's lock whenever it
+# has read or sent something.
+_JSON_ROWS = 250
+_PAUSE_S = 0.00005
+_REASONS = {int(reason): reason.wire for reason in Reason}
 
 
-def encode_frame(columns: Mapping[str, NDArray[Any]]) -> bytes:
-    """Columns of shape (rows,) to bytes. Raises `ValueError` when their lengths differ."""
-    lengths = {len(column) for column in columns.values()}
-    if len(lengths) > 1:
-        raise ValueError(f"columns of one frame must be equally long, these have {sorted(lengths)} rows")
-    little = {name: np.ascontiguousarray(column, column.dtype.newbyteorder("<")) for name, column in columns.items()}
-    header = json.dumps(
-        {
-            "rows": lengths.pop() if lengths else 0,
-            "columns": [[name, column.dtype.str] for name, column in little.items()],
-        }
-    ).encode()
-    raw = b"".join(
-        [len(header).to_bytes(_HEADER_BYTES, "little"), header, *(column.tobytes() for column in little.values())]
-    )
-    return zstandard.ZstdCompressor(level=1).compress(raw)
+class Outcome(Protocol):
+    """What the engine hands over at the end of a run. `time_ms` has one entry per bar that was processed."""
+
+    @property
+    def metrics(self) -> Mapping[str, Any]: ...
+    @property
+    def time_ms(self) -> NDArray[np.int64]: ...
+    @property
+    def result_hash(self) -> str: ...
+    @property
+    def engine_version(self) -> str: ...
 
 
-def decode_frame(data: bytes) -> Columns:
-    """The columns of `encode_frame`, each of shape (rows,), read-only."""
-    raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=FRAME_MAX_BYTES)
-    header_end = _HEADER_BYTES + int.from_bytes(raw[:_HEADER_BYTES], "little")
-    header = json.loads(raw[_HEADER_BYTES:header_end])
-    columns: Columns = {}
-    offset = header_end
-    for name, dtype_name in header["columns"]:
-        dtype = np.dtype(dtype_name)
-        columns[name] = np.frombuffer(raw, dtype, count=header["rows"], offset=offset)
-        offset += dtype.itemsize * header["rows"]
-    return columns
+class Findings(TypedDict):
+    """What a run came to, whoever stored it. `config` are the parameters as they were sent, `datasetHash` names the
+    bars, `resampledFrom` is the interval of the finer bars they were made of; results of 0.1.0 have none.
+    """
+
+    summary: dict[str, Any]
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+    datasetHash: str
+    resampledFrom: NotRequired[str | None]
+    resultHash: str
+    engineVersion: str
+    seed: int
+    totalBars: int
+
+
+class ResultDocument(Findings):
+    """One document of `results`. `equity` is a frame of at most 2,000 points, enough to plot the curve.
+
+    `frames` holds the whole tables, large ones in GridFS; `equity` is among them only where a plot keeps not all of it.
+    """
+
+    _id: str
+    backtestId: str
+    userId: str
+    claimId: str
+    createdAt: int
+    equity: bytes
+    frames: dict[str, Any]
+
+
+# Without a docstring, which /docs would show in the place of each field's own words.
+class Result(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+    result_id: str
+    backtest_id: str
+    created_at: str
+    summary: dict[str, Any]
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+    dataset_hash: str
+    resampled_from: str | None = Field(description="Interval of the finer bars its bars were made of; null where none.")
+    result_hash: str
+    engine_version: str
+    seed: int
+    total_bars: int
+
+    @classmethod
+    def of(cls, document: ResultDocument) -> Self:
+        same = {name: document.get(name) for name in map(to_camel, cls.model_fields)}
+        made = {"resultId": document["_id"], "createdAt": iso_from_ms(document["createdAt"])}
+        return cls.model_validate(same | made)
+
+    def as_wire(self) -> dict[str, Any]:
+        """JSON-ready, camelCase."""
+        return self.model_dump(by_alias=True)
+
+
+def findings(params: Mapping[str, Any], bars: Slice, outcome: Outcome) -> Findings:
+    """What a run of the request `params` (as sent) on these bars came to."""
+    return {
+        "summary": {name: outcome.metrics[name] for name in _SUMMARY},
+        "metrics": dict(outcome.metrics),
+        "config": dict(params),
+        "datasetHash": bars.dataset_hash,
+        "resampledFrom": bars.resampled_from,
+        "resultHash": outcome.result_hash,
+        "engineVersion": outcome.engine_version,
+        "seed": int(params.get("seed", 0)),
+        "totalBars": len(outcome.time_ms),
+    }
+
+
+def new_result(record: BacktestRecord, bars: Slice, outcome: Outcome, now_ms: int) -> ResultDocument:
+    """The result of a record's run under the claim it has, still without its frames (`Results.prepare`)."""
+    return {
+        "_id": new_id("res"),
+        "backtestId": record["_id"],
+        "userId": record["userId"],
+        "claimId": record["claimId"],
+        "createdAt": now_ms,
+        **findings(record["params"], bars, outcome),
+        "equity": b"",
+        "frames": {},
+    }
+
+
+def _file_name(result_id: str, frame: str) -> str:
+    """What a large frame is called in GridFS. `shared/result_garbage.py` reads the result's id out of it."""
+    return f"{result_id}.{frame}"
 
 
 def plot_rows(values: NDArray[np.float64], points_max: int) -> NDArray[np.int64]:
@@ -97,39 +175,67 @@ def _rows_of(columns: Columns, rows: NDArray[np.int64]) -> Columns:
     return {name: column[rows] for name, column in columns.items()}
 
 
-def trade_as_wire(row: dict[str, Any], strategies: Sequence[str]) -> dict[str, Any]:
-    """One row of the `trades` frame: camelCase, instants in ISO, codes by name, undefined numbers as null."""
-    wire: dict[str, Any] = {}
-    for name, value in row.items():
-        shown = value
+def trade_columns(trades: Columns, strategies: Sequence[str]) -> dict[str, list[Any]]:
+    """The `trades` frame as it is told: camelCase, instants in ISO, codes by name, undefined numbers as None."""
+    wire: dict[str, list[Any]] = {}
+    for name, column in trades.items():
+        shown = column.tolist()
         if name.endswith("_ms"):
-            name, shown = name.removesuffix("_ms"), iso_from_ms(value)
+            name, shown = name.removesuffix("_ms"), _iso_column(column)
         elif name.endswith("_reason"):
-            shown = Reason(value).wire
+            shown = [_REASONS[value] for value in shown]
         elif name == "direction":
-            shown = "long" if value > 0 else "short"
+            shown = ["long" if value > 0 else "short" for value in shown]
         elif name == "strategy":
-            shown = strategies[value] if 0 <= value < len(strategies) else None
-        elif isinstance(value, float) and not math.isfinite(value):
-            shown = None
+            shown = [strategies[value] if 0 <= value < len(strategies) else None for value in shown]
+        elif column.dtype.kind == "f" and not np.isfinite(column).all():
+            shown = [value if math.isfinite(value) else None for value in shown]
         wire[to_camel(name)] = shown
     return wire
 
 
-def summary_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of a result that its end is announced with."""
-    return {name: metrics[name] for name in _SUMMARY}
+def _iso_column(time_ms: NDArray[np.int64]) -> list[str]:
+    """`iso_from_ms` of each, many at once where none has a part of a second."""
+    if (time_ms % 1000).any():
+        return [iso_from_ms(one) for one in time_ms.tolist()]
+    return [f"{text}Z" for text in np.datetime_as_string(time_ms.astype("datetime64[ms]"), unit="s").tolist()]
+
+
+def json_rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    """Columns as JSON objects, one for each row, with commas between them: the text that `json` writes of the rows.
+
+    A column at a time, because that takes a third of the time. More than `_JSON_ROWS` rows are for a thread.
+    """
+    line = "{" + ",".join(f"{json.dumps(name)}:%s" for name in columns) + "}"
+    total = len(next(iter(columns.values()), ()))
+    for begin in range(0, total, _JSON_ROWS):
+        if begin:
+            time.sleep(_PAUSE_S)
+        texts: list[list[str]] = []
+        for column in columns.values():
+            # A zero byte is in no JSON text, so it parts the values of a column whatever they are.
+            part = json.dumps(column[begin : begin + _JSON_ROWS], ensure_ascii=False, allow_nan=False, separators=_ZERO)
+            texts.append(part[1:-1].split(_ZERO[0]))
+        yield ("," if begin else "") + ",".join([line % row for row in zip(*texts, strict=True)])
+
+
+_ZERO = ("\0", ":")
 
 
 class Results:
-    """The `results` collection and its frames."""
+    """The `results` collection and its frames. Every method raises `StoreUnavailable` when MongoDB does not answer."""
 
     def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
         self._results = mongo.collection("results")
-        self._frames = AsyncGridFSBucket(mongo.durable, bucket_name="frames")
+        self._frames = Frames(mongo)
+        self._notes = UploadNotes(mongo)
+        self._walk = Walk(mongo, "results", "backtestId")
 
     async def create_indexes(self) -> None:
-        await self._results.create_index([("backtestId", ASCENDING)], name="backtest")
+        with translate_mongo_errors():
+            # The claim is in it so that whoever looks for garbage reads no results, which are large.
+            await self._results.create_index([("backtestId", ASCENDING), ("claimId", ASCENDING)], name="claim")
 
     async def prepare(self, document: ResultDocument, equity: Columns, trades: Columns) -> None:
         """Puts the frames into the document, or into GridFS where they are large. Doing so again is harmless.
@@ -141,10 +247,19 @@ class Results:
         if len(equity["equity"]) > EQUITY_POINTS_MAX:
             frames["equity"] = equity
             plotted = _rows_of(equity, plot_rows(equity["equity"], EQUITY_POINTS_MAX))
-        document["equity"] = Binary(encode_frame(plotted))
-        with translate_mongo_errors():
-            for name, columns in frames.items():
-                document["frames"][name] = await self._store_frame(f"{document['_id']}.{name}", encode_frame(columns))
+        document["equity"] = Binary(await self._frames.pack(plotted))
+        packed = {name: await self._frames.pack(columns) for name, columns in frames.items()}
+        large = {name for name, frame in packed.items() if len(frame) > INLINE_MAX_BYTES}
+        if large:
+            with translate_mongo_errors():
+                first = await self._notes.add(document["_id"], Claim(document["backtestId"], document["claimId"]))
+            if not first:
+                await self._delete_frames(document["_id"])  # An earlier try left something, nobody knows how much.
+        for name, frame in packed.items():
+            if name in large:
+                document["frames"][name] = await self._frames.put(_file_name(document["_id"], name), frame)
+            else:
+                document["frames"][name] = {"data": Binary(frame)}
 
     async def write(self, documents: Sequence[ResultDocument]) -> None:
         """Stores prepared results in one round trip. Nothing refers to a result until its record does.
@@ -161,17 +276,6 @@ class Results:
                     raise
                 # An earlier try of this same write was carried out although its reply was lost.
 
-    async def _store_frame(self, name: str, data: bytes) -> dict[str, Any]:
-        if len(data) <= INLINE_MAX_BYTES:
-            return {"data": Binary(data)}
-        try:
-            await self._frames.upload_from_stream_with_id(name, name, data)
-        except (DuplicateKeyError, FileExists):
-            # An earlier try got so far that it left something, nobody knows how much.
-            await self._delete_frame(name)
-            await self._frames.upload_from_stream_with_id(name, name, data)
-        return {"gridfs": name}
-
     async def read(self, result_id: str, user_id: str) -> ResultDocument:
         """Raises `NotFound` also for somebody else's."""
         with translate_mongo_errors():
@@ -180,45 +284,69 @@ class Results:
             raise NotFound(f"no result {result_id}", [FieldError("resultId", f"no result {result_id}", "not_found")])
         return cast("ResultDocument", found)
 
-    async def read_equity(self, result: ResultDocument, points_max: int) -> Columns:
-        """The equity curve, columns `time_ms` and `equity`, thinned to at most `points_max` points."""
-        whole = points_max > EQUITY_POINTS_MAX and "equity" in result["frames"]
-        equity = await self.read_frame(result, "equity") if whole else decode_frame(bytes(result["equity"]))
-        return _rows_of(equity, plot_rows(equity["equity"], points_max))
+    async def read_equity(self, result: ResultDocument, points_max: int) -> str:
+        """The equity curve, thinned to at most `points_max` points, as JSON: `{"points":[{"time":…,"equity":…},…]}`."""
 
-    async def read_frame(self, result: ResultDocument, name: str) -> Columns:
-        """One frame's columns. Raises `NotFound` when the result has no such frame."""
-        place = result["frames"].get(name)
-        if place is None:
-            raise NotFound(f"result {result['_id']} has no frame {name}")
-        if "data" in place:
-            return decode_frame(bytes(place["data"]))
-        with translate_mongo_errors():
-            try:
-                stream = await self._frames.open_download_stream(place["gridfs"])
-                return decode_frame(await stream.read())
-            except NoFile:
-                raise NotFound(f"frame {name} of result {result['_id']} is gone") from None
+        def write(equity: Columns, _total: int) -> str:
+            shown = _rows_of(equity, plot_rows(equity["equity"], points_max))
+            points = {"time": _iso_column(shown["time_ms"]), "equity": shown["equity"].tolist()}
+            return f'{{"points":[{"".join(json_rows(points))}]}}'
+
+        whole = points_max > EQUITY_POINTS_MAX and "equity" in result["frames"]
+        place = result["frames"]["equity"] if whole else {"data": result["equity"]}
+        return await self._frames.read(place, range(result["totalBars"]), write)
+
+    async def read_trades(self, result: ResultDocument, *, limit: int, offset: int) -> str:
+        """One page of the trades in the order they were closed, as JSON: `items`, `total`, `limit` and `offset`."""
+        strategies: list[str] = result["config"]["strategies"]
+
+        def write(trades: Columns, total: int) -> str:
+            items = "".join(json_rows(trade_columns(trades, strategies)))
+            return f'{{"items":[{items}],"total":{total},"limit":{limit},"offset":{offset}}}'
+
+        return await self._frames.read(result["frames"]["trades"], range(offset, offset + limit), write)
 
     async def delete_of(self, backtest_id: str) -> None:
         """Removes every result of a backtest."""
         with translate_mongo_errors():
-            for found in await self._results.find({"backtestId": backtest_id}, {"frames": 1}).to_list():
-                await self._delete(found)
+            await self._remove({"backtestId": backtest_id})
 
     async def discard(self, result_id: str) -> None:
         """Removes a result that no record came to refer to."""
         with translate_mongo_errors():
-            found = await self._results.find_one({"_id": result_id}, {"frames": 1})
-            if found is not None:
-                await self._delete(found)
+            await self._remove({"_id": result_id})
 
-    async def _delete(self, found: Mapping[str, Any]) -> None:
-        for place in found["frames"].values():
-            if "gridfs" in place:
-                await self._delete_frame(place["gridfs"])
-        await self._results.delete_one({"_id": found["_id"]})
+    async def collect_garbage(self, most: int = 1_000) -> Removed:
+        """Removes what dead workers left: results and frames under a claim that can end nothing any more.
 
-    async def _delete_frame(self, name: str) -> None:
-        with contextlib.suppress(NoFile):  # Its chunks are deleted all the same, the rest was by an earlier try.
-            await self._frames.delete(name)
+        Each call looks at about `most` results and as many chunks of frames, from where the last one stopped, whichever
+        worker made it; without garbage it is a handful of round trips. Why it is safe: `shared/result_garbage.py`.
+        """
+        with translate_mongo_errors():
+            async with self._mongo.settled_reads() as settled:
+                found, after = await self._walk.look(settled, most, also=("claimId",))
+                fates = await fates_of(settled, [Claim(one["backtestId"], one["claimId"]) for one in found])
+                uploads = await self._notes.over(settled, most)
+                await self._notes.find_older(settled, most)
+            results = 0
+            for claim in sorted(claim for claim, fate in fates.items() if fate is Fate.OVER):
+                results += await self._remove({"backtestId": claim.backtest_id, "claimId": claim.claim_id})
+            for result_id in uploads:
+                await self._delete_frames(result_id)
+            await self._notes.removed(uploads)
+            await self._walk.go_on_from(after)
+        return Removed(results, len(uploads))
+
+    async def _delete_frames(self, result_id: str) -> None:
+        for name in _FRAMES:
+            await self._frames.delete(_file_name(result_id, name))
+
+    async def _remove(self, query: dict[str, Any]) -> int:
+        """Removes the results that match with their frames, these first: what is cut short can be found again."""
+        removed = 0
+        for found in await self._results.find(query, {"frames": 1}).to_list():
+            for place in found["frames"].values():
+                if "gridfs" in place:
+                    await self._frames.delete(place["gridfs"])
+            removed += (await self._results.delete_one({"_id": found["_id"]})).deleted_count
+        return removed

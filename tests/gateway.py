@@ -20,8 +20,8 @@ from shared.bus import Bus
 from shared.claims import Claims, completed
 from shared.contracts import Channel, Complete, Summary
 from shared.database import Database
-from shared.records import BacktestRecord, ResultDocument, new_id
-from shared.results import Results
+from shared.records import BacktestRecord, new_id
+from shared.results import ResultDocument, Results
 from shared.settings import Settings
 from shared.store import Store
 from tests.fleet import HOUR_MS, START_MS, SYMBOL, random_walk

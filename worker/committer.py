@@ -16,8 +16,8 @@ from shared.batches import Batches
 from shared.bus import Bus
 from shared.claims import Claims, Ending, Published
 from shared.errors import BusUnavailable, StoreUnavailable
-from shared.records import NewsDocument, ResultDocument
-from shared.results import Results
+from shared.records import NewsDocument
+from shared.results import ResultDocument, Results
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic.alias_generators import to_camel
 
 from shared.candles import Slice, take_bars
 from shared.candles.files.parsing import ParsedSeries, read_files
@@ -19,9 +18,9 @@ from shared.errors import BackfleetError, EngineFault, ImportRefused, InvalidReq
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
 from shared.request import BacktestParams, BacktestRequest
-from shared.results import summary_of, trade_as_wire
+from shared.results import findings, trade_columns
 from shared.wire import validate
-from worker.engine import Outcome, Trades
+from worker.engine import Outcome
 from worker.engine_loop import Run
 from worker.pipe import Moved
 
@@ -38,18 +37,8 @@ class LocalResult:
 
     def as_wire(self) -> dict[str, Any]:
         """The fields of a stored result that do not depend on who stored it, and the number of trades."""
-        return {
-            "summary": summary_of(self.outcome.metrics),
-            "metrics": self.outcome.metrics,
-            "config": self.params.as_wire(),
-            "datasetHash": self.bars.dataset_hash,
-            "resampledFrom": self.bars.resampled_from,
-            "resultHash": self.outcome.result_hash,
-            "engineVersion": self.outcome.engine_version,
-            "seed": self.params.seed,
-            "totalBars": self.bars.total_bars,
-            "trades": self.outcome.trades.total,
-        }
+        found = findings(self.params.as_wire(), self.bars, self.outcome)
+        return {**found, "trades": self.outcome.trades.total}
 
 
 def read_series(paths: Sequence[Path], reading: Reading) -> ParsedSeries:
@@ -131,11 +120,8 @@ def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) 
 
 def write_trades(path: Path, result: LocalResult) -> None:
     """One line per closed trade, columns as the gateway names them. Raises `InvalidRequest` for an unfit path."""
-    trades = result.outcome.trades
-    rows = zip(*(column.tolist() for column in trades), strict=True)
-    names = result.params.strategies
-    lines = (trade_as_wire(dict(zip(Trades._fields, row, strict=True)), names).values() for row in rows)
-    _write_csv("--trades", path, [to_camel(name.removesuffix("_ms")) for name in Trades._fields], lines)
+    columns = trade_columns(result.outcome.trades._asdict(), result.params.strategies)
+    _write_csv("--trades", path, columns, zip(*columns.values(), strict=True))
 
 
 def write_equity(path: Path, result: LocalResult) -> None:

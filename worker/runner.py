@@ -14,9 +14,9 @@ from shared.candles import BarFilesGone, DamagedChunk, Slice
 from shared.claims import Published, completed, failed, lease_of, stopped
 from shared.database import Database
 from shared.errors import EngineFailed, Refusal, StoreUnavailable, Unavailable
-from shared.records import BacktestRecord, ResultDocument, new_id
+from shared.records import BacktestRecord
 from shared.request import BacktestParams
-from shared.results import summary_of
+from shared.results import ResultDocument, new_result
 from shared.settings import Settings
 from shared.wire import validate
 from worker.committer import Commit, Committer
@@ -217,7 +217,7 @@ class Runner:
 
     async def _prepare(self, run: _Run, bars: Slice, outcome: Outcome) -> ResultDocument:
         """The result as it will be stored; what is large of it is stored now, while the run still holds its slot."""
-        document = _result_document(run.record, bars, outcome, self._claims.now_ms())
+        document = new_result(run.record, bars, outcome, self._claims.now_ms())
         equity = {"time_ms": outcome.time_ms, "equity": outcome.equity}
         while True:  # Bounded by the lease: its keeper cancels the run.
             try:
@@ -247,24 +247,3 @@ async def _wait_for(mailbox: Mailbox, until_s: float | None) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(None if until_s is None else max(0.0, until_s - time.monotonic())):
             await mailbox.filled.wait()
-
-
-def _result_document(record: BacktestRecord, bars: Slice, outcome: Outcome, now_ms: int) -> ResultDocument:
-    return {
-        "_id": new_id("res"),
-        "backtestId": record["_id"],
-        "userId": record["userId"],
-        "claimId": record["claimId"],
-        "createdAt": now_ms,
-        "summary": summary_of(outcome.metrics),
-        "metrics": outcome.metrics,
-        "config": record["params"],
-        "datasetHash": bars.dataset_hash,
-        "resampledFrom": bars.resampled_from,
-        "resultHash": outcome.result_hash,
-        "engineVersion": outcome.engine_version,
-        "seed": int(record["params"].get("seed", 0)),
-        "totalBars": len(outcome.time_ms),
-        "equity": b"",
-        "frames": {},
-    }

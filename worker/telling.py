@@ -11,7 +11,8 @@ from shared.bus import Bus
 from shared.candles import Slice
 from shared.contracts import Channel, Complete, Failure, News
 from shared.errors import BackfleetError, BusUnavailable
-from shared.records import BacktestRecord, NewsDocument, ResultDocument
+from shared.records import BacktestRecord, NewsDocument
+from shared.results import ResultDocument
 from worker.pipe import Moved
 
 log = logging.getLogger(__name__)

@@ -41,21 +41,6 @@ class BacktestPage(Answer):
     next_cursor: str | None = Field(description="`cursor` of the next page; null at the end.")
 
 
-class Result(Answer):
-    result_id: str
-    backtest_id: str
-    created_at: str
-    summary: dict[str, Any]
-    metrics: dict[str, Any]
-    config: dict[str, Any]
-    dataset_hash: str
-    resampled_from: str | None = Field(description="Interval of the finer bars its bars were made of; null where none.")
-    result_hash: str
-    engine_version: str
-    seed: int
-    total_bars: int
-
-
 class EquityPoint(Answer):
     time: str
     equity: float

@@ -8,10 +8,11 @@ from fastapi import Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.commands import PAGE_MAX, POINTS_MAX, TRADES_PAGE_MAX
-from api.routes.answers import Accepted, Backtest, BacktestPage, Equity, Result, TradePage
+from api.routes.answers import Accepted, Backtest, BacktestPage, Equity, TradePage
 from api.routes.requests import ROOT, Caller, described_body, new_router, read_body
 from api.services import services_of
 from shared.request import BacktestRequest
+from shared.results import Result
 from shared.wire import decode
 
 router = new_router()
@@ -22,6 +23,11 @@ _IDEMPOTENCY_HEADER = {
     "description": "The same user and key give the same backtest, however often the request is sent.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
 }
+
+
+def _written(text: str) -> Response:
+    """The answer whose JSON is written already."""
+    return Response(text, media_type="application/json")
 
 
 @router.post(
@@ -85,7 +91,7 @@ async def get_equity(
     asker: Caller,
     max_points: Annotated[int, Query(alias="maxPoints", ge=2, le=POINTS_MAX)] = 2_000,
 ) -> Response:
-    return JSONResponse({"points": await services_of(request).commands.equity(asker, backtest_id, max_points)})
+    return _written(await services_of(request).commands.equity(asker, backtest_id, max_points))
 
 
 @router.get(
@@ -101,4 +107,4 @@ async def get_trades(
     limit: Annotated[int, Query(ge=1, le=TRADES_PAGE_MAX)] = 500,
     offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
 ) -> Response:
-    return JSONResponse(await services_of(request).commands.trades(asker, backtest_id, limit=limit, offset=offset))
+    return _written(await services_of(request).commands.trades(asker, backtest_id, limit=limit, offset=offset))

@@ -19,7 +19,6 @@ from api.routes.answers import (
     CandleColumns,
     Datasets,
     Equity,
-    Result,
     StrategyDescription,
     TradePage,
     Validation,
@@ -29,6 +28,7 @@ from shared.candles import Candles, take_bars
 from shared.candles.resample import resample_bars
 from shared.contracts import Channel, Task
 from shared.instants import iso_from_ms
+from shared.results import Result
 from shared.settings import Settings, environment_for_child
 from shared.wire import decode
 from tests.engine.deciders import STEPS, in_the_catalogue
