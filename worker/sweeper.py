@@ -27,6 +27,8 @@ _PUBLISHED_FLUSH_S = 0.2
 _PUBLISHED_BATCH = 200
 _OUTBOX_PATIENCE_MS = 2_000
 _CLOCK_SYNC_S = 60.0
+# What dead workers left of results waits for nobody: so seldom that many workers cost nothing either.
+_COLLECT_S = 300.0
 
 
 class Sweeper:
@@ -35,6 +37,7 @@ class Sweeper:
     def __init__(self, database: Database, bus: Bus, settings: Settings, *, on_swept: Callable[[], None]) -> None:
         self._mongo = database.mongo
         self._claims = database.claims
+        self._results = database.results
         self._bus = bus
         self._settings = settings
         self._on_swept = on_swept
@@ -52,6 +55,7 @@ class Sweeper:
 
     async def sweep(self) -> None:
         synced_s = time.monotonic()
+        collects_s = synced_s + _COLLECT_S * random.random()
         while True:
             # Spread over the interval, so that a fleet started at once does not sweep at once.
             await asyncio.sleep(self._settings.sweep_interval_s * random.uniform(0.8, 1.0))
@@ -62,6 +66,9 @@ class Sweeper:
                 if time.monotonic() - synced_s > _CLOCK_SYNC_S:
                     await self._mongo.sync_clock()
                     synced_s = time.monotonic()
+                if time.monotonic() > collects_s:
+                    await self._collect_garbage()
+                    collects_s = time.monotonic() + _COLLECT_S * random.uniform(0.8, 1.2)
             except StoreUnavailable as error:
                 self._contact_since_s = None  # Leases look expired after an outage: wait before judging any.
                 log.warning("sweep: %s", error.message)
@@ -100,6 +107,11 @@ class Sweeper:
             return
         for backtest_id, status in await self._claims.reap():
             log.warning("%s: its lease ran out; now %s", backtest_id, status.value)
+
+    async def _collect_garbage(self) -> None:
+        removed = await self._results.collect_garbage()
+        if any(removed):
+            log.info("removed what dead workers left: %d results, frames of %d more", *removed)
 
     async def _publish_outboxes(self) -> None:
         for record in await self._claims.unpublished(_OUTBOX_PATIENCE_MS):
