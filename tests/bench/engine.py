@@ -41,8 +41,8 @@ from tests.conftest import MARKET_DATA_DIR
 from tests.engine.markets import random_walk, scripted
 from worker.engine import EngineConfig, Outcome, Simulation, warm
 from worker.engine.hashing import hash_result
-from worker.engine.metrics import Run
-from worker.engine.metrics import measure as measure_run
+from worker.engine.metrics import Course
+from worker.engine.metrics import measure as measure_course
 from worker.engine_loop import serve
 from worker.pipe import Advance, Load, frame
 
@@ -186,7 +186,7 @@ def job_rows(bars: Bars, signals: Signals, on: str) -> Iterator[Row]:
     yield measured("engine.job.rate", ours=rate, unit="M bars/s", aim=25, better="higher", on=on)
     simulation = started_and_advanced(bars, config, [scripted(signals)])
     trades, metrics = outcome.trades, outcome.metrics
-    run = Run(
+    course = Course(
         time_ms=bars.time_ms,
         close=bars.close,
         equity=outcome.equity,
@@ -201,7 +201,7 @@ def job_rows(bars: Bars, signals: Signals, on: str) -> Iterator[Row]:
         "signals": lambda: crossover()[0].signals(bars),
         "kernel": lambda: started_and_advanced(bars, config, [scripted(signals)]),
         "trades": lambda: simulation.trades(0, trades.total),
-        "metrics": lambda: measure_run(run),
+        "metrics": lambda: measure_course(course),
         "hash": lambda: hash_result(trades, outcome.time_ms, outcome.equity, metrics),
     }
     for name, part in parts.items():

@@ -15,8 +15,9 @@ import pytest
 from shared.strategies import resolve
 from tests.engine.markets import DAY_MS, HOUR_MS, MONDAY_MS, random_walk, times
 from worker.engine import EngineConfig, Simulation
-from worker.engine.metrics import DEFINITIONS, Metrics, Run, day_ends, measure, periodic_returns
+from worker.engine.metrics import DEFINITIONS, Course, Metrics, measure
 from worker.engine.metrics_page import write_page
+from worker.engine.periods import day_ends, periodic_returns
 from worker.engine.trades import Trades
 
 WEEK_MS = 7 * DAY_MS
@@ -30,7 +31,7 @@ def trades_of(pnl: list[float]) -> Trades:
 def metrics_of(equity: list[float], time_ms: np.ndarray, pnl: list[float] | None = None) -> Metrics:
     points = np.array(equity, np.float64)
     return measure(
-        Run(
+        Course(
             time_ms=time_ms,
             close=points,
             equity=points,
@@ -173,7 +174,7 @@ def test_alpha_and_beta_are_the_line_through_both_returns() -> None:
     close, noise = wandering(300, 1), wandering(300, 2)
     equity = [math.sqrt(a * b) for a, b in zip(close, noise, strict=True)]
     points = np.array(equity, np.float64)
-    run = Run(every_day(300), np.array(close), points, 100.0, trades_of([]), 0.0, 0, 0, 0)
+    run = Course(every_day(300), np.array(close), points, 100.0, trades_of([]), 0.0, 0, 0, 0)
     mine = [b / a - 1 for a, b in pairwise([100.0, *equity])]
     market = [b / a - 1 for a, b in pairwise([close[0], *close])]
     line = statistics.linear_regression(market, mine)

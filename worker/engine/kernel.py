@@ -26,317 +26,9 @@ from numpy.typing import NDArray
 
 from shared.bars import Bars
 from worker.engine import layout as at
-from worker.engine.fills import (
-    distance_nb,
-    fee_nb,
-    level_nb,
-    market_fill_nb,
-    size_by_exposure_nb,
-    size_by_profile_nb,
-    size_when_decided_nb,
-)
-
-Floats = NDArray[np.float64]
-
-
-@njit(nogil=True, cache=True)
-def _book_exit_nb(
-    state: Floats,
-    terms: Floats,
-    open_trades: Floats,
-    closed_trades: Floats,
-    i: int,
-    bar: int,
-    price: float,
-    reason: int,
-) -> None:
-    """Moves open trade `i` into the closed rows at `price`. The caller removes it and refreshes the state."""
-    direction = open_trades[i, at.DIRECTION]
-    quantity = open_trades[i, at.QUANTITY]
-    fee = fee_nb(terms, quantity * price)
-    fees = open_trades[i, at.ENTRY_FEE] + fee
-    pnl = direction * quantity * (price - open_trades[i, at.ENTRY_PRICE]) - fees
-    state[at.CASH] += direction * quantity * price - fee
-    state[at.FEES] += fee
-    state[at.REALISED] += pnl
-    if pnl > 0.0:
-        state[at.TRADES_WON] += 1.0
-    elif pnl < 0.0:
-        state[at.TRADES_LOST] += 1.0
-    k = int(state[at.CLOSED_TRADES])
-    closed_trades[k, at.ENTRY_BAR] = open_trades[i, at.ENTRY_BAR]
-    closed_trades[k, at.DIRECTION] = direction
-    closed_trades[k, at.QUANTITY] = quantity
-    closed_trades[k, at.ENTRY_PRICE] = open_trades[i, at.ENTRY_PRICE]
-    closed_trades[k, at.EXIT_BAR] = bar
-    closed_trades[k, at.EXIT_PRICE] = price
-    closed_trades[k, at.TRADE_FEES] = fees
-    closed_trades[k, at.PNL] = pnl
-    closed_trades[k, at.CLOSED_ENTRY_REASON] = open_trades[i, at.ENTRY_REASON]
-    closed_trades[k, at.EXIT_REASON] = reason
-    state[at.CLOSED_TRADES] = k + 1
-
-
-@njit(nogil=True, cache=True)
-def _refresh_nb(state: Floats, terms: Floats, open_trades: Floats) -> None:
-    """Recomputes what the loop keeps about open trades. Summed afresh, so that no rounding is carried along.
-
-    Equity at price P is cash + net x P and meets the maintenance margin m x |net| x P at P = -cash / (net - m x |net|).
-    """
-    net = 0.0
-    below = -np.inf
-    above = np.inf
-    for i in range(int(state[at.OPEN_TRADES])):
-        net += open_trades[i, at.DIRECTION] * open_trades[i, at.QUANTITY]
-        if open_trades[i, at.DIRECTION] > 0.0:
-            below = max(below, open_trades[i, at.STOP_PRICE], open_trades[i, at.TRAIL_PRICE])
-            above = min(above, open_trades[i, at.TARGET_PRICE])
-        else:
-            below = max(below, open_trades[i, at.TARGET_PRICE])
-            above = min(above, open_trades[i, at.STOP_PRICE], open_trades[i, at.TRAIL_PRICE])
-    liquidation = np.inf
-    if terms[at.SIZE_RULE] != at.BY_EXPOSURE:
-        liquidation = -np.inf if net > 0.0 else np.inf  # other programs have none
-    elif net != 0.0:
-        liquidation = -state[at.CASH] / (net - terms[at.MAINTENANCE_SHARE] * abs(net))
-        if net > 0.0:
-            below = max(below, liquidation)
-        else:
-            above = min(above, liquidation)
-    state[at.NET_QUANTITY] = net
-    state[at.TRIGGER_BELOW] = below
-    state[at.TRIGGER_ABOVE] = above
-    state[at.LIQUIDATION_PRICE] = liquidation
-
-
-@njit(nogil=True, cache=True)
-def close_all_nb(
-    state: Floats, terms: Floats, open_trades: Floats, closed_trades: Floats, bar: int, price: float, reason: int
-) -> None:
-    """Closes every open trade at the market. At most MAX_OPEN_TRADES rows are written."""
-    for i in range(int(state[at.OPEN_TRADES])):
-        fill = market_fill_nb(terms, price, -open_trades[i, at.DIRECTION], at.EXIT_COST_SHARE)
-        _book_exit_nb(state, terms, open_trades, closed_trades, i, bar, fill, reason)
-    state[at.OPEN_TRADES] = 0.0
-    _refresh_nb(state, terms, open_trades)
-
-
-@njit(nogil=True, cache=True)
-def _open_trade_nb(
-    state: Floats,
-    terms: Floats,
-    open_trades: Floats,
-    bar: int,
-    market: float,
-    decided: float,
-    true_range: float,
-    direction: int,
-    reason: int,
-    decided_quantity: float,
-) -> None:
-    """Opens one trade with its levels, or counts the order as unfilled: no money, or no true range to measure with."""
-    price = market_fill_nb(terms, market, direction, at.ENTRY_COST_SHARE)
-    basis = decided if terms[at.LEVEL_BASIS] == at.FROM_DECIDING_CLOSE else price
-    i = int(state[at.OPEN_TRADES])
-    risk = _set_levels_nb(terms, open_trades[i], basis, true_range, direction)
-    quantity = 0.0
-    if terms[at.SIZE_RULE] != at.BY_EXPOSURE:
-        quantity = size_by_profile_nb(state, terms, market, price, direction, decided_quantity)
-    elif risk > 0.0:
-        quantity = size_by_exposure_nb(state, terms, market, price, risk)
-    worth = state[at.CASH] + state[at.NET_QUANTITY] * market
-    if not quantity * price > max(at.DUST_SHARE * worth, 0.0):
-        state[at.ORDERS_UNFILLED] += 1.0
-        return
-    fee = fee_nb(terms, quantity * price)
-    state[at.CASH] -= direction * quantity * price + fee
-    state[at.FEES] += fee
-    open_trades[i, at.ENTRY_BAR] = bar
-    open_trades[i, at.DIRECTION] = direction
-    open_trades[i, at.QUANTITY] = quantity
-    open_trades[i, at.ENTRY_PRICE] = price
-    open_trades[i, at.ENTRY_FEE] = fee
-    open_trades[i, at.ENTRY_REASON] = reason
-    state[at.OPEN_TRADES] = i + 1
-    _refresh_nb(state, terms, open_trades)
-
-
-@njit(nogil=True, cache=True)
-def _set_levels_nb(terms: Floats, trade: Floats, basis: float, true_range: float, direction: float) -> float:
-    """Writes stop, target and trailing stop measured from `basis` into the row of an open trade.
-
-    Returns the distance to the nearer stop, infinite for none; NaN where there is no true range to measure with.
-    """
-    tick = terms[at.TICK_SIZE]
-    stop_distance = distance_nb(terms[at.STOP_KIND], terms[at.STOP_SIZE], basis, true_range)
-    target_distance = distance_nb(terms[at.TARGET_KIND], terms[at.TARGET_SIZE], basis, true_range)
-    trail_distance = distance_nb(terms[at.TRAIL_KIND], terms[at.TRAIL_SIZE], basis, true_range)
-    stop = level_nb(terms[at.STOP_KIND], stop_distance, basis, -direction, tick)
-    trail = level_nb(terms[at.TRAIL_KIND], trail_distance, basis, -direction, tick)
-    trade[at.STOP_PRICE] = stop
-    trade[at.TARGET_PRICE] = level_nb(terms[at.TARGET_KIND], target_distance, basis, direction, tick)
-    trade[at.TRAIL_PRICE] = trail
-    trade[at.TRAIL_STEP] = terms[at.TRAIL_SIZE] if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE else trail_distance
-    if not (stop_distance >= 0.0 and target_distance >= 0.0 and trail_distance >= 0.0):
-        return np.nan
-    return direction * (basis - (max(stop, trail) if direction > 0.0 else min(stop, trail)))
-
-
-@njit(nogil=True, cache=True)
-def _fill_order_nb(
-    state: Floats,
-    terms: Floats,
-    open_trades: Floats,
-    closed_trades: Floats,
-    wanted: int,
-    bar: int,
-    market: float,
-    decided: float,
-    true_range: float,
-) -> None:
-    """Fills an order at the price `market`: trades that point elsewhere close, then one opens if there is room.
-
-    `decided` and `true_range` are the close and the average true range when the order was decided.
-    """
-    direction = wanted
-    if wanted == at.BE_SHORT and terms[at.ALLOW_SHORT] == 0.0:
-        direction = at.BE_FLAT
-    decided_quantity = 0.0
-    if terms[at.SIZE_RULE] == at.BY_DECISION:
-        decided_quantity = size_when_decided_nb(state, terms, decided, direction)
-    reason = at.SIGNAL
-    if state[at.OPEN_TRADES] > 0.0 and open_trades[0, at.DIRECTION] != direction:
-        reason = at.SIGNAL if direction == at.BE_FLAT else at.REVERSAL
-        close_all_nb(state, terms, open_trades, closed_trades, bar, market, reason)
-    if direction != at.BE_FLAT and state[at.OPEN_TRADES] < terms[at.MAX_OPEN_TRADES]:
-        _open_trade_nb(state, terms, open_trades, bar, market, decided, true_range, direction, reason, decided_quantity)
-
-
-@njit(nogil=True, cache=True)
-def _close_reached_nb(
-    state: Floats,
-    terms: Floats,
-    open_trades: Floats,
-    closed_trades: Floats,
-    bar: int,
-    open_price: float,
-    worst: float,
-    best: float,
-) -> None:
-    """Closes the trades whose stop is reached at `worst` before liquidation, or whose target is reached at `best`.
-
-    Pass infinities to look at one of the two only. A bar that opened beyond the level fills at its open. A stop is a
-    market order, a target a limit order.
-    """
-    kept = 0
-    total = int(state[at.OPEN_TRADES])
-    liquidation = state[at.LIQUIDATION_PRICE]
-    for i in range(total):
-        direction = open_trades[i, at.DIRECTION]
-        stop = open_trades[i, at.STOP_PRICE]
-        trail = open_trades[i, at.TRAIL_PRICE]
-        reason = at.STOP_LOSS
-        if direction * trail > direction * stop:
-            stop = trail
-            reason = at.TRAILING_STOP
-        fill = target = open_trades[i, at.TARGET_PRICE]
-        if direction * worst <= direction * stop and direction * stop >= direction * liquidation:
-            price = open_price if direction * open_price < direction * stop else stop
-            fill = market_fill_nb(terms, price, -direction, at.STOP_COST_SHARE)
-        elif direction * best >= direction * target:
-            if direction * open_price > direction * target:
-                fill = open_price * (1.0 - direction * terms[at.TARGET_GAP_COST_SHARE])
-            reason = at.TAKE_PROFIT
-        else:
-            if kept != i:
-                for slot in range(at.OPEN_TRADE_SLOTS):
-                    open_trades[kept, slot] = open_trades[i, slot]
-            kept += 1
-            continue
-        _book_exit_nb(state, terms, open_trades, closed_trades, i, bar, fill, reason)
-    if kept < total:
-        state[at.OPEN_TRADES] = kept
-        _refresh_nb(state, terms, open_trades)
-
-
-@njit(nogil=True, cache=True)
-def _is_ambiguous_nb(state: Floats, open_trades: Floats, worst: float, best: float) -> bool:
-    """Whether one trade reaches both ends inside a bar, so that the order of the two is a guess."""
-    for i in range(int(state[at.OPEN_TRADES])):
-        direction = open_trades[i, at.DIRECTION]
-        if direction * best < direction * open_trades[i, at.TARGET_PRICE]:
-            continue
-        stop = max(direction * open_trades[i, at.STOP_PRICE], direction * open_trades[i, at.TRAIL_PRICE])
-        if direction * worst <= max(stop, direction * state[at.LIQUIDATION_PRICE]):
-            return True
-    return False
-
-
-@njit(nogil=True, cache=True)
-def _check_levels_nb(
-    state: Floats,
-    terms: Floats,
-    open_trades: Floats,
-    closed_trades: Floats,
-    bar: int,
-    open_price: float,
-    high: float,
-    low: float,
-) -> None:
-    """Closes what reached its stop, its target or its liquidation inside this bar."""
-    direction = 1.0 if state[at.NET_QUANTITY] > 0.0 else -1.0
-    worst, best = (low, high) if direction > 0.0 else (high, low)
-    if direction * open_price <= direction * state[at.LIQUIDATION_PRICE]:
-        close_all_nb(state, terms, open_trades, closed_trades, bar, open_price, at.LIQUIDATION)
-        return
-    nowhere = direction * np.inf  # as a worst price it reaches no stop, and its opposite as a best price no target
-    if terms[at.INTRABAR] != at.STOP_BEFORE_GAP:
-        _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, open_price, open_price)
-    if _is_ambiguous_nb(state, open_trades, worst, best):
-        state[at.BARS_AMBIGUOUS] += 1.0
-    best_first = terms[at.INTRABAR] == at.TARGET_FIRST
-    if terms[at.INTRABAR] == at.OHLC_PATH:
-        best_first = (high - open_price < open_price - low) == (direction > 0.0)
-    if best_first:
-        _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, nowhere, best)
-    while state[at.OPEN_TRADES] > 0.0:  # a stop that closes one trade moves the liquidation price of the others
-        before = state[at.OPEN_TRADES]
-        _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, worst, -nowhere)
-        if state[at.OPEN_TRADES] < before:
-            continue
-        if direction * worst <= direction * state[at.LIQUIDATION_PRICE]:
-            price = state[at.LIQUIDATION_PRICE]
-            close_all_nb(state, terms, open_trades, closed_trades, bar, price, at.LIQUIDATION)
-        break
-    if not best_first:
-        _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, nowhere, best)
-
-
-@njit(nogil=True, cache=True)
-def _measure_from_close_nb(
-    state: Floats, terms: Floats, open_trades: Floats, bar: int, close: float, true_range: float
-) -> None:
-    """Sets the levels of a trade of this bar from the bar's close."""
-    if state[at.OPEN_TRADES] > 0.0 and open_trades[0, at.ENTRY_BAR] == bar:
-        _set_levels_nb(terms, open_trades[0], close, true_range, open_trades[0, at.DIRECTION])
-        _refresh_nb(state, terms, open_trades)
-
-
-@njit(nogil=True, cache=True)
-def _follow_nb(state: Floats, terms: Floats, open_trades: Floats, high: float, low: float) -> None:
-    """Moves trailing stops after the best price of this bar; never back."""
-    moved = False
-    for i in range(int(state[at.OPEN_TRADES])):
-        direction = open_trades[i, at.DIRECTION]
-        best = high if direction > 0.0 else low
-        step = open_trades[i, at.TRAIL_STEP]
-        distance = step * best if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE else step
-        level = level_nb(terms[at.TRAIL_KIND], distance, best, -direction, terms[at.TICK_SIZE])
-        if direction * level > direction * open_trades[i, at.TRAIL_PRICE]:
-            open_trades[i, at.TRAIL_PRICE] = level
-            moved = True
-    if moved:
-        _refresh_nb(state, terms, open_trades)
+from worker.engine.fills import Floats
+from worker.engine.orders import fill_order_nb
+from worker.engine.stops import check_levels_nb, follow_nb, measure_from_close_nb, quiet_range_nb
 
 
 @njit(nogil=True, cache=True)
@@ -345,29 +37,6 @@ def _opinion_nb(signals: NDArray[np.int8], bar: int, at_close: bool) -> int:
     if bar == 0 or (at_close and bar == signals.shape[0] - 1):
         return at.NO_OPINION
     return signals[0] if bar == 1 and signals[1] == at.NO_OPINION else signals[bar]
-
-
-@njit(nogil=True, cache=True)
-def _quiet_range_nb(state: Floats, terms: Floats, open_trades: Floats) -> tuple[float, float]:
-    """Between these prices nothing happens to open trades: no level is reached and no trailing stop moves.
-
-    A trailing stop may move once the price passes the best one so far, which its level tells to the last digits.
-    """
-    below, above = state[at.TRIGGER_BELOW], state[at.TRIGGER_ABOVE]
-    if terms[at.TRAIL_KIND] == at.NO_LEVEL:
-        return below, above
-    for i in range(int(state[at.OPEN_TRADES])):
-        direction = open_trades[i, at.DIRECTION]
-        step = open_trades[i, at.TRAIL_STEP]
-        level = open_trades[i, at.TRAIL_PRICE]
-        best = level + direction * step
-        if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE:
-            best = level / (1.0 - direction * step)
-        if direction > 0.0:
-            above = min(above, best * (1.0 - at.GRID_TOLERANCE))
-        else:
-            below = max(below, best * (1.0 + at.GRID_TOLERANCE))
-    return below, above
 
 
 @njit(nogil=True, cache=True)
@@ -418,7 +87,7 @@ def _fold_nb(
     cash = state[at.CASH]
     net = state[at.NET_QUANTITY]
     peak = state[at.PEAK_EQUITY]
-    below, above = _quiet_range_nb(state, terms, open_trades)
+    below, above = quiet_range_nb(state, terms, open_trades)
     exposed = 0
     bar = from_bar
     while bar < until_bar and closed <= room:
@@ -442,7 +111,7 @@ def _fold_nb(
         lost = levels_first and reached
         fresh = False
         if pending != at.NO_OPINION and not lost:
-            _fill_order_nb(
+            fill_order_nb(
                 state, terms, open_trades, closed_trades, pending, bar, open_[bar], close[before], true_range[before]
             )
             fresh = levels_later and state[at.OPEN_TRADES] > 0.0 and open_trades[0, at.ENTRY_BAR] == bar
@@ -450,21 +119,21 @@ def _fold_nb(
         if state[at.OPEN_TRADES] > 0.0:
             exposed += 1
         if reached and not fresh:
-            _check_levels_nb(state, terms, open_trades, closed_trades, bar, open_[bar], high[bar], low[bar])
+            check_levels_nb(state, terms, open_trades, closed_trades, bar, open_[bar], high[bar], low[bar])
         if trailing and not fresh:
-            _follow_nb(state, terms, open_trades, high[bar], low[bar])
+            follow_nb(state, terms, open_trades, high[bar], low[bar])
         pending = _opinion_nb(signals, bar, at_close) if asks_late else signals[bar]
         if pending != at.NO_OPINION and at_close:
             if not lost:
-                _fill_order_nb(
+                fill_order_nb(
                     state, terms, open_trades, closed_trades, pending, bar, close[bar], close[bar], true_range[bar]
                 )
             pending = at.NO_OPINION
         if basis_is_close:
-            _measure_from_close_nb(state, terms, open_trades, bar, close[bar], true_range[bar])
+            measure_from_close_nb(state, terms, open_trades, bar, close[bar], true_range[bar])
         cash = state[at.CASH]
         net = state[at.NET_QUANTITY]
-        below, above = _quiet_range_nb(state, terms, open_trades)
+        below, above = quiet_range_nb(state, terms, open_trades)
         closed = int(state[at.CLOSED_TRADES])
         equity[bar] = cash + net * close[bar]
         peak = max(peak, equity[bar])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from worker.engine import metrics
+from worker.engine import metrics, periods
 
 _HEAD = """# Metrics
 
-Made from the docstrings in `worker/engine/metrics.py`; a test keeps it so.
+Made from the docstrings in `worker/engine`; a test keeps it so.
 To renew it:
 
     python -c "from worker.engine.metrics_page import write_page as page; print(page(), end='')" > docs/metrics.md
@@ -19,8 +19,8 @@ def write_page() -> str:
         _HEAD,
         _paragraphs(metrics),
         "## Periods",
-        _paragraphs(metrics.periodic_returns),
-        _paragraphs(metrics.day_ends),
+        _paragraphs(periods.periodic_returns),
+        _paragraphs(periods.day_ends),
     ]
     for name, definition in metrics.DEFINITIONS.items():
         text = definition.replace("None", "`null`") if isinstance(definition, str) else _paragraphs(definition)

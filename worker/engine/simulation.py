@@ -19,8 +19,9 @@ from worker.engine import layout
 from worker.engine.config import EngineConfig
 from worker.engine.delta import Account, Ask, Delta, Outcome
 from worker.engine.hashing import hash_result
-from worker.engine.kernel import advance_nb, close_all_nb, place
-from worker.engine.metrics import Metrics, Run, measure
+from worker.engine.kernel import advance_nb, place
+from worker.engine.metrics import Course, Metrics, measure
+from worker.engine.orders import close_all_nb
 from worker.engine.position import Decisions, Mark, Position, fingerprint
 from worker.engine.trades import Trades, read_open_trades, read_trades
 from worker.engine.version import ENGINE_VERSION, FOLD_VERSION
@@ -346,7 +347,7 @@ class Simulation:
 
     def _measure(self, trades: Trades) -> Metrics:
         return measure(
-            Run(
+            Course(
                 time_ms=self._bars.time_ms[: self.bar],
                 close=self._bars.close[: self.bar],
                 equity=self._equity[: self.bar],

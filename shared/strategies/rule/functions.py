@@ -8,8 +8,8 @@ from operator import attrgetter
 from typing import Literal
 
 from shared.bars import Bars
-from shared.strategies.rule import indicators as compute
-from shared.strategies.rule.indicators import Floats, Truth
+from shared.strategies.rule import market, steps, windows
+from shared.strategies.rule.operators import Floats, Truth
 
 PERIOD_MAX_BARS = 10_000
 
@@ -71,121 +71,121 @@ SERIES: dict[str, Series] = {
         Series("low", attrgetter("low"), "Lowest price of the bar."),
         Series("close", attrgetter("close"), "Last price of the bar."),
         Series("volume", attrgetter("volume"), "What was traded in the bar, in units of the base."),
-        Series("hl2", compute.hl2, "Middle of high and low."),
-        Series("hlc3", compute.hlc3, "Mean of high, low and close, the typical price."),
-        Series("ohlc4", compute.ohlc4, "Mean of open, high, low and close."),
+        Series("hl2", market.hl2, "Middle of high and low."),
+        Series("hlc3", market.hlc3, "Mean of high, low and close, the typical price."),
+        Series("ohlc4", market.ohlc4, "Mean of open, high, low and close."),
     )
 }
 
 _AVERAGES = (
-    Function("sma", _X, (_PERIOD,), compute.sma, "Simple average of the last `period` values of x (Murphy 1999)."),
+    Function("sma", _X, (_PERIOD,), windows.sma, "Simple average of the last `period` values of x (Murphy 1999)."),
     Function(
-        *("ema", _X, (_PERIOD,), compute.ema),
+        *("ema", _X, (_PERIOD,), windows.ema),
         "Exponential average: it moves 2 / (period + 1) of the way to each x and begins with the simple average of the "
         "first `period` (Appel 2005).",
     ),
     Function(
-        *("wma", _X, (_PERIOD,), compute.wma),
+        *("wma", _X, (_PERIOD,), windows.wma),
         "Average of the last `period` values of x with weights that rise from 1 to `period` (Murphy 1999).",
     ),
     Function(
-        *("vwap", (), (Setting("period", 1, 20),), compute.vwap),
+        *("vwap", (), (Setting("period", 1, 20),), market.vwap),
         "Average of hlc3 over the last `period` bars weighted by volume; unknown where nothing was traded.",
     ),
 )
 
 _OSCILLATORS = (
     Function(
-        *("rsi", _X, (_PERIOD_14,), compute.rsi),
+        *("rsi", _X, (_PERIOD_14,), windows.rsi),
         "Relative strength index, 100 x average gain / (average gain + average loss) with Wilder's smoothing; unknown "
         "until x moves (Wilder 1978).",
     ),
     Function(
-        *("macd", _X, (_FAST, _SLOW), compute.macd),
+        *("macd", _X, (_FAST, _SLOW), windows.macd),
         "Exponential average over `fast` bars less that over `slow` bars, both begun where the slow one begins (Appel "
         "1979).",
     ),
     Function(
-        *("macd_signal", _X, (_FAST, _SLOW, _SIGNAL), compute.macd_signal),
+        *("macd_signal", _X, (_FAST, _SLOW, _SIGNAL), windows.macd_signal),
         "Exponential average of macd over `signal` bars (Appel 1979).",
     ),
     Function(
-        *("macd_histogram", _X, (_FAST, _SLOW, _SIGNAL), compute.macd_histogram),
+        *("macd_histogram", _X, (_FAST, _SLOW, _SIGNAL), windows.macd_histogram),
         "macd less macd_signal (Appel 1979).",
     ),
     Function(
-        *("stochastic_k", (), (Setting("period", 1, 14),), compute.stochastic_k),
+        *("stochastic_k", (), (Setting("period", 1, 14),), market.stochastic_k),
         "Where the close lies between the lowest low (0) and the highest high (100) of the last `period` bars, this "
         "one included; unknown where those are equal (Lane 1984).",
     ),
     Function(
-        *("stochastic_d", (), (Setting("period", 1, 14), Setting("smooth", 1, 3)), compute.stochastic_d),
+        *("stochastic_d", (), (Setting("period", 1, 14), Setting("smooth", 1, 3)), market.stochastic_d),
         "Simple average of the last `smooth` values of stochastic_k (Lane 1984).",
     ),
     Function(
-        *("cci", (), (_PERIOD_20,), compute.cci),
+        *("cci", (), (_PERIOD_20,), market.cci),
         "Commodity channel index, (hlc3 - its average) / (0.015 x its mean absolute deviation) over `period` bars; "
         "unknown where they are equal (Lambert 1980).",
     ),
     Function(
-        *("adx", (), (_PERIOD_14,), compute.adx),
+        *("adx", (), (_PERIOD_14,), market.adx),
         "Average directional index, the strength of a trend in either direction from 0 to 100 (Wilder 1978).",
     ),
 )
 
 _WINDOWS = (
     Function(
-        "highest", _X, (_PERIOD,), compute.highest, "Highest of the last `period` values of x, this one included."
+        "highest", _X, (_PERIOD,), windows.highest, "Highest of the last `period` values of x, this one included."
     ),
-    Function("lowest", _X, (_PERIOD,), compute.lowest, "Lowest of the last `period` values of x, this one included."),
+    Function("lowest", _X, (_PERIOD,), windows.lowest, "Lowest of the last `period` values of x, this one included."),
     Function(
-        *("stdev", _X, (_PERIOD_20,), compute.stdev),
+        *("stdev", _X, (_PERIOD_20,), windows.stdev),
         "Population standard deviation of the last `period` values of x.",
     ),
     Function(
-        *("zscore", _X, (_PERIOD_20,), compute.zscore),
+        *("zscore", _X, (_PERIOD_20,), windows.zscore),
         "x less its average, in standard deviations, over the last `period` values; unknown where they are equal.",
     ),
     Function(
-        *("bollinger_upper", _X, (_PERIOD_20, _DEVIATIONS), compute.bollinger_upper),
+        *("bollinger_upper", _X, (_PERIOD_20, _DEVIATIONS), windows.bollinger_upper),
         "Average of the last `period` values of x plus `deviations` standard deviations (Bollinger 2001).",
     ),
     Function(
-        *("bollinger_middle", _X, (_PERIOD_20,), compute.bollinger_middle),
+        *("bollinger_middle", _X, (_PERIOD_20,), windows.bollinger_middle),
         "Average of the last `period` values of x, around which the bands lie (Bollinger 2001).",
     ),
     Function(
-        *("bollinger_lower", _X, (_PERIOD_20, _DEVIATIONS), compute.bollinger_lower),
+        *("bollinger_lower", _X, (_PERIOD_20, _DEVIATIONS), windows.bollinger_lower),
         "Average of the last `period` values of x less `deviations` standard deviations (Bollinger 2001).",
     ),
     Function(
-        *("atr", (), (_PERIOD_14,), compute.atr),
+        *("atr", (), (_PERIOD_14,), market.atr),
         "Average true range with Wilder's smoothing, in units of price (Wilder 1978).",
     ),
 )
 
 _STEPS = (
-    Function("shift", _X, (Setting("bars", 0, 1),), compute.shift, "x as it was `bars` bars ago."),
-    Function("change", _X, (_BARS,), compute.change, "x less what it was `bars` bars ago."),
-    Function("percent_change", _X, (_BARS,), compute.percent_change, "100 x (x / what it was `bars` bars ago - 1)."),
+    Function("shift", _X, (Setting("bars", 0, 1),), steps.shift, "x as it was `bars` bars ago."),
+    Function("change", _X, (_BARS,), steps.change, "x less what it was `bars` bars ago."),
+    Function("percent_change", _X, (_BARS,), steps.percent_change, "100 x (x / what it was `bars` bars ago - 1)."),
     Function(
-        *("crosses_above", _A_B, (), compute.crosses_above),
+        *("crosses_above", _A_B, (), steps.crosses_above),
         "a is above b and was not at the bar before.",
         "condition",
     ),
     Function(
-        *("crosses_below", _A_B, (), compute.crosses_below),
+        *("crosses_below", _A_B, (), steps.crosses_below),
         "a is below b and was not at the bar before.",
         "condition",
     ),
-    Function("rising", _X, (_BARS,), compute.rising, "x rose at each of the last `bars` bars.", "condition"),
-    Function("falling", _X, (_BARS,), compute.falling, "x fell at each of the last `bars` bars.", "condition"),
+    Function("rising", _X, (_BARS,), steps.rising, "x rose at each of the last `bars` bars.", "condition"),
+    Function("falling", _X, (_BARS,), steps.falling, "x fell at each of the last `bars` bars.", "condition"),
 )
 
 _ARITHMETIC = (
-    Function("abs", _X, (), compute.absolute, "x without its sign."),
-    Function("min", _A_B, (), compute.lower, "The lower of a and b at the same bar."),
-    Function("max", _A_B, (), compute.higher, "The higher of a and b at the same bar."),
+    Function("abs", _X, (), steps.absolute, "x without its sign."),
+    Function("min", _A_B, (), steps.lower, "The lower of a and b at the same bar."),
+    Function("max", _A_B, (), steps.higher, "The higher of a and b at the same bar."),
 )
 
 FUNCTIONS: dict[str, Function] = {

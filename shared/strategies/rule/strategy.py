@@ -12,8 +12,8 @@ from pydantic import Field, field_validator, model_validator
 from shared.bars import Bars
 from shared.strategies.parameters import Parameters
 from shared.strategies.rule.functions import FUNCTIONS, SERIES
-from shared.strategies.rule.indicators import OPERATORS, Floats, Truth
 from shared.strategies.rule.language import TEXT_MAX_CHARS, Node, describe, parse
+from shared.strategies.rule.operators import OPERATORS, Floats, Truth
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals, silent
 from shared.strategies.strategy import Strategy
 
