@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from api.market_data.fetching import Fetch, FetchOrder
     from api.market_data.importing import OnSeriesChunk
-    from shared.candles import Candles, Dataset, ImportReport
+    from shared.candles import Candles, ImportReport, StoredSeries
     from shared.candles.garbage import GarbageReport
     from shared.settings import Settings
     from shared.store import Store
@@ -228,7 +228,7 @@ async def _bar_on_terminal(files: int) -> AsyncIterator[OnSeriesChunk | None]:
 def _list(_asked: argparse.Namespace) -> None:
     from shared.settings import load_settings
 
-    print(describe_datasets(asyncio.run(_with_candles(load_settings(), lambda candles, _: candles.list_datasets()))))
+    print(describe_datasets(asyncio.run(_with_candles(load_settings(), lambda candles, _: candles.list_series()))))
 
 
 def _collect_garbage(asked: argparse.Namespace) -> None:
@@ -255,7 +255,7 @@ async def _with_candles(settings: Settings, work: Callable[[Candles, Store], Awa
         await database.close()
 
 
-def describe_datasets(datasets: Sequence[Dataset]) -> str:
+def describe_datasets(datasets: Sequence[StoredSeries]) -> str:
     """One line per series, in columns."""
     from shared.instants import iso_from_ms
 

@@ -12,7 +12,7 @@ from typing import Any
 from api.auth import Identity
 from shared import news
 from shared.bus import Bus
-from shared.candles import Candles, Dataset, ImportReport, Slice
+from shared.candles import Candles, ImportReport, Slice, StoredSeries
 from shared.contracts import CandlesRequest, Channel, Task, ValidateRequest
 from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest, NotFound, UnknownMarketData
 from shared.instants import INTERVAL_MS, iso_from_ms
@@ -235,7 +235,7 @@ class Commands:
 
     async def list_datasets(self) -> list[dict[str, Any]]:
         """The market data there is. It belongs to nobody, so everybody sees all of it."""
-        return [_dataset_as_wire(one) for one in await self._candles.list_datasets()]
+        return [_dataset_as_wire(one) for one in await self._candles.list_series()]
 
 
 def _from_here(error: FieldError, strategy: str) -> FieldError:
@@ -295,7 +295,7 @@ def import_as_wire(report: ImportReport) -> dict[str, Any]:
     }
 
 
-def _dataset_as_wire(dataset: Dataset) -> dict[str, Any]:
+def _dataset_as_wire(dataset: StoredSeries) -> dict[str, Any]:
     return {
         "symbol": dataset.symbol,
         "interval": dataset.interval,

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = Field((), description="Origins that browsers may call from (JSON list).")
     request_max_bytes: int = Field(1_000_000, ge=1_000, description="Largest HTTP body and socket message.")
     upload_max_bytes: int = Field(256 * 1024 * 1024, ge=1_000, description="Largest upload of market data.")
-    pending_max: int = Field(10_000, ge=1, description="Unfinished backtests one user may have at once.")
+    pending_max: int = Field(10_000, ge=1, description="Pending backtests one user may have at once.")
 
     worker_slots: int = Field(
         default_factory=lambda: max(1, os.cpu_count() or 1), ge=1, le=256, description="Engine processes per worker."

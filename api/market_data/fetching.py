@@ -310,7 +310,7 @@ class Fetch:
     async def _stored(self) -> tuple[int, int] | None:
         """From when to when there are bars; None where there are none."""
         asked = self._order.symbol, self._order.interval
-        found = [one for one in await self._candles.list_datasets() if (one.symbol, one.interval) == asked]
+        found = [one for one in await self._candles.list_series() if (one.symbol, one.interval) == asked]
         if not found:
             return None
         stored = found[0]

@@ -3,6 +3,7 @@
 The gateway and the workers talk to `Candles`; the engine process calls `open_bars` on what `Candles.fetch` returned.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from shared.candles.cache import BarFiles, BarFilesGone, open_bars
@@ -11,7 +12,9 @@ from shared.candles.manifest import ChunkRef, Slice
 from shared.candles.series import BarConflict, Fault, Gap, OnConflict, first_fault, join_bars, merge_bars, take_bars
 
 if TYPE_CHECKING:
-    from shared.candles.catalogue import Candles, Dataset, ImportReport
+    from shared.candles.catalogue import Candles
+    from shared.candles.publishing import ImportReport
+    from shared.candles.versions import StoredSeries
 
 __all__ = [
     "BarConflict",
@@ -20,12 +23,12 @@ __all__ = [
     "Candles",
     "ChunkRef",
     "DamagedChunk",
-    "Dataset",
     "Fault",
     "Gap",
     "ImportReport",
     "OnConflict",
     "Slice",
+    "StoredSeries",
     "first_fault",
     "join_bars",
     "merge_bars",
@@ -34,10 +37,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """The catalogue when first asked for: an engine process opens bars and has no use for MongoDB's driver."""
-    if name not in ("Candles", "Dataset", "ImportReport"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from shared.candles import catalogue
+_OF_MONGODB = {"Candles": "catalogue", "ImportReport": "publishing", "StoredSeries": "versions"}
 
-    return getattr(catalogue, name)
+
+def __getattr__(name: str) -> Any:
+    """These when first asked for: an engine process opens bars and has no use for MongoDB's driver."""
+    if name not in _OF_MONGODB:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_OF_MONGODB[name]}"), name)

@@ -52,7 +52,7 @@ class GarbageReport:
 
 async def collect_garbage(
     heads: AsyncCollection[Document],
-    datasets: AsyncCollection[Document],
+    manifests: AsyncCollection[Document],
     chunks: AsyncCollection[Document],
     pinned_among: PinnedAmong,
     now_ms: int,
@@ -61,15 +61,15 @@ async def collect_garbage(
 ) -> GarbageReport:
     """Removes what nobody needs and nobody wanted for `older_than_ms` (at least `SAFE_AGE_MS`) before `now_ms`."""
     unwanted: Document = {"wantedAt": {"$lt": now_ms - max(older_than_ms, SAFE_AGE_MS)}}
-    old = [one["_id"] async for one in datasets.find(unwanted, {"_id": 1})]
+    old = [one["_id"] async for one in manifests.find(unwanted, {"_id": 1})]
     current = {head["manifestId"] async for head in heads.find({}, {"manifestId": 1})}
     doomed: set[str] = set()
     for batch in _batches([one for one in old if one not in current]):
         doomed |= set(batch) - await pinned_among(batch)
-    versions = len(doomed) if dry_run else await _remove(datasets, sorted(doomed), unwanted)
+    versions = len(doomed) if dry_run else await _remove(manifests, sorted(doomed), unwanted)
     listed: set[str] = set()
     kept_versions = 0
-    async for manifest in datasets.find({}, {"chunks": 1}):
+    async for manifest in manifests.find({}, {"chunks": 1}):
         # A doomed one that is still there in earnest was wanted again in time, and stays with all it lists.
         if not (dry_run and manifest["_id"] in doomed):
             kept_versions += 1

@@ -87,7 +87,7 @@ async def test_an_import_killed_at_every_tenth_write_is_completed_by_running_it_
         written = await database["bar_chunks"].count_documents({})
         assert written == 1 + min(45, kills_at - (when == "before"))
         assert_same(await read_all(candles, "X", "5m"), BARS if published else KNOWN)
-        [seen] = await candles.list_datasets()
+        [seen] = await candles.list_series()
         assert seen.bars == (BARS if published else KNOWN).total
         report = await candles.import_bars("X", "5m", BARS, "test")
         assert report.dataset_hash == expected

@@ -11,6 +11,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from shared.bars import Bars
 from shared.candles import Candles, DamagedChunk, take_bars
 from shared.candles.garbage import SAFE_AGE_MS
+from shared.candles.publishing import Publisher
 from shared.claims import completed, failed
 from shared.contracts import Complete, Failure, Summary
 from shared.database import Database
@@ -150,7 +151,7 @@ async def leave_unpublished(candles: Candles, bars: Bars) -> None:
         raise Unavailable("it died")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Candles, "_publish", die)
+        patch.setattr(Publisher, "_publish", die)
         with pytest.raises(Unavailable, match="it died"):
             await import_whole(candles, bars)
 
@@ -232,7 +233,7 @@ async def test_an_import_that_took_too_long_to_be_safe_gives_up(
     candles: Candles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await import_whole(candles, BARS)
-    monkeypatch.setattr("shared.candles.catalogue.PUBLISH_WITHIN_S", -1.0)
+    monkeypatch.setattr("shared.candles.publishing.PUBLISH_WITHIN_S", -1.0)
     with pytest.raises(Unavailable, match="in parts"):
         await import_whole(candles, OTHER)
     monkeypatch.undo()

@@ -65,7 +65,7 @@ from shared.settings import load_settings
 async def main(uri, database, cache_dir, *files):
     async with AsyncMongoClient(uri, serverSelectionTimeoutMS=10_000) as client:
         candles = Candles(Mongo(client, database), load_settings(cache_dir=Path(cache_dir)))
-        await candles.list_datasets()
+        await candles.list_series()
         print("ready", flush=True)
         sys.stdin.readline()
         for file in files:
@@ -157,7 +157,7 @@ async def test_a_year_of_real_hours_is_served_as_the_files_have_it(candles: Cand
     assert wanted.total_bars == 335 * 24
     bars = await read(candles, wanted)
     assert (bars.total, bars.open[0], int(bars.time_ms[0])) == (335 * 24, 42283.58, START_MS)
-    [dataset] = await candles.list_datasets()
+    [dataset] = await candles.list_series()
     assert (dataset.bars, dataset.start_ms, dataset.end_ms) == (8784, START_MS, START_MS + 8784 * HOUR_MS)
 
 
@@ -278,18 +278,18 @@ async def test_bars_that_cannot_be_true_are_refused_by_the_store_too(candles: Ca
         await candles.import_bars("X", "1h", take_bars(bars, slice(0, 0)), "test")
     with pytest.raises(ImportRefused, match="interval '7h'"):
         await candles.import_bars("X", "7h", bars, "test")
-    assert await candles.list_datasets() == []
+    assert await candles.list_series() == []
 
 
 async def test_a_damaged_file_that_is_refused_changes_nothing(candles: Candles, tmp_path: Path) -> None:
     refused = 0
     for mutant in mutated_files(5, tmp_path):
-        before = await candles.list_datasets()
+        before = await candles.list_series()
         try:
             await import_files(candles, [mutant.path], mutant.kind.reading)
         except ImportRefused:
             refused += 1
-            assert await candles.list_datasets() == before, mutant.done
+            assert await candles.list_series() == before, mutant.done
     assert refused > 50
 
 
@@ -303,11 +303,11 @@ async def test_a_good_file_is_refused_with_a_bad_one_beside_it(
     for file in (stored, other):
         file.write_text("\n".join(["time,open,high,low,close,volume", *lines, ""]))
     await import_files(candles, [stored])
-    before = await candles.list_datasets()
+    before = await candles.list_series()
     stored.write_text(stored.read_text().replace(*damage, 1))
     with pytest.raises(ImportRefused):
         await import_files(candles, [other, stored])
-    assert await candles.list_datasets() == before
+    assert await candles.list_series() == before
     assert_same(await read_all(candles, "STORED", "1h"), bars)
 
 

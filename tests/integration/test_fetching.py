@@ -17,7 +17,7 @@ import pytest
 from api.market_data.exchanges import open_exchange
 from api.market_data.fetching import Clock, Fetch, FetchOrder, OnConflict
 from api.market_data.importing import import_files
-from shared.candles import BarConflict, Candles, Dataset, join_bars, take_bars
+from shared.candles import BarConflict, Candles, StoredSeries, join_bars, take_bars
 from shared.database import Database
 from shared.errors import ConfigurationError, ExchangeUnavailable, ImportRefused, InvalidRequest
 from shared.reading import Reading
@@ -89,8 +89,8 @@ async def fetch(
     return done
 
 
-async def stored(candles: Candles) -> Dataset:
-    [one] = await candles.list_datasets()
+async def stored(candles: Candles) -> StoredSeries:
+    [one] = await candles.list_series()
     return one
 
 

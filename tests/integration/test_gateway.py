@@ -13,6 +13,7 @@ import httpx
 import jwt
 import pytest
 
+from api.commands import TABLES_AT_ONCE
 from api.routes.answers import (
     Accepted,
     BacktestPage,
@@ -28,7 +29,7 @@ from shared.candles import Candles, take_bars
 from shared.candles.resample import resample_bars
 from shared.contracts import Channel, Task
 from shared.instants import iso_from_ms
-from shared.results import Result
+from shared.results import Result, Results
 from shared.settings import Settings, environment_for_child
 from shared.wire import decode
 from tests.engine.deciders import STEPS, in_the_catalogue
@@ -554,3 +555,37 @@ async def test_a_missing_server_is_named_without_its_password(make_settings: Mak
     said = await refusal_of(settings)
     assert "Cannot start: MongoDB did not answer" in said
     assert "hunter2" not in said
+
+
+async def test_of_one_user_few_tables_are_read_at_once_and_another_user_does_not_wait(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading: dict[str, int] = {}
+    most: dict[str, int] = {}
+    gate = asyncio.Event()
+    original = Results.read_trades
+
+    async def watched(self: Results, result: Any, **page: int) -> str:
+        user = result["userId"]
+        reading[user] = reading.get(user, 0) + 1
+        most[user] = max(most.get(user, 0), reading[user])
+        if user == "ann":
+            await gate.wait()
+        try:
+            return await original(self, result, **page)
+        finally:
+            reading[user] -= 1
+
+    monkeypatch.setattr(Results, "read_trades", watched)
+    paths: dict[str, str] = {}
+    clients: dict[str, httpx.AsyncClient] = {}
+    for user in ("ann", "bob"):
+        clients[user] = await site.client(user)
+        paths[user] = f"{BACKTESTS}/{await submit(clients[user])}/trades"
+        await site.finish(await site.claim())
+    asked = [asyncio.create_task(clients["ann"].get(paths["ann"])) for _ in range(8)]
+    assert (await clients["bob"].get(paths["bob"])).json()["total"] == 2
+    gate.set()
+    answers = await asyncio.gather(*asked)
+    assert [answer.json()["total"] for answer in answers] == [2] * 8
+    assert most == {"ann": TABLES_AT_ONCE, "bob": 1}

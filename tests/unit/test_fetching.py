@@ -252,7 +252,7 @@ class Shelf:
         self.kept: list[int] = []
         self._cancelled = cancelled
 
-    async def list_datasets(self) -> list[Any]:
+    async def list_series(self) -> list[Any]:
         return []
 
     async def import_bars(self, symbol: str, interval: str, bars: Bars, source: str, on_conflict: str) -> Any:
