@@ -1,4 +1,4 @@
-"""The engine: pure computing over arrays. No I/O, no clock, no checking of input."""
+"""The engine: pure computing over arrays. No I/O, no time of day, no checking of input."""
 
 from shared.errors import PositionUnfit
 from shared.reasons import Reason

@@ -31,7 +31,7 @@ _FIRST_CAPACITY = 256  # rows of closed trades to begin with; doubled when a run
 
 
 class Simulation:
-    """One backtest. Pure: no I/O, no clock; the same bars, config, strategies and seed give the same bytes.
+    """One backtest. Pure: no I/O, no time of day; the same bars, config, strategies and seed give the same bytes.
 
     Where a strategy decides, `advance` stops at the close of each bar it is due at, with an `Ask`. What is answered is
     its signal at that bar, as if it had been known in advance, and the fold goes on through that bar.

@@ -14,8 +14,8 @@ from shared.strategies.averages import EQUAL_WITHIN, moving_average
 from shared.strategies.rule.operators import Floats, finite, unknown
 
 
-def _in_runs(x: Floats, needed: int, compute: Callable[[Floats], Floats]) -> Floats:
-    """`compute` over each run of known values by itself, float64[n]; a run of fewer than `needed` gives nothing.
+def _in_stretches(x: Floats, needed: int, compute: Callable[[Floats], Floats]) -> Floats:
+    """`compute` over each stretch of known values by itself, float64[n]; one of fewer than `needed` gives nothing.
 
     TA-Lib carries one NaN in its sums to the end of the series. `compute` gives an array of its own.
     """
@@ -33,7 +33,7 @@ def _in_runs(x: Floats, needed: int, compute: Callable[[Floats], Floats]) -> Flo
 
 def _over_window(compute: Callable[[Floats, int], Floats], x: Floats, period: int) -> Floats:
     """TA-Lib starts at two bars; over one bar each of these is the number itself."""
-    return x if period == 1 else _in_runs(x, period, lambda run: compute(run, period))
+    return x if period == 1 else _in_stretches(x, period, lambda stretch: compute(stretch, period))
 
 
 def sma(_bars: Bars, x: Floats, period: int) -> Floats:
@@ -67,17 +67,17 @@ def lowest(_bars: Bars, x: Floats, period: int) -> Floats:
 def rsi(_bars: Bars, x: Floats, period: int) -> Floats:
     from talib import RSI
 
-    def index_of(run: Floats) -> Floats:
+    def index_of(stretch: Floats) -> Floats:
         # A bar that does not move leaves the index where it is; TA-Lib drops it to zero once both averages have faded.
-        index = RSI(run, period)
-        moved = np.flatnonzero(run[1:] != run[:-1]) + 1
-        moved_at = np.zeros(run.shape[0], np.int64)
+        index = RSI(stretch, period)
+        moved = np.flatnonzero(stretch[1:] != stretch[:-1]) + 1
+        moved_at = np.zeros(stretch.shape[0], np.int64)
         moved_at[moved] = moved
         moved_at = np.maximum.accumulate(moved_at)[period:]
         index[period:] = np.where(moved_at > 0, index[np.maximum(moved_at, period)], np.nan)
         return index
 
-    return _in_runs(x, period + 1, index_of)
+    return _in_stretches(x, period + 1, index_of)
 
 
 def macd(_bars: Bars, x: Floats, fast: int, slow: int) -> Floats:
@@ -95,18 +95,18 @@ def macd_histogram(_bars: Bars, x: Floats, fast: int, slow: int, signal: int) ->
 def _macd_part(part: int, x: Floats, fast: int, slow: int, signal: int) -> Floats:
     from talib import MACD
 
-    def line_of(run: Floats) -> Floats:
-        line = MACD(run, fast, slow, signal)[part]
-        line[np.abs(line) <= EQUAL_WITHIN * np.abs(run)] = 0.0
+    def line_of(stretch: Floats) -> Floats:
+        line = MACD(stretch, fast, slow, signal)[part]
+        line[np.abs(line) <= EQUAL_WITHIN * np.abs(stretch)] = 0.0
         return line
 
-    return _in_runs(x, slow + signal - 1, line_of)
+    return _in_stretches(x, slow + signal - 1, line_of)
 
 
 def stdev(_bars: Bars, x: Floats, period: int) -> Floats:
     from shared.strategies.rolling import mean_and_deviation_nb
 
-    return _in_runs(x, period, lambda run: mean_and_deviation_nb(run, period)[1])
+    return _in_stretches(x, period, lambda stretch: mean_and_deviation_nb(stretch, period)[1])
 
 
 def zscore(bars: Bars, x: Floats, period: int) -> Floats:
@@ -120,7 +120,7 @@ def bollinger_upper(bars: Bars, x: Floats, period: int, deviations: float) -> Fl
 def bollinger_middle(_bars: Bars, x: Floats, period: int) -> Floats:
     from shared.strategies.rolling import mean_and_deviation_nb
 
-    return _in_runs(x, period, lambda run: mean_and_deviation_nb(run, period)[0])
+    return _in_stretches(x, period, lambda stretch: mean_and_deviation_nb(stretch, period)[0])
 
 
 def bollinger_lower(bars: Bars, x: Floats, period: int, deviations: float) -> Floats:
