@@ -87,13 +87,13 @@ def started(line: Line, params: dict[str, Any], *, total_bars: int, resampled_fr
     return Event(**_of(line), type="started", data=data)
 
 
-def progress(line: Line, reached: Reached, left_s: float | None) -> Progress:
-    """`left_s` is how long the rest may take, in seconds."""
+def progress(line: Line, reached: Reached, left_s: float | None, doing: str | None = None) -> Progress:
+    """`left_s` is how long the rest may take, in seconds; `doing` is what takes long where it is not the bars."""
     day = iso_from_ms(reached.time_ms)[:10]
     return Progress(
         **_of(line),
         progress=reached.percent,
-        message=f"Processing {day}",
+        message=doing or f"Processing {day}",
         current_date=day,
         processed_bars=reached.bar,
         total_bars=reached.total_bars,

@@ -60,7 +60,10 @@ class Settings(BaseSettings):
     lease_renew_s: float = Field(5.0, gt=0.05, le=600, description="How often a lease is renewed.")
     sweep_interval_s: float = Field(2.0, gt=0.05, le=60, description="How often an idle worker looks without a bell.")
     failures_max: int = Field(3, ge=1, le=100, description="Crashes after which a backtest fails for good.")
-    stall_limit_s: float = Field(60.0, gt=0.1, le=3600, description="Silence after which an engine process is killed.")
+    stall_limit_s: float = Field(
+        60.0, gt=0.1, le=3600, description="After so long without sign or computing an engine process is killed."
+    )
+    run_limit_s: float = Field(3_600.0, gt=0.1, le=604_800, description="How long one run may compute.")
     drain_timeout_s: float = Field(20.0, ge=0, le=3600, description="How long SIGTERM waits for runs to end.")
     chunk_bars: int = Field(100_000, ge=1, description="Most bars an engine advances in one step.")
     recycle_after_runs: int = Field(1_000, ge=1, description="Backtests after which an engine process is replaced.")

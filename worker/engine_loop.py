@@ -7,22 +7,26 @@ import pickle
 import resource
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
-from typing import IO
+from dataclasses import dataclass, replace
+from typing import IO, Any
 
 from shared.bars import Bars
 from shared.candles import open_bars
 from shared.errors import BackfleetError, EngineFault
 from shared.request import BacktestParams
-from shared.strategies import resolve
+from shared.strategies import StrategyUse, resolve
 from shared.strategies.causality import refuse_peeking
+from shared.strategies.signals import Signals
 from shared.wire import validate
 from worker.engine import Delta, EngineConfig, Mark, Position, Simulation, play
 from worker.log_lines import LogLines
-from worker.pipe import HEADER_BYTES, Command, Finish, Finished, Load, Moved, News, Raised, Reply, Rewind, frame
+from worker.pipe import HEADER_BYTES, Busy, Command, Finish, Finished, Load, Moved, News, Raised, Reply, Rewind, frame
 
 log = logging.getLogger(__name__)
+
+OnStep = Callable[[str], None]
 
 # A step in which strategies decide ends with the first decision after this long: far below every stall limit that
 # makes sense, and long beside a step without decisions. One decision may take as long as the stall limit allows.
@@ -30,20 +34,30 @@ _DECIDING_S = 0.25
 # From one to the next it takes a run of a million bars a fraction of a millisecond.
 _MARKS_MAX = 64
 _DEAF = nullcontext()
+# A command that takes longer gives a sign now and then, whenever it comes to its next step.
+_SIGN_S = 0.25
 
 
 class Run:
     """One backtest on its way through the engine. An engine process has one at a time, `backfleet run` its only one."""
 
     def __init__(
-        self, params: BacktestParams, bars: Bars, position: Position | None = None, lines: LogLines | None = None
+        self,
+        params: BacktestParams,
+        bars: Bars,
+        position: Position | None = None,
+        lines: LogLines | None = None,
+        on_step: OnStep | None = None,
     ) -> None:
         """Before the first bar, or at `position`.
 
+        `on_step` hears of each step of what takes long before the first bar.
         Raises `InvalidRequest` for what the params say of strategies, `StrategyFailed` for signals that fail,
         `StrategyPeeks` where that is asked, and `PositionUnfit`.
         """
         uses = resolve(params.strategies, params.strategy_params)
+        if on_step is not None:
+            uses = [_announced(use, on_step) for use in uses]
         config = EngineConfig.from_params(params)
         self._bars = bars
         if position is None:
@@ -147,6 +161,34 @@ class _Told:
         self.bar, self.trades = min(self.bar, bar), min(self.trades, trades)
 
 
+def _announced(use: StrategyUse, on_step: OnStep) -> StrategyUse:
+    """The same strategy, which says when its signals are computed: once for the run, and for each cut of a check."""
+    signals = use.strategy.signals
+    if signals is None:
+        return use
+
+    def announced(bars: Bars, params: Any) -> Signals:
+        on_step(f"Computing signals of {use.name}")
+        return signals(bars, params)
+
+    return replace(use, strategy=replace(use.strategy, signals=announced))
+
+
+class _Signs:
+    """Signs of life on the pipe, as seldom as they are needed."""
+
+    def __init__(self, replies: IO[bytes]) -> None:
+        self._replies = replies
+        self.last_s = time.monotonic()
+
+    def give(self, doing: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self.last_s >= _SIGN_S:
+            self.last_s = now_s
+            self._replies.write(frame(Busy(doing)))
+            self._replies.flush()
+
+
 def _bar_of(mark: Mark) -> int:
     return mark.bar
 
@@ -154,14 +196,16 @@ def _bar_of(mark: Mark) -> int:
 def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
     run: Run | None = None
     lines = LogLines()
+    signs = _Signs(replies)
     while (command := _read(commands)) is not None:
+        signs.last_s = time.monotonic()
         try:
             with lines.listening() if command.with_news else _DEAF:
                 if isinstance(command, Load):
                     run = None  # Frees the last run's arrays before the next run's are made.
                     lines.take()
                     params = validate(BacktestParams, command.params)
-                    run = Run(params, open_bars(command.bar_files), command.position, lines)
+                    run = Run(params, open_bars(command.bar_files), command.position, lines, signs.give)
                 reply = _step(run, command)
         except BackfleetError as error:
             reply = Raised(error.code, error.message, error.errors, lines.take()[0])

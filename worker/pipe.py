@@ -68,6 +68,13 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
+class Busy:
+    """A sign of life in the middle of a command, any number of them before its answer: what is being computed."""
+
+    doing: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """The process has loaded and compiled everything it needs."""
 
@@ -155,7 +162,7 @@ class Raised:
 
 
 Command = Load | Advance | Rewind | Finish
-Reply = Ready | Moved | Finished | Raised
+Reply = Busy | Ready | Moved | Finished | Raised
 
 
 def frame(message: Command | Reply) -> bytes:

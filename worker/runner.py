@@ -138,6 +138,7 @@ class Runner:
         bars = await self._resolve(run.record)
         await run.slot.start()
         run.telling.started(bars)
+        run.slot.on_busy = run.telling.busy
         playback = Playback(bars.total_bars, self._settings.chunk_bars, now_s=time.monotonic())
         finished = await self._play(run, bars, playback)
         run.telling.progress(finished.last)

@@ -9,15 +9,17 @@ import logging
 import os
 import pickle
 import sys
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal
+from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal, RunTooLong
 from shared.settings import Settings, environment_for_child, kernel_cache_dir
 from worker.pipe import (
     HEADER_BYTES,
     Advance,
+    Busy,
     Command,
     Finish,
     Finished,
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 START_LIMIT_S = 120.0
 _KILL_WAIT_S = 5.0
 _PIPE_BUFFER_BYTES = 1 << 20
+# Whoever computes gets at least this share of the time, also beside many others; whoever hangs gets none.
+_COMPUTING_SHARE = 0.02
 
 
 @cache
@@ -68,6 +72,8 @@ class Slot:
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
         self._runs = 0
+        self._spent_s = 0.0  # of the run that is loaded
+        self.on_busy: Callable[[str], None] | None = None  # hears what a long command is at
 
     @property
     def pid(self) -> int | None:
@@ -108,6 +114,7 @@ class Slot:
         log.debug("engine process %s is warm", self.pid)
 
     async def load(self, command: Load) -> Moved | Finished:
+        self._spent_s = 0.0
         return await self._step(command)
 
     async def advance(
@@ -153,22 +160,20 @@ class Slot:
             process.stdin.close()
 
     async def _ask(self, command: Command) -> object:
-        """One command, one reply, within the stall limit. What goes wrong ends the process: nobody knows its state."""
+        """One command, one reply, within the limits. What goes wrong ends the process: nobody knows its state."""
         process = self._process
         if process is None or process.stdin is None:
             raise EngineFailed("engine process is not running", fault=False)
         answered = False
+        began_s = time.monotonic()
         try:
-            async with asyncio.timeout(self._settings.stall_limit_s):
-                process.stdin.write(frame(command))
-                await process.stdin.drain()
-                reply = await self._receive()
+            process.stdin.write(frame(command))
+            reply = await self._reply(process.pid)
             answered = True
-        except TimeoutError:
-            raise EngineFailed(f"engine process hung for {self._settings.stall_limit_s:g} s and was killed") from None
         except (BrokenPipeError, ConnectionResetError):
             raise EngineFailed("engine process died") from None
         finally:
+            self._spent_s += time.monotonic() - began_s
             if not answered:
                 await self.kill()
         if isinstance(reply, Raised):
@@ -176,6 +181,37 @@ class Slot:
                 raise InvalidRequest(reply.message, reply.errors)
             raise RunRefused(reply.code, reply.message, reply.errors, reply.logs)
         return reply
+
+    async def _reply(self, pid: int) -> object:
+        """The answer, however long it takes while the process shows that it lives, at most for what the run may take.
+
+        It lives if it says so now and then, or is seen to compute: one call of a strategy says nothing before its end.
+        Raises `EngineFailed` for one that hangs and `RunTooLong`.
+        """
+        stall_limit_s = self._settings.stall_limit_s
+        ends_s = time.monotonic() + self._settings.run_limit_s - self._spent_s
+        computed_s = _cpu_time_s(pid)
+        receiving = asyncio.create_task(self._receive())
+        try:
+            while True:
+                wait_s = min(stall_limit_s, ends_s - time.monotonic())
+                await asyncio.wait([receiving], timeout=max(0.0, wait_s))
+                if receiving.done():
+                    if not isinstance(message := receiving.result(), Busy):
+                        return message
+                    if self.on_busy is not None:
+                        self.on_busy(message.doing)
+                    receiving = asyncio.create_task(self._receive())
+                elif time.monotonic() >= ends_s:
+                    raise RunTooLong(
+                        f"the run has computed for {self._settings.run_limit_s:g} s, the most that is allowed here "
+                        "(BACKFLEET_RUN_LIMIT_S), and was ended; ask for fewer bars, or for strategies that take less"
+                    )
+                elif _cpu_time_s(pid) - computed_s < _COMPUTING_SHARE * wait_s:
+                    raise EngineFailed(f"engine process hung for {stall_limit_s:g} s and was killed")
+                computed_s = _cpu_time_s(pid)
+        finally:
+            receiving.cancel()
 
     async def _receive(self) -> object:
         process = self._process
@@ -189,6 +225,15 @@ class Slot:
             how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
             raise EngineFailed(f"engine process {how}") from None
         return pickle.loads(data)
+
+
+def _cpu_time_s(pid: int) -> float:
+    """How long a process has computed so far; 0 where nothing tells, so that only what it says counts as life there."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Hold:

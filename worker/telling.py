@@ -28,6 +28,7 @@ class Telling:
         self._unsaid: list[NewsDocument] = []
         self._sending: asyncio.Task[None] | None = None
         self._began_s = self._spoke_s = time.monotonic()
+        self._reached: news.Reached | None = None
         self.percent = 0.0
 
     @property
@@ -46,6 +47,12 @@ class Telling:
     def progress(self, moved: Moved) -> None:
         pnl = moved.equity - float(self._record["params"]["initialCapital"])
         self._say_progress(news.Reached(moved.time_ms, moved.bar, moved.total_bars, moved.trades_closed, pnl))
+
+    def busy(self, doing: str) -> None:
+        """What is being done while the run stands where it stood."""
+        if self._reached is not None:
+            self._say_progress(self._reached, doing)
+            self.send()
 
     def complete(self, result: ResultDocument) -> Complete:
         """The end of the run, which whoever stores it publishes."""
@@ -72,12 +79,13 @@ class Telling:
         taken, self._unsaid = self._unsaid, []
         return taken
 
-    def _say_progress(self, reached: news.Reached) -> None:
+    def _say_progress(self, reached: news.Reached, doing: str | None = None) -> None:
         self._spoke_s = time.monotonic()
+        self._reached = reached
         self.percent = reached.percent
         bars_left = reached.total_bars - reached.bar
         left_s = (self._spoke_s - self._began_s) * bars_left / reached.bar if reached.bar else None
-        self._say(Channel.PROGRESS, news.progress(self._numbering.next(), reached, left_s))
+        self._say(Channel.PROGRESS, news.progress(self._numbering.next(), reached, left_s, doing))
 
     def _say(self, channel: Channel, one: News) -> None:
         self._unsaid.append(news.news_document(channel, one))

@@ -36,6 +36,11 @@ _BUILT_IN = (
 )
 
 
+def built_in() -> list[Strategy]:
+    """Those that come with backfleet, in the order they are shown."""
+    return list(_BUILT_IN)
+
+
 def catalogue() -> list[Strategy]:
     """Every strategy there is, in the order it is shown: our own, then those of installed plug-ins.
 

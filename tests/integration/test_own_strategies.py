@@ -13,9 +13,11 @@ from shared.settings import Settings
 from tests.fleet import Fleet, fleet_on, request
 
 BARS = 400
+RUN_LIMIT_S = 12.0
 STALL_LIMIT_S = 2.0
 STRATEGIES = """
 import threading
+import time
 
 from shared.strategies import Strategy
 from shared.strategies.parameters import Parameters
@@ -35,6 +37,21 @@ def fail(view):
     raise LookupError("nothing there")
 
 
+def compute(for_s):
+    until = time.monotonic() + for_s
+    while time.monotonic() < until:
+        pass
+
+
+def slow(bars, params):
+    compute(3.0)
+    return silent(bars.total)
+
+
+def endless(bars, params):
+    compute(1e9)
+
+
 def peek(bars, params):
     signals = silent(bars.total)
     signals[int(bars.close.argmax())] = 0
@@ -45,6 +62,8 @@ TURN = Strategy("turn", "Turn", "In and out.", Parameters, decide=turn)
 HANG = Strategy("hang", "Hang", "Never answers.", Parameters, decide=hang)
 FAIL = Strategy("fail", "Fail", "Raises.", Parameters, decide=fail)
 PEEK = Strategy("peek", "Peek", "Sees the top.", Parameters, peek)
+SLOW = Strategy("slow", "Slow", "Takes longer than silence is borne.", Parameters, slow)
+ENDLESS = Strategy("endless", "Endless", "Never comes to an end.", Parameters, endless)
 """
 
 
@@ -56,7 +75,7 @@ def site(tmp_path: Path) -> Path:
     told.mkdir(parents=True)
     (folder / "own_strategies.py").write_text(STRATEGIES)
     (told / "METADATA").write_text("Metadata-Version: 2.1\nName: own-strategies\nVersion: 1\n")
-    points = [f"{name} = own_strategies:{name.upper()}" for name in ("turn", "hang", "fail", "peek")]
+    points = [f"{name} = own_strategies:{name.upper()}" for name in ("turn", "hang", "fail", "peek", "slow", "endless")]
     (told / "entry_points.txt").write_text("\n".join(["[backfleet.strategies]", *points]) + "\n")
     return folder
 
@@ -72,7 +91,7 @@ async def fleet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Fleet]:
     monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep))
-    settings = make_settings(stall_limit_s=STALL_LIMIT_S, failures_max=1)
+    settings = make_settings(stall_limit_s=STALL_LIMIT_S, run_limit_s=RUN_LIMIT_S, failures_max=1)
     async with fleet_on(settings, tmp_path, BARS) as opened:
         opened.start_worker()
         yield opened
@@ -112,3 +131,24 @@ async def test_what_goes_wrong_in_a_strategy_of_ones_own_is_said_and_harms_no_ot
     assert f"hung for {STALL_LIMIT_S:g} s" in end["error"]
     after = await fleet.submit(request(strategies=["turn"], strategyParams={}))
     assert (await fleet.end_of(after["_id"]))["resultHash"] == first["resultHash"]
+
+
+async def test_a_strategy_that_is_slow_is_not_taken_for_one_that_hangs(fleet: Fleet) -> None:
+    """Its one call is silent for longer than the stall limit; what comes next says that the run still lives."""
+    record = await fleet.submit(request(strategies=["slow", "turn", "peek"], strategyParams={}))
+    end = await fleet.end_of(record["_id"])
+    stored = await fleet.store.get(record["_id"], "ann")
+    assert (end["channel"], stored["epoch"], stored["failures"]) == (Channel.COMPLETE, 1, 0)
+    said = [one["message"] for one in fleet.said_of(record["_id"]) if one["channel"] == Channel.PROGRESS]
+    assert "Computing signals of peek" in said
+
+
+async def test_a_run_that_takes_longer_than_one_may_ends_with_words_that_say_so(fleet: Fleet) -> None:
+    record = await fleet.submit(request(strategies=["endless"], strategyParams={}))
+    end = await fleet.end_of(record["_id"])
+    stored = await fleet.store.get(record["_id"], "ann")
+    assert (end["channel"], end["code"]) == (Channel.ERROR, "run_limit")
+    assert f"has computed for {RUN_LIMIT_S:g} s" in end["error"]
+    assert (stored["status"], stored["epoch"], stored["failures"]) == ("failed", 1, 0), "it would be slow again"
+    after = await fleet.submit(request(strategies=["turn"], strategyParams={}))
+    assert (await fleet.end_of(after["_id"]))["channel"] == Channel.COMPLETE

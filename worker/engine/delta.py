@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from shared.strategies import View
 from shared.strategies.signals import Signals
 from shared.strategies.view import OpenTrade
 from worker.engine import layout
-from worker.engine.metrics import Metrics
 from worker.engine.trades import Trades
+
+if TYPE_CHECKING:
+    from worker.engine.metrics import Metrics
 
 _FLOAT = struct.Struct("d")
 
