@@ -1,7 +1,7 @@
 """The MongoDB documents.
 
 Every `...At` field of a document is an int64 of milliseconds since 1970-01-01T00:00Z, the form market data has too.
-One number orders the queue: `queueRank` is positive exactly while a backtest is pending, and the smallest is claimed first.
+One number orders the queue: `queueRank` is positive exactly while a backtest is pending; the smallest is first.
 """
 
 from __future__ import annotations
