@@ -119,12 +119,6 @@ class StrategyFailed(Refusal):
         return cls(text, [FieldError(f"strategies.{index}", text, cls.code)])
 
 
-class RunTooLong(Refusal):
-    """A run that computed longer than one may. Run again it would do the same."""
-
-    code = "run_limit"
-
-
 class StrategyPeeks(StrategyFailed):
     """A strategy that sees the future: what it says of a bar depends on later bars."""
 

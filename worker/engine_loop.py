@@ -20,7 +20,11 @@ from shared.strategies import StrategyUse, resolve
 from shared.strategies.causality import refuse_peeking
 from shared.strategies.signals import Signals
 from shared.wire import validate
-from worker.engine import Delta, EngineConfig, Mark, Position, Simulation, play
+from worker.engine.config import EngineConfig
+from worker.engine.deciding import play
+from worker.engine.delta import Delta
+from worker.engine.position import Mark, Position
+from worker.engine.simulation import Simulation
 from worker.log_lines import LogLines
 from worker.pipe import HEADER_BYTES, Busy, Command, Finish, Finished, Load, Moved, News, Raised, Reply, Rewind, frame
 

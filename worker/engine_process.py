@@ -41,7 +41,7 @@ def main() -> None:
     os.dup2(2, 1)  # A print in a strategy goes to the log, not into the pipe.
 
     _import_talib_alone()
-    from worker.engine import warm
+    from worker.engine.warming import warm
     from worker.engine_loop import serve
     from worker.pipe import Ready, frame
 

@@ -20,7 +20,7 @@ from shared.reading import Reading
 from shared.request import BacktestParams, BacktestRequest
 from shared.results import findings, trade_columns
 from shared.wire import validate
-from worker.engine import Outcome
+from worker.engine.delta import Outcome
 from worker.engine_loop import Run
 from worker.pipe import Moved
 

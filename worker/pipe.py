@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from shared.candles import BarFiles
     from shared.strategies.signals import Signals
     from shared.strategies.view import OpenTrade
-    from worker.engine import Decisions, Outcome, Position, Trades
+    from worker.engine.delta import Outcome
+    from worker.engine.position import Decisions, Position
+    from worker.engine.trades import Trades
 
 HEADER_BYTES = 8
 

@@ -28,7 +28,7 @@ from worker.slot import Hold, RunRefused, Slot
 from worker.telling import Telling
 
 if TYPE_CHECKING:
-    from worker.engine import Outcome
+    from worker.engine.delta import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal, RunTooLong
+from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal
 from shared.settings import Settings, environment_for_child, kernel_cache_dir
 from worker.pipe import (
     HEADER_BYTES,
@@ -186,7 +186,7 @@ class Slot:
         """The answer, however long it takes while the process shows that it lives, at most for what the run may take.
 
         It lives if it says so now and then, or is seen to compute: one call of a strategy says nothing before its end.
-        Raises `EngineFailed` for one that hangs and `RunTooLong`.
+        Raises `EngineFailed` for one that hangs, and `RunRefused` with the code `run_limit`.
         """
         stall_limit_s = self._settings.stall_limit_s
         ends_s = time.monotonic() + self._settings.run_limit_s - self._spent_s
@@ -203,9 +203,11 @@ class Slot:
                         self.on_busy(message.doing)
                     receiving = asyncio.create_task(self._receive())
                 elif time.monotonic() >= ends_s:
-                    raise RunTooLong(
+                    raise RunRefused(
+                        "run_limit",
                         f"the run has computed for {self._settings.run_limit_s:g} s, the most that is allowed here "
-                        "(BACKFLEET_RUN_LIMIT_S), and was ended; ask for fewer bars, or for strategies that take less"
+                        "(BACKFLEET_RUN_LIMIT_S), and was ended; ask for fewer bars, or for strategies that take less",
+                        (),
                     )
                 elif _cpu_time_s(pid) - computed_s < _COMPUTING_SHARE * wait_s:
                     raise EngineFailed(f"engine process hung for {stall_limit_s:g} s and was killed")

@@ -268,19 +268,15 @@ class TimeIndex:
     def _open_cells(self, cell_ms: int) -> NDArray[np.bool_]:
         """Which cells of the week, counted from the epoch's midnight on, are open by the rule of `gaps`."""
         per_week = WEEK_MS // cell_ms
-        # Without holes a stretch of bars fills every cell it touches: stretches are looked at, not a million bars.
-        stretch_start = np.concatenate(
-            [[self.first_ms], self.first_ms + (self.hole_slot + self.hole_bars) * self.step_ms]
-        )
-        stretch_last = np.concatenate(
-            [self.first_ms + (self.hole_slot - 1) * self.step_ms, [self.end_ms - self.step_ms]]
-        )
+        # Without holes a stretch of bars fills every cell it touches: these are looked at, not a million bars.
+        part_start = np.concatenate([[self.first_ms], self.first_ms + (self.hole_slot + self.hole_bars) * self.step_ms])
+        part_last = np.concatenate([self.first_ms + (self.hole_slot - 1) * self.step_ms, [self.end_ms - self.step_ms]])
         first_cell = self.first_ms // cell_ms
-        cells = int(stretch_last[-1]) // cell_ms - first_cell + 1
+        cells = int(part_last[-1]) // cell_ms - first_cell + 1
         weeks = -(-cells // per_week)
         edges = np.zeros(weeks * per_week + 1, np.int64)
-        np.add.at(edges, stretch_start // cell_ms - first_cell, 1)
-        np.add.at(edges, stretch_last // cell_ms - first_cell + 1, -1)
+        np.add.at(edges, part_start // cell_ms - first_cell, 1)
+        np.add.at(edges, part_last // cell_ms - first_cell + 1, -1)
         traded = (np.cumsum(edges[:-1]) > 0).reshape(weeks, per_week)
         any_trade = traded.any(axis=1, keepdims=True)
         counted: NDArray[np.bool_] = any_trade & (np.arange(weeks * per_week) < cells).reshape(weeks, per_week)

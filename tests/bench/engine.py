@@ -39,10 +39,13 @@ from tests.bench.peers import (
 from tests.bench.rows import Row, measured
 from tests.conftest import MARKET_DATA_DIR
 from tests.engine.markets import random_walk, scripted
-from worker.engine import EngineConfig, Outcome, Simulation, warm
+from worker.engine.config import EngineConfig
+from worker.engine.delta import Outcome
 from worker.engine.hashing import hash_result
 from worker.engine.metrics import Course
 from worker.engine.metrics import measure as measure_course
+from worker.engine.simulation import Simulation
+from worker.engine.warming import warm
 from worker.engine_loop import serve
 from worker.pipe import Advance, Load, frame
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from shared.bars import Bars
 from tests.peers import load
 from tests.peers.programs import frame_of
-from worker.engine import EngineConfig
+from worker.engine.config import EngineConfig
 
 NAUTILUS_PYTHON = Path(__file__).parents[2] / ".venv-nautilus" / "bin" / "python"
 NAUTILUS_SCRIPT = Path(__file__).parent / "nautilus.py"

@@ -16,7 +16,8 @@ from shared.bars import Bars
 from shared.strategies import NO_OPINION, Strategy, View
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals
-from worker.engine import Decisions, Position, Simulation
+from worker.engine.position import Decisions, Position
+from worker.engine.simulation import Simulation
 
 
 class Often(Parameters):

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, field
 
 from shared.bars import Bars
-from worker.engine import EngineConfig, Reason
+from shared.reasons import Reason
+from worker.engine.config import EngineConfig
 
 
 @dataclass

@@ -6,7 +6,9 @@ import dataclasses
 
 from shared.bars import Bars
 from shared.strategies import StrategyUse, resolve
-from worker.engine import EngineConfig, Outcome, Simulation
+from worker.engine.config import EngineConfig
+from worker.engine.delta import Outcome
+from worker.engine.simulation import Simulation
 
 COSTS = EngineConfig(commission_rate=0.001, slippage_bps=5.0)
 STOPS = dataclasses.replace(COSTS, stop_loss_percent=1.5, take_profit_percent=2.5)

@@ -29,7 +29,11 @@ from tests.engine.deciders import (
 )
 from tests.engine.markets import flat, random_walk, scripted
 from tests.engine.runs import CONFIGS, EVERYTHING, SHORT, STOPS, quick_uses, run
-from worker.engine import EngineConfig, Outcome, Simulation, play, warm
+from worker.engine.config import EngineConfig
+from worker.engine.deciding import play
+from worker.engine.delta import Outcome
+from worker.engine.simulation import Simulation
+from worker.engine.warming import warm
 
 
 @pytest.fixture(scope="module", autouse=True)

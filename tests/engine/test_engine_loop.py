@@ -21,6 +21,7 @@ from shared.bars import Bars
 from shared.candles import BarFiles
 from shared.candles.chunks import canonical_bytes
 from shared.errors import PositionUnfit
+from shared.reasons import Reason
 from shared.request import BacktestParams
 from shared.strategies import Strategy, View
 from shared.strategies.parameters import Parameters
@@ -30,7 +31,8 @@ from tests.engine.deciders import BROKEN, CAREFUL, STEP_SIGNALS, STEPS, Often, i
 from tests.engine.markets import random_walk
 from tests.engine.test_causality import by_the_last_close
 from worker import engine_loop
-from worker.engine import Decisions, Outcome, Position, Reason
+from worker.engine.delta import Outcome
+from worker.engine.position import Decisions, Position
 from worker.engine_loop import Run, serve
 from worker.log_lines import LINES_MAX, MESSAGE_MAX_CHARS
 from worker.pipe import (

@@ -39,7 +39,8 @@ def test_an_installed_strategy_is_shown_checked_run_and_restored(site: Path) -> 
 from shared.errors import InvalidRequest
 from shared.strategies import catalogue, resolve
 from tests.engine.markets import random_walk
-from worker.engine import EngineConfig, Simulation
+from worker.engine.config import EngineConfig
+from worker.engine.simulation import Simulation
 
 found = {one.id: one for one in catalogue()[-2:]}
 assert list(found) == ["inside_bars", "three_closes"], [one.id for one in catalogue()]
@@ -77,7 +78,9 @@ import dataclasses
 import numpy as np
 from shared.strategies import NO_OPINION, Strategy, resolve
 from tests.engine.markets import random_walk
-from worker.engine import EngineConfig, Simulation, play
+from worker.engine.config import EngineConfig
+from worker.engine.deciding import play
+from worker.engine.simulation import Simulation
 
 def signals(bars, params):
     said = np.full(bars.total, NO_OPINION, np.int8)

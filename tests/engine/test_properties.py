@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shared.bars import Bars
+from shared.reasons import Reason
 from shared.strategies import NO_OPINION, StrategyUse, catalogue
 from tests.engine.deciders import carried_over
 from tests.engine.markets import flat, scripted, times
 from tests.engine.runs import quick_uses, run
-from worker.engine import EngineConfig, Outcome, Reason, Simulation
+from worker.engine.config import EngineConfig
+from worker.engine.delta import Outcome
+from worker.engine.simulation import Simulation
 
 BARS_MAX = 90
 SIGNALS_CUT = 5  # signals of a run beside which it is cut

@@ -14,6 +14,7 @@ import pytest
 
 from shared.bars import Bars
 from shared.errors import EngineFailed, StrategyFailed
+from shared.reasons import Reason
 from shared.request import BacktestParams, Intrabar
 from shared.strategies import NO_OPINION, Strategy, resolve
 from shared.strategies.parameters import Parameters
@@ -21,8 +22,10 @@ from shared.wire import validate
 from tests.engine.markets import bars_of, flat, random_walk, raw, scripted
 from tests.engine.reference import run_slowly
 from tests.engine.runs import CONFIGS, COSTS, EVERYTHING, STOPS, quick_uses, run
-from worker.engine import EngineConfig, Reason, Simulation, warm
+from worker.engine.config import EngineConfig
 from worker.engine.kernel import advance_nb
+from worker.engine.simulation import Simulation
+from worker.engine.warming import warm
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -15,11 +15,14 @@ from shared.bars import Bars
 from shared.candles import take_bars
 from shared.candles.files.parsing import read_files
 from shared.reading import Reading
+from shared.reasons import Reason
 from shared.request import BacktestParams
 from shared.strategies import resolve
 from shared.wire import validate
 from tests.peers.programs import PROGRAMS, Theirs
-from worker.engine import EngineConfig, Outcome, Reason, Simulation
+from worker.engine.config import EngineConfig
+from worker.engine.delta import Outcome
+from worker.engine.simulation import Simulation
 
 COMMON = {
     "symbol": "X",
