@@ -11,7 +11,7 @@ from api import listeners, relay
 from api.relay import read_news
 from shared.bus import Heard, Resubscribed
 from shared.contracts import Channel, Cursor
-from shared.errors import InvalidRequest, NotFound, TooMany
+from shared.errors import InvalidRequest, NotFound, StoreUnavailable, TooMany
 from shared.records import BacktestRecord
 from tests.relay import Ear, Scene, complete, detail, news, progress, relaying
 
@@ -233,6 +233,48 @@ async def test_an_end_that_was_just_stored_waits_for_what_was_said_before_it(
         scene.bus.publish(heard)
     await ear.hears(5)
     assert ear.positions() == [(1, 1), (1, 2), (1, 3), (1, 4)]
+
+
+async def test_after_a_break_the_ends_of_what_was_never_heard_of_are_told_once(scene: Scene) -> None:
+    ear, stranger = scene.connect(), scene.connect("eve")
+    scene.store.time_ms = 200_000
+    for backtest_id, ended_ms, user in (("missed", 150_000, "ann"), ("older", 99_999, "ann"), ("bobs", 150_000, "bob")):
+        scene.store.add(backtest_id, user)
+        scene.store.end(backtest_id, complete(1, 2, backtest_id))
+        scene.store.records[backtest_id]["completedAt"] = ended_ms
+    await scene.relay._reconcile_once()
+    assert ear.told == []
+    for _ in range(2):
+        scene.bus.live.put_nowait(Resubscribed())
+        await scene.flushed()
+        await scene.relay._reconcile_once()
+        await scene.flushed()
+    assert [said["backtestId"] for _, said in ear.told] == ["missed"]
+    assert ear.events() == ["complete"]
+    assert stranger.told == []
+
+
+async def test_what_the_store_could_not_say_after_a_break_is_asked_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ear = scene.connect()
+    scene.store.add()
+    scene.store.end("bt1", complete(1, 2))
+    scene.store.records["bt1"]["completedAt"] = scene.store.time_ms
+    scene.store.time_ms += relay.RECONCILE_AGE_MS
+    ask, asked = scene.store.ended_since, asyncio.Event()
+
+    async def fail(*_: object) -> list[tuple[str, str, int]]:
+        asked.set()
+        raise StoreUnavailable("down")
+
+    monkeypatch.setattr(scene.store, "ended_since", fail)
+    scene.bus.live.put_nowait(Resubscribed())
+    async with asyncio.timeout(5):
+        await asked.wait()
+    monkeypatch.setattr(scene.store, "ended_since", ask)
+    await ear.hears(1)
+    assert ear.events() == ["complete"]
 
 
 async def test_what_was_said_before_a_lost_end_is_told_before_it(scene: Scene) -> None:
