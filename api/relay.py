@@ -26,7 +26,7 @@ from shared.lifecycle import TERMINAL, Status
 from shared.news import is_for_owner, terminal_news
 from shared.observability import RareWarning
 from shared.records import BacktestRecord, NewsDocument
-from shared.store import Store
+from shared.store import ENDED_PAGE, Store
 from shared.wire import decode
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ RECONCILE_BATCH = 500
 RECONCILE_AGE_MS = 1_500
 # An end that is older than this has been told to everybody who waited for it.
 LATE_AFTER_MS = 60_000
+USERS_AT_ONCE = 500
+ENDED_PAGES_MAX = 50
 REPLAY_TIMEOUT_S = 2.0
 # Less than the silence after which the bus takes its connection for dead, because it is not read meanwhile.
 RESYNC_TIMEOUT_S = 4.0
@@ -95,7 +97,10 @@ class Relay:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._warn = RareWarning(log)
         self.listening = False
-        self._listening_since_ms = 0
+        self._listening_since_ms = self._first_listened_ms = 0
+        # When something was heard last, and since when ends may have been missed of which nothing else was heard.
+        self._heard_ms = 0
+        self._unheard_since_ms: int | None = None
 
     async def relay(self) -> None:
         """Relays until cancelled. Whatever goes wrong is logged and begun again."""
@@ -197,10 +202,11 @@ class Relay:
                 async for item in items:
                     if isinstance(item, Resubscribed):
                         self.listening = True
-                        self._listening_since_ms = self._store.now_ms()
+                        self._note_break()
                         await self._resync()
                     else:
                         self._hear(item)
+                        self._heard_ms = self._store.now_ms()
                     count += 1
                     if count % _PARSED_AT_ONCE == 0:
                         await asyncio.sleep(0)  # A burst that is buffered already must not keep the senders waiting.
@@ -270,6 +276,44 @@ class Relay:
             await asyncio.sleep(0)
         return _Recalled(pieces, after if replay.known else None, complete=replay.complete, believed=replay.known)
 
+    def _note_break(self) -> None:
+        """Whatever was said before the last that was heard was heard too, because a channel keeps its order.
+
+        But news of an end can follow the record late, out of the outbox of a worker that died: so ends of some time
+        before are asked for too. What ended before this gateway listened at all is not news to anybody here.
+        """
+        now_ms = self._store.now_ms()
+        if self._first_listened_ms:
+            since_ms = max(self._heard_ms - LATE_AFTER_MS, self._first_listened_ms)
+            self._unheard_since_ms = min(since_ms, self._unheard_since_ms or since_ms)
+        else:
+            self._first_listened_ms = now_ms
+        self._heard_ms = self._listening_since_ms = now_ms
+
+    async def _watch_unheard(self) -> None:
+        """After a break: makes sure of the ends of backtests of which this gateway may have heard nothing at all."""
+        since_ms, self._unheard_since_ms = self._unheard_since_ms, None
+        if since_ms is None:
+            return
+        try:
+            for user_ids in _batches(list(self._clients), USERS_AT_ONCE):
+                await self._watch_ended(user_ids, since_ms)
+        except StoreUnavailable:
+            self._unheard_since_ms = min(since_ms, self._unheard_since_ms or since_ms)
+            raise
+
+    async def _watch_ended(self, user_ids: list[str], since_ms: int) -> None:
+        for _ in range(ENDED_PAGES_MAX):
+            found = await self._store.ended_since(user_ids, since_ms)
+            for backtest_id, user_id, _ in found:
+                self.watch(backtest_id, user_id)
+            if len(found) < ENDED_PAGE:
+                return
+            if found[-1][2] == since_ms:
+                break
+            since_ms = found[-1][2]
+        self._warn("too many backtests ended unheard; some ends may not be told")
+
     async def _resync(self) -> None:
         """After a new subscription to the channels: what was said meanwhile is in the event logs."""
         waiting = [(one, user) for one, user in self._open.items() if user in self._clients]
@@ -309,6 +353,7 @@ class Relay:
 
     async def _reconcile_once(self) -> None:
         """Tells the end of every backtest that has ended although nothing was heard of it (L5)."""
+        await self._watch_unheard()
         for backtest_id, user_id in list(self._open.items()):
             if user_id not in self._clients:
                 del self._open[backtest_id]

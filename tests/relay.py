@@ -56,6 +56,11 @@ class FakeStore:
         found = [self.records[one] for one in backtest_ids if one in self.records]
         return [record for record in found if record["completedAt"]]
 
+    async def ended_since(self, user_ids: Sequence[str], since_ms: int) -> list[tuple[str, str, int]]:
+        await asyncio.sleep(0)
+        ended = [(one["_id"], one["userId"], one["completedAt"]) for one in self.records.values()]
+        return [one for one in ended if one[1] in user_ids and one[2] >= max(since_ms, 1)]
+
 
 class FakeBus:
     """An event log and a live channel. `silent` loses what is published live; `down` fails every replay."""

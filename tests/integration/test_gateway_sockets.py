@@ -6,6 +6,7 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -16,12 +17,14 @@ import socketio
 from socketio.exceptions import ConnectionError as SocketRefused
 
 from api import sockets
+from api.expiry import Expiry
 from shared.contracts import Channel, Event, Progress
 from shared.errors import BusUnavailable
 from shared.records import BacktestRecord
 from shared.settings import Settings
 from tests.conftest import JWT_SECRET
 from tests.gateway import BACKTESTS, BODY, Ear, Site, gateway_on, site_on
+from tests.timers import FakeTimers
 
 MakeSettings = Callable[..., Settings]
 
@@ -561,3 +564,57 @@ async def test_what_can_only_be_told_after_the_end_or_a_newer_run_is_not_told_an
     assert await subscribed(ear, other) == {"ok": True, "recovered": False}
     assert seqs(ear, record) == [1]
     assert seqs(ear, other) == [1, 3, 4]
+
+
+async def let_in(site: Site, **claims: Any) -> Ear:
+    ear = Ear()
+    await ear.sio.connect(site.url, auth={"token": token_with(**claims)}, transports=["websocket"])
+    return ear
+
+
+async def is_gone(ear: Ear) -> None:
+    async with asyncio.timeout(10):
+        await ear.sio.wait()
+        await ear.sio.disconnect()
+
+
+async def test_a_socket_ends_with_its_token_and_is_told_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    timers = FakeTimers(time.time())
+    moved = partial(Expiry, now_s=timers.now_s, call_later=timers.call_later)
+    monkeypatch.setattr(sockets, "Expiry", moved)
+    exp = int(timers.time_s) + 600
+    soon, later, left = await let_in(site, exp=exp), await let_in(site, exp=exp + 600), await let_in(site, exp=exp)
+    assert len(timers.pending) == 3
+    await left.sio.disconnect()
+    record = await running(site)
+    await say(site, record, [1])
+    for ear in (soon, later):
+        await ear.hears_event("backtest:progress")
+    await timers.has_pending(2)
+    timers.advance(exp - timers.time_s - 0.5)
+    assert (await soon.call("backtest:unsubscribe", {"backtestId": "bt_1"}))["ok"]
+    timers.advance(0.5)
+    told = await soon.hears_event("auth:expired")
+    assert told["code"] == "token_expired"
+    assert "expired" in told["message"]
+    await is_gone(soon)
+    assert len(timers.pending) == 1
+    await say(site, record, [3])
+    await later.hears(lambda _, said: said.get("seq") == 3)
+    assert [event for event, _ in soon.told] == ["backtest:progress", "auth:expired"]
+    await later.sio.disconnect()
+    assert left.events_of(record["_id"]) == []
+
+
+async def test_a_connection_is_closed_at_its_end_by_the_real_clock_whatever_its_client_does(site: Site) -> None:
+    exp = int(time.time()) + 2
+    async with aiohttp.ClientSession() as session:
+        raw = await session.ws_connect(f"{site.url}/socket.io/?EIO=4&transport=websocket")
+        await raw.send_str("40" + json.dumps({"token": token_with(exp=exp)}))
+        said: list[str] = []
+        async with asyncio.timeout(20):
+            while (message := await raw.receive()).type is aiohttp.WSMsgType.TEXT:
+                said.append(message.data)
+        assert time.time() >= exp
+        expired = '42["auth:expired",{"code":"token_expired",'
+        assert [packet[: len(expired)] for packet in said[2:]] == [expired, "41", "1"]

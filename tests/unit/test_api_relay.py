@@ -11,7 +11,7 @@ from api import listeners, relay
 from api.relay import read_news
 from shared.bus import Heard, Resubscribed
 from shared.contracts import Channel, Cursor
-from shared.errors import InvalidRequest, NotFound, TooMany
+from shared.errors import InvalidRequest, NotFound, StoreUnavailable, TooMany
 from shared.records import BacktestRecord
 from tests.relay import Ear, Scene, complete, detail, news, progress, relaying
 
@@ -235,6 +235,48 @@ async def test_an_end_that_was_just_stored_waits_for_what_was_said_before_it(
     assert ear.positions() == [(1, 1), (1, 2), (1, 3), (1, 4)]
 
 
+async def test_after_a_break_the_ends_of_what_was_never_heard_of_are_told_once(scene: Scene) -> None:
+    ear, stranger = scene.connect(), scene.connect("eve")
+    scene.store.time_ms = 200_000
+    for backtest_id, ended_ms, user in (("missed", 150_000, "ann"), ("older", 99_999, "ann"), ("bobs", 150_000, "bob")):
+        scene.store.add(backtest_id, user)
+        scene.store.end(backtest_id, complete(1, 2, backtest_id))
+        scene.store.records[backtest_id]["completedAt"] = ended_ms
+    await scene.relay._reconcile_once()
+    assert ear.told == []
+    for _ in range(2):
+        scene.bus.live.put_nowait(Resubscribed())
+        await scene.flushed()
+        await scene.relay._reconcile_once()
+        await scene.flushed()
+    assert [said["backtestId"] for _, said in ear.told] == ["missed"]
+    assert ear.events() == ["complete"]
+    assert stranger.told == []
+
+
+async def test_what_the_store_could_not_say_after_a_break_is_asked_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ear = scene.connect()
+    scene.store.add()
+    scene.store.end("bt1", complete(1, 2))
+    scene.store.records["bt1"]["completedAt"] = scene.store.time_ms
+    scene.store.time_ms += relay.RECONCILE_AGE_MS
+    ask, asked = scene.store.ended_since, asyncio.Event()
+
+    async def fail(*_: object) -> list[tuple[str, str, int]]:
+        asked.set()
+        raise StoreUnavailable("down")
+
+    monkeypatch.setattr(scene.store, "ended_since", fail)
+    scene.bus.live.put_nowait(Resubscribed())
+    async with asyncio.timeout(5):
+        await asked.wait()
+    monkeypatch.setattr(scene.store, "ended_since", ask)
+    await ear.hears(1)
+    assert ear.events() == ["complete"]
+
+
 async def test_what_was_said_before_a_lost_end_is_told_before_it(scene: Scene) -> None:
     scene.store.add()
     ear = scene.connect()
@@ -395,6 +437,21 @@ async def test_a_cursor_from_the_future_is_not_believed(scene: Scene) -> None:
     assert await scene.relay.subscribe(ear.client, "bt1", Cursor(epoch=9, seq=0)) is False
     await scene.flushed()
     assert ear.positions() == [(1, 1)]
+
+
+def test_what_a_client_may_have_been_told_long_ago_is_not_repeated_but_said_to_be_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listeners, "STRETCHES_MAX", 1)
+    said = [read_news(heard.channel, heard.payload) for heard in (progress(1, seq) for seq in range(1, 10))]
+    standing = listeners.Standing()
+    for seq in (1, 5, 9):
+        assert standing.admits(said[seq - 1])
+        standing.breaks()
+    missing, has_all = standing.catches_up(said, None)
+    assert ([piece.position for piece in missing], has_all) == ([(1, 6), (1, 7), (1, 8)], False)
+    missing, has_all = standing.catches_up(said, Cursor(epoch=1, seq=5))
+    assert (missing, has_all) == ([], True)
 
 
 async def test_subscriptions_of_one_socket_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
