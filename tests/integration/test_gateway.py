@@ -562,13 +562,15 @@ async def test_of_one_user_few_tables_are_read_at_once_and_another_user_does_not
 ) -> None:
     reading: dict[str, int] = {}
     most: dict[str, int] = {}
-    gate = asyncio.Event()
+    full, gate = asyncio.Event(), asyncio.Event()
     original = Results.read_trades
 
     async def watched(self: Results, result: Any, **page: int) -> str:
         user = result["userId"]
         reading[user] = reading.get(user, 0) + 1
         most[user] = max(most.get(user, 0), reading[user])
+        if reading[user] == TABLES_AT_ONCE:
+            full.set()
         if user == "ann":
             await gate.wait()
         try:
@@ -584,6 +586,7 @@ async def test_of_one_user_few_tables_are_read_at_once_and_another_user_does_not
         paths[user] = f"{BACKTESTS}/{await submit(clients[user])}/trades"
         await site.finish(await site.claim())
     asked = [asyncio.create_task(clients["ann"].get(paths["ann"])) for _ in range(8)]
+    await full.wait()
     assert (await clients["bob"].get(paths["bob"])).json()["total"] == 2
     gate.set()
     answers = await asyncio.gather(*asked)
