@@ -20,6 +20,7 @@ from api.relay import Relay
 from api.routes import describe, operations, router
 from api.sockets import PATH, Sockets
 from shared import package_version
+from shared.adoption import Adoption
 from shared.bus import Bus
 from shared.database import Database
 from shared.errors import BackfleetError
@@ -63,7 +64,8 @@ def create_app(settings: Settings) -> ASGIApp:
             stack.push_async_callback(bus.close)
             commands = Commands(store, database.results, bus, candles)
             relay = Relay(store, bus)
-            for work in (relay.run(), _keep_clock(database.mongo)):
+            adoption = Adoption(store, bus, settings)
+            for work in (relay.run(), adoption.listen(), _keep_clock(database.mongo)):
                 stack.push_async_callback(_cancel, asyncio.create_task(work))
             stack.push_async_callback(sockets.close)
             sockets.open(commands, relay)

@@ -128,7 +128,14 @@ def deleted(record: BacktestRecord, now_ms: int) -> Failure:
     return _failure(fence(record), DELETED, "The backtest was deleted before it ended", now_ms)
 
 
-def refused(backtest_id: str, user_id: str, message: str, errors: Sequence[FieldError], now_ms: int) -> Failure:
+def refused(
+    backtest_id: str,
+    user_id: str,
+    message: str,
+    errors: Sequence[FieldError],
+    now_ms: int,
+    code: str = InvalidRequest.code,
+) -> Failure:
     """The answer to a task that became no backtest. It has no number; its ids are whatever could be read of them."""
     return Failure.model_construct(
         backtest_id=backtest_id,
@@ -136,7 +143,7 @@ def refused(backtest_id: str, user_id: str, message: str, errors: Sequence[Field
         status="error",
         error=message,
         timestamp=iso_from_ms(now_ms),
-        code=InvalidRequest.code,
+        code=code,
         errors=[one.as_wire() for one in errors] or None,
     )
 

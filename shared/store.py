@@ -6,6 +6,7 @@ Every change is a single conditional update that MongoDB documents as atomic. Wh
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
@@ -34,6 +35,8 @@ _COUNT_TRUSTED_S = 30.0
 _COUNTED_USERS_MAX = 1_000
 # A request may be a megabyte, and one message to MongoDB at most 48: the driver cuts what is longer.
 _INSERTS_MOST = 32
+_DUPLICATE_KEY = 11_000
+_WRITTEN_AT_ONCE = 50
 
 
 class Store:
@@ -159,29 +162,46 @@ class Store:
             raise TooMany(f"{count} backtests are pending, the most allowed is {limit}; wait until some have run")
         self._pending_counts[user_id] = (counted_s, count + 1)
 
-    async def adopt(self, task: Task) -> bool:
-        """Stores the record of a task that somebody else published; False when it exists already.
+    async def adopt(self, tasks: Sequence[Task]) -> list[BacktestRecord | None]:
+        """Stores the records of tasks that somebody published: of each None, or the record that had its id before.
 
-        Raises `Conflict` when the id belongs to another user.
+        One insert for all, of which one that is refused does not hold up another.
         """
-        record = new_record(
-            backtest_id=task.backtest_id,
-            user_id=task.user_id,
-            params=task.params.as_wire(),
-            priority=task.priority,
-            now_ms=self._mongo.now_ms(),
-        )
+        records: list[BacktestRecord] = []
+        for number, task in enumerate(tasks, 1):
+            records.append(
+                new_record(
+                    backtest_id=task.backtest_id,
+                    user_id=task.user_id,
+                    params=task.params.as_wire(),
+                    priority=task.priority,
+                    now_ms=self._mongo.now_ms(),
+                )
+            )
+            if number % _WRITTEN_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        taken: set[int] = await self._insert_new(records) if records else set()
+        if not taken:
+            return [None] * len(tasks)
+        ids = list({records[at]["_id"] for at in taken})
+        with translate_mongo_errors():
+            found = await self._backtests.find({"_id": {"$in": ids}}).to_list()
+        standing = {one["_id"]: cast("BacktestRecord", one) for one in found}
+        if len(standing) < len(ids):
+            raise StoreUnavailable("a record was deleted while its id was published again; try again")
+        return [standing[task.backtest_id] if at in taken else None for at, task in enumerate(tasks)]
+
+    async def _insert_new(self, records: list[BacktestRecord]) -> set[int]:
+        """Which of the records, by their place, were not stored because their id is taken."""
         with translate_mongo_errors():
             try:
-                await self._backtests.insert_one(cast("Document", record))
-            except DuplicateKeyError:
-                found = await self._backtests.find_one({"_id": task.backtest_id}, {"userId": 1})
-                if found is not None and found["userId"] != task.user_id:
-                    raise Conflict(
-                        f"backtestId {task.backtest_id} belongs to another user; choose another id"
-                    ) from None
-                return False
-        return True
+                await self._backtests.insert_many(cast("list[Document]", records), ordered=False)
+            except BulkWriteError as error:
+                refused = error.details["writeErrors"]
+                if error.details["writeConcernErrors"] or any(one["code"] != _DUPLICATE_KEY for one in refused):
+                    raise
+                return {one["index"] for one in refused}
+        return set()
 
     async def get(self, backtest_id: str, user_id: str) -> BacktestRecord:
         """Raises `NotFound` also when the backtest is somebody else's, so that nobody learns that it exists."""

@@ -57,6 +57,16 @@ def storable(value: JsonValue, depth: int = 0) -> JsonValue:
     return value
 
 
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether text out of JSON is of a pattern and can be written: JSON can spell half a character."""
+    return _compiled(pattern).search(text) is not None and not any("\ud800" <= one <= "\udfff" for one in text)
+
+
 Text = Annotated[str, AfterValidator(_no_nul)]
 
 

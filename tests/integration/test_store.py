@@ -14,7 +14,7 @@ from pymongo.errors import OperationFailure
 from shared.claims import CLAIM_SORT, Published, completed, failed, lease_of
 from shared.contracts import Channel, Complete, Failure, Summary, Task
 from shared.database import Database
-from shared.errors import ConfigurationError, Conflict, InvalidRequest, NotFound, StoreUnavailable, StoreUnfit, TooMany
+from shared.errors import ConfigurationError, InvalidRequest, NotFound, StoreUnavailable, StoreUnfit, TooMany
 from shared.lifecycle import QUEUED, TERMINAL, TRANSITIONS, Status, claimed, ended, held, queued
 from shared.news import terminal_news
 from shared.records import BacktestRecord, new_id, queue_rank
@@ -272,10 +272,21 @@ async def test_a_key_whose_gateway_died_before_the_record_was_stored_stores_it_n
 
 async def test_a_foreign_task_is_stored_once_and_never_over_somebody_elses(kept: Database) -> None:
     task = Task(backtest_id="bt_foreign", user_id="ann", params=PARAMS)
-    assert sorted(await asyncio.gather(*(kept.store.adopt(task) for _ in range(4)))) == [False, False, False, True]
-    with pytest.raises(Conflict, match="another user"):
-        await kept.store.adopt(task.model_copy(update={"user_id": "bob"}))
+    found = [one for several in await asyncio.gather(*(kept.store.adopt([task]) for _ in range(4))) for one in several]
+    assert sum(one is None for one in found) == 1
+    assert {one["userId"] for one in found if one is not None} == {"ann"}
+    [standing] = await kept.store.adopt([task.model_copy(update={"user_id": "bob"})])
+    assert standing is not None
+    assert standing["userId"] == "ann"
     assert (await claim(kept))["params"] == PARAMS.as_wire()
+
+
+async def test_of_many_foreign_tasks_those_whose_id_is_taken_hold_up_no_other(kept: Database) -> None:
+    taken = (await insert(kept))["_id"]
+    ids = ["bt_1", taken, "bt_2", "bt_2", "bt_3"]
+    found = await kept.store.adopt([Task(backtest_id=one, user_id="ann", params=PARAMS) for one in ids])
+    assert [one and one["_id"] for one in found] == [None, taken, None, "bt_2", None]
+    assert await kept.store.adopt([]) == []
 
 
 async def test_nobody_reads_or_deletes_what_is_not_theirs(kept: Database) -> None:
