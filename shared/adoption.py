@@ -26,6 +26,7 @@ from shared.bus import Bus, Heard
 from shared.contracts import USER_PATTERN, Channel, Failure, Task
 from shared.errors import BackfleetError, BusUnavailable, FieldError, InvalidRequest, StoreUnavailable, TooMany
 from shared.observability import RareWarning
+from shared.records import BacktestRecord
 from shared.settings import Settings
 from shared.store import Store
 from shared.wire import decode, matches
@@ -337,13 +338,25 @@ class Adoption:
         unrecorded = [(one, task) for one, task in tasks if not task.recorded]
         found = await self._store.adopt([task for _, task in unrecorded])
         stored = [task for _, task in tasks if task.recorded]
-        for (_, task), record in zip(unrecorded, found, strict=True):
+        answers: list[tuple[Channel, str]] = []
+        for (one, task), record in zip(unrecorded, found, strict=True):
             if record is None:
                 stored.append(task)
-            elif record["userId"] != task.user_id:
-                log.warning("task refused: backtestId %s belongs to another user", task.backtest_id)
+            elif answer := self._answer_to_repeat(one, task, record):
+                answers.append(answer)
         if stored:
             await self._stored(stored)
+        await self._say(answers)
+
+    def _answer_to_repeat(self, one: Published, task: Task, record: BacktestRecord) -> tuple[Channel, str] | None:
+        """To a task whose id has a record: nothing where the record is this publication's own."""
+        wanted = (task.user_id, task.priority, task.params.as_wire())
+        if (record["userId"], record["priority"], record["params"]) != wanted:
+            self._warn(f"task refused: backtestId {task.backtest_id} is taken by another request")
+            return Channel.ERROR, news.taken(task.backtest_id, task.user_id, self._store.now_ms()).as_json()
+        if record["createdAt"] > one.heard_ms - SAME_PUBLICATION_MS:
+            return None
+        return news.standing(record)
 
     async def _give_up_old(self, tasks: list[tuple[Published, Task]]) -> None:
         """Of those that are too old everybody is told, also where they have not been tried yet."""

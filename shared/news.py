@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from shared.contracts import Channel, Complete, Event, Failure, News, Progress, Summary
-from shared.errors import BackfleetError, FieldError, InvalidRequest
-from shared.instants import iso_from_ms
+from shared.errors import BackfleetError, Conflict, FieldError, InvalidRequest
+from shared.instants import iso_from_ms, read_instant_ms
+from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord, NewsDocument, ResultDocument
 
 DELETED = "deleted"
@@ -146,6 +147,35 @@ def refused(
         code=code,
         errors=[one.as_wire() for one in errors] or None,
     )
+
+
+def taken(backtest_id: str, user_id: str, now_ms: int) -> Failure:
+    """The answer to a task whose id stands for another request. It says the same whoever that one belongs to."""
+    said = "is taken by another backtest; publish this one under another id"
+    wrong = [FieldError("backtestId", said, Conflict.code)]
+    return refused(backtest_id, user_id, f"backtestId: {said}", wrong, now_ms, Conflict.code)
+
+
+def standing(record: BacktestRecord) -> tuple[Channel, str] | None:
+    """Where a backtest stands, for whoever publishes the same task again: its end as it was said, or its progress.
+
+    The end keeps its number: who has heard it is not told twice, and nothing is newer. The progress has none, because a
+    run numbers its own. None while the end is on its way: what was said before it must not be overtaken.
+    """
+    if Status(record["status"]) in TERMINAL:
+        end = None if record["outboxAt"] else terminal_news(record)
+        return None if end is None else (Channel(end["channel"]), end["payload"])
+    params = record["params"]
+    start_ms, end_ms = (read_instant_ms(name, params[name]) for name in ("startDate", "endDate"))
+    reached_ms = start_ms + int((end_ms - start_ms) * record["progress"] / 100)
+    said = Progress(
+        backtest_id=record["_id"],
+        user_id=record["userId"],
+        progress=record["progress"],
+        message=f"The backtest is {record['status']}",
+        current_date=iso_from_ms(reached_ms)[:10],
+    )
+    return Channel.PROGRESS, said.as_json()
 
 
 def _failure(line: Line, code: str, message: str, now_ms: int, errors: Sequence[FieldError] = ()) -> Failure:

@@ -14,15 +14,18 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from api.auth import mint_token
 from shared import adoption
 from shared.adoption import Adoption
-from shared.contracts import Channel
+from shared.claims import Published, completed
+from shared.contracts import Channel, Complete, Summary
 from shared.errors import StoreUnavailable
+from shared.records import new_id
 from shared.request import BacktestParams
 from shared.settings import Settings
 from shared.store import Store
 from tests.fleet import Fleet, fleet_on, request
-from tests.gateway import gateway_on
+from tests.gateway import Ear, gateway_on
 
 BURST = 3_000
 BURST_LIMIT_S = 20.0
@@ -191,3 +194,111 @@ async def test_one_that_is_stopped_stores_first_what_it_has_heard(fleet: Fleet) 
         for payload in payloads:
             one.hear(payload)
     await stored(fleet, len(payloads), deadline_s=0.0)
+
+
+# The same id again
+
+
+async def age(fleet: Fleet, backtest_id: str) -> None:
+    """As if it had been published long ago: nothing in Redis remembers it, and the record is old."""
+    async with Redis.from_url(fleet.settings.redis_url.get_secret_value()) as outsider:
+        for key in await outsider.keys("backtest:bell:*"):
+            await outsider.delete(key)
+    old = {"createdAt": fleet.store.now_ms() - 2 * adoption.SAME_PUBLICATION_MS}
+    await fleet.database.mongo.collection("backtests").update_one({"_id": backtest_id}, {"$set": old})
+
+
+async def ended(fleet: Fleet, backtest_id: str) -> dict[str, Any]:
+    """Runs it as a worker would, as far as its record and its news are concerned; the end."""
+    record = await fleet.claims.claim("worker", new_id("claim"))
+    assert record is not None
+    assert record["_id"] == backtest_id
+    said = Complete(backtest_id=backtest_id, user_id="ann", epoch=1, seq=3, result_id="res_1", summary=Summary())
+    assert await fleet.claims.end([completed(record, said, dataset_hash="d")]) == [True]
+    assert await fleet.bus.publish(Channel.COMPLETE, said)
+    await fleet.claims.mark_published([Published(backtest_id, 1, 3)])
+    return await fleet.end_of(backtest_id)
+
+
+async def after_all_heard(fleet: Fleet) -> None:
+    await publish(fleet, [task(LAST)])
+    await until_recorded(fleet, LAST)
+
+
+async def until_recorded(fleet: Fleet, backtest_id: str) -> None:
+    backtests = fleet.database.mongo.collection("backtests")
+    async with asyncio.timeout(20):
+        while await backtests.find_one({"_id": backtest_id}) is None:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("user", "changes"),
+    [("ann", {"strategies": ["rsi"], "strategyParams": {}}), ("bob", {})],
+    ids=["another request", "another user"],
+)
+async def test_an_id_that_stands_for_something_else_is_refused_to_whoever_published_it(
+    fleet: Fleet, user: str, changes: dict[str, Any]
+) -> None:
+    other = request(endDate="2024-01-03", **changes)
+    async with listening(fleet), listening(fleet):
+        await publish(fleet, [task("bt_1")])
+        await until_recorded(fleet, "bt_1")
+        before = await fleet.store.get("bt_1", "ann")
+        await publish(fleet, [task("bt_1", user=user, params=other)])
+        error = await fleet.heard(lambda one: one["channel"] == Channel.ERROR)
+        await after_all_heard(fleet)
+    assert (error["backtestId"], error["userId"], error["code"]) == ("bt_1", user, "conflict")
+    assert [one["field"] for one in error["errors"]] == ["backtestId"]
+    assert not {"epoch", "seq"} & error.keys(), "it would fence what the run of that id still has to say"
+    assert "another user" not in json.dumps(error)
+    assert errors_of(fleet) == {("bt_1", "conflict"): 1}
+    assert await fleet.store.get("bt_1", "ann") == before
+
+
+async def test_the_same_task_again_is_answered_with_its_end_as_it_was_said(fleet: Fleet) -> None:
+    async with listening(fleet), listening(fleet):
+        await publish(fleet, [task("bt_1")])
+        await until_recorded(fleet, "bt_1")
+        end = await ended(fleet, "bt_1")
+        await age(fleet, "bt_1")
+        logged = (await fleet.bus.replay("bt_1", None)).news
+        await publish(fleet, [task("bt_1")])
+        await fleet.heard(lambda _: len(fleet.said_of("bt_1")) == 2)
+        await after_all_heard(fleet)
+    assert fleet.said_of("bt_1") == [end, end]
+    assert (await fleet.bus.replay("bt_1", None)).news == logged
+
+
+async def test_the_same_task_again_is_answered_with_its_progress_before_its_end(fleet: Fleet) -> None:
+    async with listening(fleet), listening(fleet):
+        await publish(fleet, [task("bt_1")])
+        await until_recorded(fleet, "bt_1")
+        await age(fleet, "bt_1")
+        await publish(fleet, [task("bt_1")])
+        said = await fleet.heard(lambda one: one["backtestId"] == "bt_1")
+        await after_all_heard(fleet)
+    assert fleet.said_of("bt_1") == [said]
+    assert (said["channel"], said["progress"], said["message"]) == (Channel.PROGRESS, 0.0, "The backtest is pending")
+    assert (said["currentDate"], "epoch" in said) == ("2024-01-01", False)
+
+
+async def test_a_client_that_has_heard_the_end_hears_nothing_of_a_task_that_is_published_again(fleet: Fleet) -> None:
+    async with gateway_on(fleet.settings) as url:
+        while await listeners(fleet) < 1:  # noqa: ASYNC110 - Redis tells nobody who subscribes
+            await asyncio.sleep(0.01)
+        ear = Ear()
+        await ear.sio.connect(url, auth={"token": mint_token(fleet.settings, "ann", 60)}, transports=["websocket"])
+        await publish(fleet, [task("bt_1")])
+        await until_recorded(fleet, "bt_1")
+        await ended(fleet, "bt_1")
+        await ear.hears_event("backtest:complete")
+        await age(fleet, "bt_1")
+        await publish(
+            fleet, [task("bt_1"), task("bt_1", params=request(endDate="2024-01-09")), task("bt_2", user="bob")]
+        )
+        await fleet.heard(lambda _: len(fleet.said_of("bt_1")) == 3)
+        await publish(fleet, [task(LAST, params=request(endDate="2024-01-09"), priority=10)])
+        await ear.hears(lambda _, said: said.get("backtestId") == LAST)
+        assert ear.events_of("bt_1") == ["backtest:complete"]
+        await ear.sio.disconnect()
