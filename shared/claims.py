@@ -207,7 +207,9 @@ def stopped(record: BacktestRecord, said: Complete, *, dataset_hash: str) -> End
 
 
 def failed(record: BacktestRecord, said: Failure) -> Ending:
-    changes = {"error": _error_document(said)}
+    changes: Document = {"error": _error_document(said)}
+    if said.code == news.POISONED:
+        changes["failures"] = record["failures"] + 1  # The last crash, of which the message speaks.
     return Ending(lease_of(record), Status.FAILED, news.news_document(Channel.ERROR, said), changes)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from shared.contracts import Channel, Complete, Event, Failure, News, Progress, Summary
-from shared.errors import BackfleetError, Conflict, FieldError, InvalidRequest
+from shared.errors import BackfleetError, Conflict, FieldError, InvalidRequest, summary
 from shared.instants import iso_from_ms, read_instant_ms
 from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord, NewsDocument, ResultDocument
@@ -25,12 +25,16 @@ _EVENTS_FOR_OWNER = frozenset({"started", "paused", "resumed"})
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Whose news it is, and which: `seq` counts the news of one epoch from 1."""
+    """Whose news it is, and which: `seq` counts the news of one epoch from 1.
+
+    `within` is where in what its user sent the params are, for the paths of what is wrong with them.
+    """
 
     backtest_id: str
     user_id: str
     epoch: int
     seq: int
+    within: str = ""
 
 
 class Reached(NamedTuple):
@@ -56,7 +60,8 @@ class Numbering:
 
     def next(self) -> Line:
         self._seq += 1
-        return Line(self._record["_id"], self._record["userId"], self._record["epoch"], self._seq)
+        within = "params." if self._record.get("published") else ""
+        return Line(self._record["_id"], self._record["userId"], self._record["epoch"], self._seq, within)
 
 
 def fence(record: BacktestRecord) -> Line:
@@ -116,7 +121,10 @@ def complete(line: Line, result: ResultDocument) -> Complete:
 
 def failure(line: Line, error: BackfleetError, now_ms: int) -> Failure:
     """The end of a run that could not be done as asked."""
-    return _failure(line, error.code, error.message, now_ms, error.errors)
+    errors = [FieldError(f"{line.within}{one.field}", one.message, one.code) for one in error.errors]
+    # Most messages begin with the paths: these must be the same.
+    message = summary(errors) if error.message == summary(error.errors) else error.message
+    return _failure(line, error.code, message, now_ms, errors)
 
 
 def poisoned(record: BacktestRecord, line: Line, *, last: str, now_ms: int) -> Failure:

@@ -31,7 +31,10 @@ class NewsDocument(TypedDict):
 
 
 class BacktestRecord(TypedDict):
-    """One document of `backtests`. `controls` were asked for, by seq; `controlDone` is the last one done."""
+    """One document of `backtests`. `controls` were asked for, by seq; `controlDone` is the last one done.
+
+    `published` says that it came as a task on the channel; records of 0.1.0 do not say.
+    """
 
     _id: str
     userId: str
@@ -58,6 +61,7 @@ class BacktestRecord(TypedDict):
     outbox: list[NewsDocument]
     outboxAt: int
     requestKey: str
+    published: NotRequired[bool]
     error: NotRequired[dict[str, Any]]
 
 
@@ -118,6 +122,7 @@ def new_record(
     request_key: str = "",
     manifest_id: str = "",
     dataset_hash: str = "",
+    published: bool = False,
 ) -> BacktestRecord:
     """A pending record with every field present, so that no query has to tell a missing field from an empty one.
 
@@ -149,4 +154,5 @@ def new_record(
         "outbox": [],
         "outboxAt": 0,
         "requestKey": request_key,
+        "published": published,
     }

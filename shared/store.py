@@ -176,6 +176,7 @@ class Store:
                     params=task.params.as_wire(),
                     priority=task.priority,
                     now_ms=self._mongo.now_ms(),
+                    published=True,
                 )
             )
             if number % _WRITTEN_AT_ONCE == 0:

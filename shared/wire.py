@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from shared.errors import ERRORS_MAX, FieldError, InvalidRequest, MalformedMessage
+from shared.errors import ERRORS_MAX, FieldError, InvalidRequest, MalformedMessage, summary
 
 
 def _no_nul(value: str) -> str:
@@ -119,7 +119,7 @@ def validate(model: type[Model], value: object) -> Model:
             FieldError(_path(model, item), _plain(item["msg"], item.get("input")), item["type"])
             for item in islice(error.errors(include_url=False), ERRORS_MAX)
         ]
-        raise InvalidRequest("; ".join(f"{one.field}: {one.message}" for one in found[:5]), found) from None
+        raise InvalidRequest(summary(found), found) from None
     except UnicodeEncodeError as error:
         # JSON can spell half a character. As a value pydantic refuses it by its path, as a name it raises this.
         shown = ascii(error.object[error.start : error.end])

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from shared.bars import Bars
-from shared.errors import ConfigurationError, FieldError, InvalidRequest
+from shared.errors import ConfigurationError, FieldError, InvalidRequest, summary
 from shared.strategies.bollinger import BollingerParameters, bollinger_signals
 from shared.strategies.buy_and_hold import BuyAndHoldParameters, buy_and_hold_signals
 from shared.strategies.donchian import DonchianParameters, donchian_signals
@@ -270,9 +270,14 @@ def resolve(strategies: Sequence[str], strategy_params: Mapping[str, Mapping[str
     """
     uses: list[StrategyUse] = []
     found: list[FieldError] = []
+    called: dict[str, str] = {}
     for i, name in enumerate(strategies):
         try:
             strategy = find(name, f"strategies.{i}")
+            first = called.setdefault(strategy.id, name)
+            if first != name:
+                message = f"{name} and {first} are the same strategy, which would count twice; name it once"
+                found.append(FieldError(f"strategies.{i}", message, "repeated"))
             uses.append(strategy.use(strategy_params.get(name, {}), f"strategyParams.{name}", name=name))
         except InvalidRequest as refusal:
             found.extend(refusal.errors)
@@ -289,7 +294,7 @@ def resolve(strategies: Sequence[str], strategy_params: Mapping[str, Mapping[str
 
 
 def _refusal(found: list[FieldError]) -> InvalidRequest:
-    return InvalidRequest("; ".join(f"{one.field}: {one.message}" for one in found[:5]), found)
+    return InvalidRequest(summary(found), found)
 
 
 def _shown(value: object) -> str:
