@@ -27,6 +27,7 @@ from shared.records import BacktestRecord, RequestKeyDocument, new_id, new_recor
 from shared.request import BacktestParams
 from shared.results import Results
 from shared.settings import Settings
+from shared.turns import Turns
 
 # A count reads every pending record of the user on some servers: it is made when the estimate reaches the limit, and
 # now and then, never once a request.
@@ -49,6 +50,7 @@ class Store:
         self._pending_counts: dict[str, tuple[float, int]] = {}
         self._backtests: AsyncCollection[Document] = mongo.collection("backtests")
         self._request_keys: AsyncCollection[Document] = mongo.collection("request_keys")
+        self.turns = Turns(mongo)
         self._inserts: Batches[BacktestRecord, None] = Batches(self._insert_all, most=_INSERTS_MOST)
 
     async def create_indexes(self) -> None:
@@ -57,6 +59,10 @@ class Store:
             await self._backtests.create_index([("leaseExpiresAt", ASCENDING)], name="leases")
             await self._backtests.create_index([("outboxAt", ASCENDING)], name="outbox")
             await self._backtests.create_index([("userId", ASCENDING), ("createdAt", DESCENDING)], name="owner")
+        await self.turns.read()
+
+    async def close(self) -> None:
+        await self.turns.close()
 
     def now_ms(self) -> int:
         """Milliseconds since 1970-01-01T00:00Z on MongoDB's clock."""
@@ -94,6 +100,7 @@ class Store:
 
     async def _insert_all(self, records: list[BacktestRecord]) -> list[Exception | None]:
         outcomes: list[Exception | None] = [None] * len(records)
+        self.turns.give(records)
         with translate_mongo_errors():
             try:
                 await self._backtests.insert_many(cast("list[Document]", records), ordered=False)
@@ -102,6 +109,7 @@ class Store:
                     raise
                 for one in error.details["writeErrors"]:
                     outcomes[one["index"]] = StoreUnavailable(f"MongoDB refused (code {one['code']}): {one['errmsg']}")
+        self.turns.given(records)
         return outcomes
 
     async def _insert_once(
@@ -142,10 +150,12 @@ class Store:
                 manifest_id=bars.manifest_id if bars else "",
                 dataset_hash=bars.dataset_hash if bars else "",
             )
+            self.turns.give([record])
             try:
                 await self._backtests.insert_one(cast("Document", record))
             except DuplicateKeyError:
                 return await self.get(key["backtestId"], user_id), False
+        self.turns.given([record])
         return record, True
 
     async def _refuse_beyond_share(self, user_id: str) -> None:
@@ -194,6 +204,7 @@ class Store:
 
     async def _insert_new(self, records: list[BacktestRecord]) -> set[int]:
         """Which of the records, by their place, were not stored because their id is taken."""
+        self.turns.give(records)
         with translate_mongo_errors():
             try:
                 await self._backtests.insert_many(cast("list[Document]", records), ordered=False)
@@ -202,6 +213,7 @@ class Store:
                 if error.details["writeConcernErrors"] or any(one["code"] != _DUPLICATE_KEY for one in refused):
                     raise
                 return {one["index"] for one in refused}
+        self.turns.given(records)
         return set()
 
     async def get(self, backtest_id: str, user_id: str) -> BacktestRecord:
