@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from shared import news
@@ -56,6 +56,7 @@ _CROWDED_S = 1.0
 _RETRIES_S = (0.1, 0.5, 1.0, 2.0)
 _BELLS_MAX = 32
 _CLOSING_S = 5.0
+_BEGIN_AGAIN_S = 0.5
 _AT_ONCE = 20
 _NO_ROOM = "Too many published tasks wait to be stored; publish this one again later"
 _NOT_STORED = "The task could not be stored, because the database did not answer; publish it again"
@@ -94,12 +95,12 @@ class Crowded:
     due_s: float
 
 
-@dataclass(eq=False, slots=True)
 class _Line:
     """Those who wait, in the order in which they came."""
 
-    waiting: deque[Any] = field(default_factory=deque[Any])
-    filled: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self) -> None:
+        self.waiting: deque[Any] = deque()
+        self.filled = asyncio.Event()
 
     def add(self, one: Published | Crowded) -> None:
         self.waiting.append(one)
@@ -140,8 +141,17 @@ class Adoption:
         return self._count
 
     async def listen(self) -> None:
-        """Hears and adopts until cancelled."""
-        async with self.running(), self._bus.listen(Channel.TASK) as heard:
+        """Hears and adopts until cancelled. Whatever goes wrong is logged and begun again."""
+        async with self.running():
+            while True:
+                try:
+                    await self._listen()
+                except Exception:
+                    log.exception("nobody hears published tasks for %g s", _BEGIN_AGAIN_S)
+                await asyncio.sleep(_BEGIN_AGAIN_S)
+
+    async def _listen(self) -> None:
+        async with self._bus.listen(Channel.TASK) as heard:
             count = 0
             async for item in heard:
                 if isinstance(item, Heard):
@@ -177,7 +187,7 @@ class Adoption:
             # Another gateway may have room for it, so it is asked first.
             self._crowded.add(Crowded(one.bell, *readable_ids(payload), now_s + _CROWDED_S))
         else:
-            log.error("a task was lost: %d others wait for being told that there is no room", REFUSALS_MAX)
+            self._warn(f"a task was lost: {REFUSALS_MAX} others wait for being told that there is no room")
 
     async def ring(self, tasks: Sequence[Task]) -> None:
         """Wakes as many workers as may be idle. Who is busy looks again when it has finished."""
@@ -191,14 +201,11 @@ class Adoption:
 
     def _makes_room_for(self, size: int) -> bool:
         """What others are storing is kept only as long as there is room."""
-        while not self._has_room_for(size):
+        while self._count >= TASKS_MAX or self._bytes + size > BYTES_MAX:
             if not self._lost.waiting:
                 return False
             self._let_go([self._lost.waiting.popleft()])
         return True
-
-    def _has_room_for(self, size: int) -> bool:
-        return self._count < TASKS_MAX and self._bytes + size <= BYTES_MAX
 
     def _let_go(self, done: Iterable[Published]) -> None:
         for one in done:
@@ -290,14 +297,19 @@ class Adoption:
         try:
             tasks: list[tuple[Published, Task]] = []
             refusals: list[Failure] = []
+            unfit: list[Published] = []
             for number, one in enumerate(batch, 1):
                 try:
                     tasks.append((one, self._read(one.payload)))
                 except InvalidRequest as error:
                     refusals.append(self._refusal(one.payload, error))
+                except Exception:
+                    log.exception("a published task could not be read")
+                    unfit.append(one)
                 if number % _AT_ONCE == 0:
                     await asyncio.sleep(0)
             await self._answer(refusals)
+            await self._give_up(unfit, _OUR_FAULT, BackfleetError.code)
             await self._store_all(tasks)
             # What is done with is not begun again by those who look a second time.
             await self._keep_bells([one.bell for one in batch], SAME_PUBLICATION_MS)
@@ -386,7 +398,7 @@ class Adoption:
         except BusUnavailable:
             won = [True] * len(batch)
         ours = [one for one, is_ours in zip(batch, won, strict=True) if is_ours]
-        log.error("%d published tasks were refused for want of room", len(ours))
+        self._warn(f"{len(ours)} published tasks were refused for want of room")
         await self._answer([self._said_of(one.backtest_id, one.user_id, _NO_ROOM, TooMany.code) for one in ours])
 
     def _refusal(self, payload: str, error: InvalidRequest) -> Failure:

@@ -164,7 +164,10 @@ class Store:
         counted_s, count = self._pending_counts.get(user_id, (-_COUNT_TRUSTED_S, 0))
         if time.monotonic() - counted_s > (_RECOUNT_S if count >= limit else _COUNT_TRUSTED_S):
             with translate_mongo_errors():
-                count = await self._backtests.count_documents({"queueRank": {"$gt": 0}, "userId": user_id})
+                # Some servers answer this in milliseconds where `count_documents` takes them seconds.
+                waiting = [{"$match": {"queueRank": {"$gt": 0}, "userId": user_id}}, {"$count": "waiting"}]
+                found = await (await self._backtests.aggregate(waiting)).to_list()
+            count = int(found[0]["waiting"]) if found else 0
             counted_s = time.monotonic()
             if len(self._pending_counts) >= _COUNTED_USERS_MAX:
                 self._pending_counts.clear()
@@ -204,6 +207,7 @@ class Store:
 
     async def _insert_new(self, records: list[BacktestRecord]) -> set[int]:
         """Which of the records, by their place, were not stored because their id is taken."""
+        taken: set[int] = set()
         self.turns.give(records)
         with translate_mongo_errors():
             try:
@@ -212,9 +216,9 @@ class Store:
                 refused = error.details["writeErrors"]
                 if error.details["writeConcernErrors"] or any(one["code"] != _DUPLICATE_KEY for one in refused):
                     raise
-                return {one["index"] for one in refused}
-        self.turns.given(records)
-        return set()
+                taken = {one["index"] for one in refused}
+        self.turns.given(record for at, record in enumerate(records) if at not in taken)
+        return taken
 
     async def get(self, backtest_id: str, user_id: str) -> BacktestRecord:
         """Raises `NotFound` also when the backtest is somebody else's, so that nobody learns that it exists."""
