@@ -20,6 +20,7 @@ from api.routes import include_routes
 from api.services import Services
 from api.sockets import PATH, Sockets
 from shared import package_version
+from shared.adoption import Adoption
 from shared.bus import Bus
 from shared.database import Database
 from shared.errors import BackfleetError
@@ -68,7 +69,8 @@ async def _open_services(settings: Settings, authenticator: Authenticator) -> As
         bus = await Bus.open(settings)
         stack.push_async_callback(bus.close)
         relay = Relay(database.store, bus)
-        for work in (relay.relay(), _keep_store_clock(database.mongo)):
+        adoption = Adoption(database.store, bus, settings)
+        for work in (relay.relay(), adoption.listen(), _keep_store_clock(database.mongo)):
             stack.push_async_callback(_cancel, asyncio.create_task(work))
         yield Services(
             settings=settings,

@@ -196,6 +196,22 @@ class Bus:
         with _translate_redis_errors():
             return bool(await self._redis.set(f"backtest:bell:{name}", 1, nx=True, px=BELL_TTL_MS))
 
+    async def win_bells(self, names: Sequence[str], ttl_ms: int) -> list[bool]:
+        """Of each, whether it is ours for `ttl_ms`: one of all who ask for it within that time is told so."""
+        with _translate_redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for name in names:
+                pipe.set(f"backtest:bell:{name}", 1, nx=True, px=ttl_ms)
+            return [bool(won) for won in await pipe.execute()]
+
+    async def keep_bells(self, names: Sequence[str], ttl_ms: int) -> None:
+        """Nobody else wins these for `ttl_ms`, whoever has won them before."""
+        with _translate_redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for name in names:
+                pipe.set(f"backtest:bell:{name}", 1, px=ttl_ms)
+            await pipe.execute()
+
     async def ring_again(self, task: Task) -> None:
         """Passes a bell on that was won but cannot be answered: every idle worker may win it anew."""
         with _translate_redis_errors():
@@ -235,10 +251,13 @@ class Bus:
             pipe.evalsha(_ANNOUNCE_SHA, *arguments)  # pyright: ignore[reportArgumentType]
         return await pipe.execute()
 
-    async def say(self, channel: Channel, payload: str) -> None:
-        """Publishes without an event log: for news of what never became a backtest."""
+    async def say(self, messages: Sequence[tuple[Channel, str]]) -> None:
+        """Publishes in one round trip and without an event log: bells, and news that no run numbered."""
         with _translate_redis_errors():
-            await self._redis.publish(channel.value, payload)
+            pipe = self._redis.pipeline(transaction=False)
+            for channel, payload in messages:
+                pipe.publish(channel.value, payload)
+            await pipe.execute()
 
     async def replay(self, backtest_id: str, after: Cursor | None, end: NewsDocument | None = None) -> Replay:
         """What was said of a backtest after a cursor, or from the start. `end`: its end, where its record has one."""

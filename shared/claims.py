@@ -19,7 +19,7 @@ from shared.candles import Slice
 from shared.contracts import Channel, Complete, Failure
 from shared.lifecycle import QUEUED, Document, Lease, Status, claimed, ended, held, queued
 from shared.mongo import Mongo, translate_mongo_errors
-from shared.records import BacktestRecord, NewsDocument, queue_rank
+from shared.records import BacktestRecord, NewsDocument, queue_rank, turn_of
 from shared.settings import Settings
 
 CLAIM_SORT = [("queueRank", ASCENDING)]
@@ -65,7 +65,7 @@ class Claims:
         return self._mongo.now_ms()
 
     async def claim(self, worker_id: str, claim_id: str) -> BacktestRecord | None:
-        """`pending → running`: takes the best pending backtest by priority and age, or None when there is none.
+        """`pending → running`: takes the best pending backtest by priority and turn, or None when there is none.
 
         On `StoreUnavailable` the outcome is unknown: look with `find_claim` before claiming anew.
         """
@@ -187,7 +187,7 @@ class Claims:
         return {"$set": {**ending, "error": _error_document(said), "claimId": ""}, "$inc": {"epoch": 1, "failures": 1}}
 
     def _requeue_update(self, record: BacktestRecord, failed: bool) -> Document:
-        rank = queue_rank(record["priority"], record["createdAt"])
+        rank = queue_rank(record["priority"], turn_of(record))
         return {"$set": queued(self._mongo.now_ms(), rank), "$inc": {"failures": 1 if failed else 0}}
 
 
@@ -207,7 +207,9 @@ def stopped(record: BacktestRecord, said: Complete, *, dataset_hash: str) -> End
 
 
 def failed(record: BacktestRecord, said: Failure) -> Ending:
-    changes = {"error": _error_document(said)}
+    changes: Document = {"error": _error_document(said)}
+    if said.code == news.POISONED:
+        changes["failures"] = record["failures"] + 1  # The last crash, of which the message speaks.
     return Ending(lease_of(record), Status.FAILED, news.news_document(Channel.ERROR, said), changes)
 
 

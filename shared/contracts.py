@@ -117,8 +117,9 @@ class Complete(News):
 
 
 class Failure(News):
-    """`backtest:error`."""
+    """`backtest:error`. It may answer a task that was refused, perhaps for its id: here it stands as it came."""
 
+    backtest_id: Annotated[str, Field(pattern=USER_PATTERN)]
     status: Literal["error"] = "error"
     error: Text
     timestamp: str

@@ -36,4 +36,5 @@ class Database:
         return cls(mongo, store, Claims(mongo, settings), results, Candles(mongo, settings))
 
     async def close(self) -> None:
+        await self.store.close()
         await self.mongo.close()

@@ -27,6 +27,11 @@ class FieldError:
         return {"field": self.field, "message": self.message, "code": self.code}
 
 
+def summary(errors: Sequence[FieldError]) -> str:
+    """What is wrong, with the paths, in one line; of many errors the first five."""
+    return "; ".join(f"{one.field}: {one.message}" for one in errors[:5])
+
+
 class BackfleetError(Exception):
     """Root of the tree. `code` is a stable machine-readable name; the message is for people.
 

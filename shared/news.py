@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from shared.contracts import Channel, Complete, Event, Failure, News, Progress, Summary
-from shared.errors import BackfleetError, FieldError, InvalidRequest
-from shared.instants import iso_from_ms
+from shared.errors import BackfleetError, Conflict, FieldError, InvalidRequest, summary
+from shared.instants import iso_from_ms, read_instant_ms
+from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord, NewsDocument
 from shared.results import ResultDocument
 
@@ -25,12 +26,16 @@ _EVENTS_FOR_OWNER = frozenset({"started", "paused", "resumed"})
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Whose news it is, and which: `seq` counts the news of one epoch from 1."""
+    """Whose news it is, and which: `seq` counts the news of one epoch from 1.
+
+    `within` is where in what its user sent the params are, for the paths of what is wrong with them.
+    """
 
     backtest_id: str
     user_id: str
     epoch: int
     seq: int
+    within: str = ""
 
 
 class Reached(NamedTuple):
@@ -56,7 +61,8 @@ class Numbering:
 
     def next(self) -> Line:
         self._seq += 1
-        return Line(self._record["_id"], self._record["userId"], self._record["epoch"], self._seq)
+        within = "params." if self._record.get("published") else ""
+        return Line(self._record["_id"], self._record["userId"], self._record["epoch"], self._seq, within)
 
 
 def fence(record: BacktestRecord) -> Line:
@@ -116,7 +122,10 @@ def complete(line: Line, result: ResultDocument) -> Complete:
 
 def failure(line: Line, error: BackfleetError, now_ms: int) -> Failure:
     """The end of a run that could not be done as asked."""
-    return _failure(line, error.code, error.message, now_ms, error.errors)
+    errors = [FieldError(f"{line.within}{one.field}", one.message, one.code) for one in error.errors]
+    # Most messages begin with the paths: these must be the same.
+    message = summary(errors) if error.message == summary(error.errors) else error.message
+    return _failure(line, error.code, message, now_ms, errors)
 
 
 def poisoned(record: BacktestRecord, line: Line, *, last: str, now_ms: int) -> Failure:
@@ -129,7 +138,14 @@ def deleted(record: BacktestRecord, now_ms: int) -> Failure:
     return _failure(fence(record), DELETED, "The backtest was deleted before it ended", now_ms)
 
 
-def refused(backtest_id: str, user_id: str, message: str, errors: Sequence[FieldError], now_ms: int) -> Failure:
+def refused(
+    backtest_id: str,
+    user_id: str,
+    message: str,
+    errors: Sequence[FieldError],
+    now_ms: int,
+    code: str = InvalidRequest.code,
+) -> Failure:
     """The answer to a task that became no backtest. It has no number; its ids are whatever could be read of them."""
     return Failure.model_construct(
         backtest_id=backtest_id,
@@ -137,9 +153,38 @@ def refused(backtest_id: str, user_id: str, message: str, errors: Sequence[Field
         status="error",
         error=message,
         timestamp=iso_from_ms(now_ms),
-        code=InvalidRequest.code,
+        code=code,
         errors=[one.as_wire() for one in errors] or None,
     )
+
+
+def taken(backtest_id: str, user_id: str, now_ms: int) -> Failure:
+    """The answer to a task whose id stands for another request. It says the same whoever that one belongs to."""
+    said = "is taken by another backtest; publish this one under another id"
+    wrong = [FieldError("backtestId", said, Conflict.code)]
+    return refused(backtest_id, user_id, f"backtestId: {said}", wrong, now_ms, Conflict.code)
+
+
+def standing(record: BacktestRecord) -> tuple[Channel, str] | None:
+    """Where a backtest stands, for whoever publishes the same task again: its end as it was said, or its progress.
+
+    The end keeps its number: who has heard it is not told twice, and nothing is newer. The progress has none, because a
+    run numbers its own. None while the end is on its way: what was said before it must not be overtaken.
+    """
+    if Status(record["status"]) in TERMINAL:
+        end = None if record["outboxAt"] else terminal_news(record)
+        return None if end is None else (Channel(end["channel"]), end["payload"])
+    params = record["params"]
+    start_ms, end_ms = (read_instant_ms(name, params[name]) for name in ("startDate", "endDate"))
+    reached_ms = start_ms + int((end_ms - start_ms) * record["progress"] / 100)
+    said = Progress(
+        backtest_id=record["_id"],
+        user_id=record["userId"],
+        progress=record["progress"],
+        message=f"The backtest is {record['status']}",
+        current_date=iso_from_ms(reached_ms)[:10],
+    )
+    return Channel.PROGRESS, said.as_json()
 
 
 def _failure(line: Line, code: str, message: str, now_ms: int, errors: Sequence[FieldError] = ()) -> Failure:

@@ -2,6 +2,7 @@
 
 Every `...At` field of a document is an int64 of milliseconds since 1970-01-01T00:00Z, the form market data has too.
 One number orders the queue: `queueRank` is positive exactly while a backtest is pending; the smallest is claimed first.
+It is made of priority and turn.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ from typing import Any, NotRequired, TypedDict
 from shared.lifecycle import Status
 
 PRIORITY_MAX = 9
-_RANK_STEP = 10**13  # milliseconds stay below this until the year 2286
+_RANK_STEP = 10**13  # Turns stay below this; so do milliseconds until the year 2286, by which records of 0.1.0 wait.
 
 
-def queue_rank(priority: int, created_at: int) -> int:
-    """Where a pending backtest stands: higher priority first, then older first. Always positive."""
-    return (PRIORITY_MAX - priority) * _RANK_STEP + created_at
+def queue_rank(priority: int, turn: int) -> int:
+    """Where a pending backtest stands: higher priority first, then the earlier turn (`shared/turns.py`), which is
+    positive."""
+    return (PRIORITY_MAX - priority) * _RANK_STEP + turn
+
+
+def turn_of(record: BacktestRecord) -> int:
+    """The turn of a record among those of its priority. It keeps it when it has to wait again."""
+    return record.get("turn", record["createdAt"])
 
 
 class NewsDocument(TypedDict):
@@ -31,7 +38,10 @@ class NewsDocument(TypedDict):
 
 
 class BacktestRecord(TypedDict):
-    """One document of `backtests`. `controls` were asked for, by seq; `controlDone` is the last one done."""
+    """One document of `backtests`. `controls` were asked for, by seq; `controlDone` is the last one done.
+
+    `published` says that it came as a task on the channel. Records of 0.1.0 have neither that nor a `turn`.
+    """
 
     _id: str
     userId: str
@@ -39,6 +49,7 @@ class BacktestRecord(TypedDict):
     params: dict[str, Any]
     priority: int
     queueRank: int
+    turn: NotRequired[int]
     createdAt: int
     updatedAt: int
     startedAt: int
@@ -58,6 +69,7 @@ class BacktestRecord(TypedDict):
     outbox: list[NewsDocument]
     outboxAt: int
     requestKey: str
+    published: NotRequired[bool]
     error: NotRequired[dict[str, Any]]
 
 
@@ -93,9 +105,11 @@ def new_record(
     request_key: str = "",
     manifest_id: str = "",
     dataset_hash: str = "",
+    published: bool = False,
 ) -> BacktestRecord:
     """A pending record with every field present, so that no query has to tell a missing field from an empty one.
 
+    Its turn is given to it when it is stored.
     `manifest_id` pins the version of the market data: whenever and wherever the backtest runs, it reads these bars.
     """
     return {
@@ -104,7 +118,8 @@ def new_record(
         "status": Status.PENDING.value,
         "params": params,
         "priority": priority,
-        "queueRank": queue_rank(priority, now_ms),
+        "queueRank": queue_rank(priority, 1),
+        "turn": 1,
         "createdAt": now_ms,
         "updatedAt": now_ms,
         "startedAt": 0,
@@ -124,4 +139,5 @@ def new_record(
         "outbox": [],
         "outboxAt": 0,
         "requestKey": request_key,
+        "published": published,
     }

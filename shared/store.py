@@ -6,6 +6,7 @@ Every change is a single conditional update that MongoDB documents as atomic. Wh
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
@@ -26,6 +27,7 @@ from shared.records import BacktestRecord, RequestKeyDocument, new_id, new_recor
 from shared.request import BacktestParams
 from shared.results import Results
 from shared.settings import Settings
+from shared.turns import Turns
 
 # A count reads every pending record of the user on some servers: it is made when the estimate reaches the limit, and
 # now and then, never once a request.
@@ -35,6 +37,8 @@ _COUNTED_USERS_MAX = 1_000
 ENDED_PAGE = 1_000
 # A request may be a megabyte, and one message to MongoDB at most 48: the driver cuts what is longer.
 _INSERTS_MOST = 32
+_DUPLICATE_KEY = 11_000
+_WRITTEN_AT_ONCE = 50
 
 
 class Store:
@@ -47,6 +51,7 @@ class Store:
         self._pending_counts: dict[str, tuple[float, int]] = {}
         self._backtests: AsyncCollection[Document] = mongo.collection("backtests")
         self._request_keys: AsyncCollection[Document] = mongo.collection("request_keys")
+        self.turns = Turns(mongo)
         self._inserts: Batches[BacktestRecord, None] = Batches(self._insert_all, most=_INSERTS_MOST)
 
     async def create_indexes(self) -> None:
@@ -56,6 +61,10 @@ class Store:
             await self._backtests.create_index([("outboxAt", ASCENDING)], name="outbox")
             await self._backtests.create_index([("userId", ASCENDING), ("createdAt", DESCENDING)], name="owner")
             await self._backtests.create_index([("completedAt", ASCENDING)], name="ends")
+        await self.turns.read()
+
+    async def close(self) -> None:
+        await self.turns.close()
 
     def now_ms(self) -> int:
         """Milliseconds since 1970-01-01T00:00Z on MongoDB's clock."""
@@ -93,6 +102,7 @@ class Store:
 
     async def _insert_all(self, records: list[BacktestRecord]) -> list[Exception | None]:
         outcomes: list[Exception | None] = [None] * len(records)
+        self.turns.give(records)
         with translate_mongo_errors():
             try:
                 await self._backtests.insert_many(cast("list[Document]", records), ordered=False)
@@ -101,6 +111,7 @@ class Store:
                     raise
                 for one in error.details["writeErrors"]:
                     outcomes[one["index"]] = StoreUnavailable(f"MongoDB refused (code {one['code']}): {one['errmsg']}")
+        self.turns.given(records)
         return outcomes
 
     async def _insert_once(
@@ -141,10 +152,12 @@ class Store:
                 manifest_id=bars.manifest_id if bars else "",
                 dataset_hash=bars.dataset_hash if bars else "",
             )
+            self.turns.give([record])
             try:
                 await self._backtests.insert_one(cast("Document", record))
             except DuplicateKeyError:
                 return await self.get(key["backtestId"], user_id), False
+        self.turns.given([record])
         return record, True
 
     async def _refuse_beyond_share(self, user_id: str) -> None:
@@ -153,7 +166,10 @@ class Store:
         counted_s, count = self._pending_counts.get(user_id, (-_COUNT_TRUSTED_S, 0))
         if time.monotonic() - counted_s > (_RECOUNT_S if count >= limit else _COUNT_TRUSTED_S):
             with translate_mongo_errors():
-                count = await self._backtests.count_documents({"queueRank": {"$gt": 0}, "userId": user_id})
+                # Some servers answer this in milliseconds where `count_documents` takes them seconds.
+                waiting = [{"$match": {"queueRank": {"$gt": 0}, "userId": user_id}}, {"$count": "waiting"}]
+                found = await (await self._backtests.aggregate(waiting)).to_list()
+            count = int(found[0]["waiting"]) if found else 0
             counted_s = time.monotonic()
             if len(self._pending_counts) >= _COUNTED_USERS_MAX:
                 self._pending_counts.clear()
@@ -161,29 +177,50 @@ class Store:
             raise TooMany(f"{count} backtests are pending, the most allowed is {limit}; wait until some have run")
         self._pending_counts[user_id] = (counted_s, count + 1)
 
-    async def adopt(self, task: Task) -> bool:
-        """Stores the record of a task that somebody else published; False when it exists already.
+    async def adopt(self, tasks: Sequence[Task]) -> list[BacktestRecord | None]:
+        """Stores the records of tasks that somebody published: of each None, or the record that had its id before.
 
-        Raises `Conflict` when the id belongs to another user.
+        One insert for all, of which one that is refused does not hold up another.
         """
-        record = new_record(
-            backtest_id=task.backtest_id,
-            user_id=task.user_id,
-            params=task.params.as_wire(),
-            priority=task.priority,
-            now_ms=self._mongo.now_ms(),
-        )
+        records: list[BacktestRecord] = []
+        for number, task in enumerate(tasks, 1):
+            records.append(
+                new_record(
+                    backtest_id=task.backtest_id,
+                    user_id=task.user_id,
+                    params=task.params.as_wire(),
+                    priority=task.priority,
+                    now_ms=self._mongo.now_ms(),
+                    published=True,
+                )
+            )
+            if number % _WRITTEN_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        taken: set[int] = await self._insert_new(records) if records else set()
+        if not taken:
+            return [None] * len(tasks)
+        ids = list({records[at]["_id"] for at in taken})
+        with translate_mongo_errors():
+            found = await self._backtests.find({"_id": {"$in": ids}}).to_list()
+        standing = {one["_id"]: cast("BacktestRecord", one) for one in found}
+        if len(standing) < len(ids):
+            raise StoreUnavailable("a record was deleted while its id was published again; try again")
+        return [standing[task.backtest_id] if at in taken else None for at, task in enumerate(tasks)]
+
+    async def _insert_new(self, records: list[BacktestRecord]) -> set[int]:
+        """Which of the records, by their place, were not stored because their id is taken."""
+        taken: set[int] = set()
+        self.turns.give(records)
         with translate_mongo_errors():
             try:
-                await self._backtests.insert_one(cast("Document", record))
-            except DuplicateKeyError:
-                found = await self._backtests.find_one({"_id": task.backtest_id}, {"userId": 1})
-                if found is not None and found["userId"] != task.user_id:
-                    raise Conflict(
-                        f"backtestId {task.backtest_id} belongs to another user; choose another id"
-                    ) from None
-                return False
-        return True
+                await self._backtests.insert_many(cast("list[Document]", records), ordered=False)
+            except BulkWriteError as error:
+                refused = error.details["writeErrors"]
+                if error.details["writeConcernErrors"] or any(one["code"] != _DUPLICATE_KEY for one in refused):
+                    raise
+                taken = {one["index"] for one in refused}
+        self.turns.given(record for at, record in enumerate(records) if at not in taken)
+        return taken
 
     async def get(self, backtest_id: str, user_id: str) -> BacktestRecord:
         """Raises `NotFound` also when the backtest is somebody else's, so that nobody learns that it exists."""

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from shared.errors import ERRORS_MAX, FieldError, InvalidRequest, MalformedMessage
+from shared.errors import ERRORS_MAX, FieldError, InvalidRequest, MalformedMessage, summary
 
 
 def _no_nul(value: str) -> str:
@@ -55,6 +55,16 @@ def storable(value: JsonValue, depth: int = 0) -> JsonValue:
                 raise ValueError(f"has a name that is not allowed: {key[:_KEY_CHARACTERS_MAX]!a}")
             storable(item, depth + 1)
     return value
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether text out of JSON is of a pattern and can be written: JSON can spell half a character."""
+    return _compiled(pattern).search(text) is not None and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 Text = Annotated[str, AfterValidator(_no_nul)]
@@ -109,7 +119,7 @@ def validate(model: type[Model], value: object) -> Model:
             FieldError(_path(model, item), _plain(item["msg"], item.get("input")), item["type"])
             for item in islice(error.errors(include_url=False), ERRORS_MAX)
         ]
-        raise InvalidRequest("; ".join(f"{one.field}: {one.message}" for one in found[:5]), found) from None
+        raise InvalidRequest(summary(found), found) from None
     except UnicodeEncodeError as error:
         # JSON can spell half a character. As a value pydantic refuses it by its path, as a name it raises this.
         shown = ascii(error.object[error.start : error.end])

@@ -77,9 +77,14 @@ def resolve(strategies: Sequence[str], strategy_params: Mapping[str, Mapping[str
     """
     uses: list[StrategyUse] = []
     found: list[FieldError] = []
+    called: dict[str, str] = {}
     for i, name in enumerate(strategies):
         try:
             strategy = find(name, f"strategies.{i}")
+            first = called.setdefault(strategy.id, name)
+            if first != name:
+                message = f"{name} and {first} are the same strategy, which would count twice; name it once"
+                found.append(FieldError(f"strategies.{i}", message, "repeated"))
             uses.append(strategy.use(strategy_params.get(name, {}), f"strategyParams.{name}", name=name))
         except InvalidRequest as refusal:
             found.extend(refusal.errors)

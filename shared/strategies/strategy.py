@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from shared.bars import Bars
-from shared.errors import ConfigurationError, FieldError, InvalidRequest
+from shared.errors import ConfigurationError, FieldError, InvalidRequest, summary
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
 from shared.strategies.view import Decide
@@ -128,7 +128,7 @@ class StrategyUse:
 
 def refusal_of(found: list[FieldError]) -> InvalidRequest:
     """One refusal of all that was found, its message of the first few."""
-    return InvalidRequest("; ".join(f"{one.field}: {one.message}" for one in found[:5]), found)
+    return InvalidRequest(summary(found), found)
 
 
 def shown(value: object) -> str:

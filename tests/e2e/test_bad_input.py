@@ -53,6 +53,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     "date of the wrong type": ({"endDate": 1704067200}, "endDate"),
     "no strategy": ({"strategies": [], "strategyParams": {}}, "strategies"),
     "unknown strategy": ({"strategies": ["astrology"], "strategyParams": {}}, "strategies.0"),
+    "one strategy under two names": ({"strategies": ["sma", "sma_crossover"], "strategyParams": {}}, "strategies.1"),
     "strategies of the wrong type": ({"strategies": "sma", "strategyParams": {}}, "strategies"),
     "parameter out of range": ({"strategyParams": {"sma": {"fast": 0}}}, "strategyParams.sma.fast"),
     "parameter of the wrong type": ({"strategyParams": {"sma": {"fast": "ten"}}}, "strategyParams.sma.fast"),
@@ -390,7 +391,8 @@ async def test_a_bad_task_from_outside_is_answered_with_one_error(service: Servi
         task |= changes
     error = await _only_error_of(service, backtest_id, json.dumps(task).encode())
     assert error["userId"] == USER
-    assert field in [one["field"].removeprefix("params.") for one in error["errors"]], error
+    path = field if field in ("priority", "$") else f"params.{field}"
+    assert path in [one["field"] for one in error["errors"]], error
     assert (await service.user.told.end_of(backtest_id))[1] == error
 
 
@@ -401,6 +403,13 @@ BAD_TASKS: dict[str, tuple[str, bytes]] = {
     "no params": ("bt_2", json.dumps({"backtestId": "bt_2", "userId": USER}).encode()),
     "no id": (UNREADABLE, json.dumps({"userId": USER, "params": GOOD}).encode()),
     "an id that is no name": ("../etc", json.dumps({"backtestId": "../etc", "userId": USER, "params": GOOD}).encode()),
+    "an id with a space": ("a b", json.dumps({"backtestId": "a b", "userId": USER, "params": GOOD}).encode()),
+    "not a number in a task": (
+        "bt_nan",
+        json.dumps(
+            {"backtestId": "bt_nan", "userId": USER, "params": GOOD | {"initialCapital": float("nan")}}
+        ).encode(),
+    ),
     "params of the wrong type": ("bt_3", json.dumps({"backtestId": "bt_3", "userId": USER, "params": [GOOD]}).encode()),
     "half a character as id": (
         UNREADABLE,
@@ -445,6 +454,8 @@ async def test_a_task_that_cannot_be_read_is_answered_with_one_error(service: Se
     assert error["userId"] in (USER, UNREADABLE)
     assert error["errors"], "no field is named"
     assert len(json.dumps(error)) < 100_000, "the answer to a mistake must be short enough to read"
+    if error["userId"] == USER and backtest_id != UNREADABLE:
+        assert (await service.user.told.end_of(backtest_id))[1] == error
 
 
 async def test_a_task_with_the_id_of_another_user_changes_nothing_of_theirs(service: Service) -> None:

@@ -67,6 +67,14 @@ def test_every_parameter_explains_itself(strategy: Strategy) -> None:
         assert strategy.default_parameters[name] == field["default"]
 
 
+def test_one_strategy_under_two_names_is_refused_and_both_are_named() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        resolve(["rsi", "sma", "sma_crossover"], {})
+    [error] = refused.value.errors
+    assert (error.field, error.code) == ("strategies.2", "repeated")
+    assert "sma_crossover and sma are the same strategy" in error.message
+
+
 def test_names_and_aliases_are_all_different() -> None:
     names = [name for strategy in catalogue() for name in (strategy.id, *strategy.aliases)]
     assert len(names) == len(set(names))

@@ -11,10 +11,11 @@ import pytest
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure
 
+from shared import news
 from shared.claims import CLAIM_SORT, Published, completed, failed, lease_of
 from shared.contracts import Channel, Complete, Failure, Summary, Task
 from shared.database import Database
-from shared.errors import ConfigurationError, Conflict, InvalidRequest, NotFound, StoreUnavailable, StoreUnfit, TooMany
+from shared.errors import ConfigurationError, InvalidRequest, NotFound, StoreUnavailable, StoreUnfit, TooMany
 from shared.lifecycle import QUEUED, TERMINAL, TRANSITIONS, Status, claimed, ended, held, queued
 from shared.mongo import Clock
 from shared.news import terminal_news
@@ -193,15 +194,15 @@ async def test_the_end_stands_in_the_outbox_until_it_is_published(kept: Database
     await complete(kept, record)
     await asyncio.sleep(0.01)
     [waiting] = await kept.claims.unpublished(older_than_ms=0)
-    news = terminal_news(waiting)
-    assert news is not None
-    assert (news["channel"], news["epoch"], news["seq"]) == (Channel.COMPLETE.value, 1, 3)
-    assert json.loads(news["payload"])["resultId"] == "res_1"
+    end = terminal_news(waiting)
+    assert end is not None
+    assert (end["channel"], end["epoch"], end["seq"]) == (Channel.COMPLETE.value, 1, 3)
+    assert json.loads(end["payload"])["resultId"] == "res_1"
 
-    await kept.claims.mark_published([Published.of(record["_id"], news)])
+    await kept.claims.mark_published([Published.of(record["_id"], end)])
     assert await kept.claims.unpublished(older_than_ms=0) == []
     [ended] = await kept.store.terminal_among([record["_id"], "bt_none"])
-    assert terminal_news(ended) == news
+    assert terminal_news(ended) == end
 
 
 async def test_what_ended_since_an_instant_is_found_for_the_users_that_are_named(
@@ -245,9 +246,30 @@ async def test_a_run_that_went_silent_too_often_fails_with_an_epoch_of_its_own(k
     ended = await kept.store.get(record["_id"], "ann")
     assert (ended["status"], ended["epoch"], ended["failures"]) == ("failed", 4, 3)
     assert ended.get("error", {})["code"] == "poisoned"
-    news = terminal_news(ended)
-    assert news is not None
-    assert (news["epoch"], news["seq"]) > (record["epoch"], 10**6)
+    end = terminal_news(ended)
+    assert end is not None
+    assert (end["epoch"], end["seq"]) > (record["epoch"], 10**6)
+
+
+async def test_a_run_that_crashed_too_often_counts_its_last_crash_too(kept: Database) -> None:
+    await insert(kept)
+    for _ in range(2):
+        assert await kept.claims.requeue(await claim(kept), failed=True)
+    record = await claim(kept)
+    said = news.poisoned(record, news.Numbering(record).next(), last="signal 9", now_ms=0)
+    assert await kept.claims.end([failed(record, said)]) == [True]
+    assert "crashed 3 times" in said.error
+    assert (await kept.store.get(record["_id"], "ann"))["failures"] == 3
+
+
+async def test_what_is_wrong_with_a_published_task_is_named_where_the_task_has_it(kept: Database) -> None:
+    refusal = InvalidRequest.of("symbol", "there is none")
+    await kept.store.adopt([Task(backtest_id="bt_foreign", user_id="ann", params=PARAMS)])
+    said = news.failure(news.Numbering(await claim(kept)).next(), refusal, 0)
+    assert (said.error, said.errors and said.errors[0]["field"]) == ("params.symbol: there is none", "params.symbol")
+    await insert(kept)
+    said = news.failure(news.Numbering(await claim(kept)).next(), refusal, 0)
+    assert (said.error, said.errors and said.errors[0]["field"]) == ("symbol: there is none", "symbol")
 
 
 async def test_giving_back_in_a_drain_never_counts(kept: Database) -> None:
@@ -293,10 +315,21 @@ async def test_a_key_whose_gateway_died_before_the_record_was_stored_stores_it_n
 
 async def test_a_foreign_task_is_stored_once_and_never_over_somebody_elses(kept: Database) -> None:
     task = Task(backtest_id="bt_foreign", user_id="ann", params=PARAMS)
-    assert sorted(await asyncio.gather(*(kept.store.adopt(task) for _ in range(4)))) == [False, False, False, True]
-    with pytest.raises(Conflict, match="another user"):
-        await kept.store.adopt(task.model_copy(update={"user_id": "bob"}))
+    found = [one for several in await asyncio.gather(*(kept.store.adopt([task]) for _ in range(4))) for one in several]
+    assert sum(one is None for one in found) == 1
+    assert {one["userId"] for one in found if one is not None} == {"ann"}
+    [standing] = await kept.store.adopt([task.model_copy(update={"user_id": "bob"})])
+    assert standing is not None
+    assert standing["userId"] == "ann"
     assert (await claim(kept))["params"] == PARAMS.as_wire()
+
+
+async def test_of_many_foreign_tasks_those_whose_id_is_taken_hold_up_no_other(kept: Database) -> None:
+    taken = (await insert(kept))["_id"]
+    ids = ["bt_1", taken, "bt_2", "bt_2", "bt_3"]
+    found = await kept.store.adopt([Task(backtest_id=one, user_id="ann", params=PARAMS) for one in ids])
+    assert [one and one["_id"] for one in found] == [None, taken, None, "bt_2", None]
+    assert await kept.store.adopt([]) == []
 
 
 async def test_nobody_reads_or_deletes_what_is_not_theirs(kept: Database) -> None:
