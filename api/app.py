@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
-import socketio
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,7 +16,8 @@ from api.commands import Commands
 from api.market_data.uploads import Uploads
 from api.problems import install_problems
 from api.relay import Relay
-from api.routes import describe, operations, router
+from api.routes import include_routes
+from api.services import Services
 from api.sockets import PATH, Sockets
 from shared import package_version
 from shared.bus import Bus
@@ -34,15 +34,9 @@ CLOCK_INTERVAL_S = 60.0
 def create_app(settings: Settings) -> ASGIApp:
     """The gateway as an ASGI application. Raises `ConfigurationError` for missing or weak secrets."""
     authenticator = Authenticator(settings)
-    sockets = Sockets(settings, authenticator)
-
     app = FastAPI(title="backfleet", version=package_version(), redoc_url=None)
-    app.state.settings = settings
-    app.state.authenticator = authenticator
-    app.include_router(router)
-    app.include_router(operations)
+    include_routes(app, package_version())
     install_problems(app)
-    describe(app, package_version())
     http: ASGIApp = app
     if settings.cors_origins:
         http = CORSMiddleware(
@@ -54,35 +48,47 @@ def create_app(settings: Settings) -> ASGIApp:
         )
 
     @asynccontextmanager
-    async def services() -> AsyncGenerator[None, None]:
-        async with AsyncExitStack() as stack:
-            database = await Database.open(settings)
-            stack.push_async_callback(database.close)
-            store, candles = database.store, database.candles
-            bus = await Bus.open(settings)
-            stack.push_async_callback(bus.close)
-            commands = Commands(store, database.results, bus, candles)
-            relay = Relay(store, bus)
-            for work in (relay.run(), _keep_clock(database.mongo)):
-                stack.push_async_callback(_cancel, asyncio.create_task(work))
-            stack.push_async_callback(sockets.close)
-            sockets.open(commands, relay)
-            app.state.commands, app.state.relay, app.state.mongo, app.state.bus = commands, relay, database.mongo, bus
-            app.state.uploads = Uploads(candles, settings)
-            yield
+    async def open_edges() -> AsyncGenerator[ASGIApp, None]:
+        async with _open_services(settings, authenticator) as services:
+            app.state.services = services
+            sockets = Sockets(services)
+            try:
+                yield sockets.app
+            finally:
+                await sockets.close()
 
-    return Gateway(http, socketio.ASGIApp(sockets.server, socketio_path=PATH), services)
+    return Gateway(http, open_edges)
+
+
+@asynccontextmanager
+async def _open_services(settings: Settings, authenticator: Authenticator) -> AsyncGenerator[Services, None]:
+    async with AsyncExitStack() as stack:
+        database = await Database.open(settings)
+        stack.push_async_callback(database.close)
+        bus = await Bus.open(settings)
+        stack.push_async_callback(bus.close)
+        relay = Relay(database.store, bus)
+        for work in (relay.relay(), _keep_clock(database.mongo)):
+            stack.push_async_callback(_cancel, asyncio.create_task(work))
+        yield Services(
+            settings=settings,
+            authenticator=authenticator,
+            commands=Commands(database.store, database.results, bus, database.candles, on_submitted=relay.watch),
+            relay=relay,
+            uploads=Uploads(database.candles, settings),
+            mongo=database.mongo,
+            bus=bus,
+        )
 
 
 class Gateway:
     """Splits requests between HTTP and Socket.IO, and says in one line why it cannot start."""
 
-    def __init__(
-        self, http: ASGIApp, sockets: ASGIApp, services: Callable[[], AbstractAsyncContextManager[None]]
-    ) -> None:
+    def __init__(self, http: ASGIApp, open_edges: Callable[[], AbstractAsyncContextManager[ASGIApp]]) -> None:
+        """`open_edges` opens all that stands behind both edges, and answers the one for sockets."""
         self._http = http
-        self._services = services
-        self._sockets = sockets
+        self._open_edges = open_edges
+        self._sockets = http  # Before the lifespan has begun nothing is served; a server that tried would hear of it.
         self._prefix = f"/{PATH}/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +107,7 @@ class Gateway:
         await receive()
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(self._services())
+                self._sockets = await stack.enter_async_context(self._open_edges())
             except BackfleetError as error:
                 await send({"type": "lifespan.startup.failed", "message": f"Cannot start: {error.message}"})
                 return

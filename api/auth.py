@@ -10,12 +10,14 @@ import asyncio
 import hashlib
 import json
 import logging
+import math
 import re
 import time
 import urllib.error
 import urllib.request
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
@@ -36,15 +38,21 @@ _JWKS_RETRY_S = 15.0
 _JWKS_TIMEOUT_S = 5.0
 _JWKS_MAX_BYTES = 1_000_000
 _JWKS_ALGORITHMS = frozenset({"RS256", "ES256", "EdDSA"})
+_LAST_SECOND_S = 253_402_300_799.0  # of the year 9999, the last that can be written
 _USER = re.compile(USER_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A verified token: whose it is, and until when."""
+    """Who asks. `expires_at` is aware UTC; None where it rests on nothing that ends by itself, as a token does."""
 
     user_id: str
-    expires_at: float
+    expires_at: datetime | None = None
+
+    @property
+    def expires_at_s(self) -> float:
+        """The same in seconds since 1970-01-01T00:00Z, infinite for None."""
+        return math.inf if self.expires_at is None else self.expires_at.timestamp()
 
 
 class KeySet:
@@ -143,7 +151,7 @@ class Authenticator:
         known = self._verified.get(digest)
         if known is not None:
             identity, forget_s = known
-            if identity.expires_at + LEEWAY_S > time.time() and time.monotonic() < forget_s:
+            if identity.expires_at_s + LEEWAY_S > time.time() and time.monotonic() < forget_s:
                 return identity
             del self._verified[digest]
         identity = await self._verify(token)
@@ -192,7 +200,7 @@ def _identity(claims: dict[str, Any]) -> Identity:
     if not isinstance(user_id, str) or not is_user_id(user_id):
         raise Unauthenticated("the token's `sub` must be 1 to 256 characters of text without control characters")
     try:
-        return Identity(user_id, float(str(expires_at)))
+        return Identity(user_id, datetime.fromtimestamp(min(float(str(expires_at)), _LAST_SECOND_S), UTC))
     except ValueError:
         raise Unauthenticated("the token's `exp` is not a number") from None
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from api.auth import Identity
 from shared import news
 from shared.bus import Bus
 from shared.candles import Candles, Dataset, ImportReport, Slice
@@ -50,15 +52,25 @@ class CandlesFound:
 
 
 class Commands:
-    """What a user can ask for. Every method takes the asker's id; nothing of anybody else's can be reached."""
+    """What a user can ask for. Every method takes who asks; nothing of anybody else's can be reached."""
 
-    def __init__(self, store: Store, results: Results, bus: Bus, candles: Candles) -> None:
+    def __init__(
+        self,
+        store: Store,
+        results: Results,
+        bus: Bus,
+        candles: Candles,
+        *,
+        on_submitted: Callable[[str, str], None],
+    ) -> None:
+        """`on_submitted` is called with backtest id and user id, whichever edge a backtest comes in by."""
         self._store = store
         self._results = results
         self._bus = bus
         self._candles = candles
+        self._on_submitted = on_submitted
 
-    async def submit(self, user_id: str, request: BacktestRequest, idempotency_key: str | None = None) -> str:
+    async def submit(self, asker: Identity, request: BacktestRequest, idempotency_key: str | None = None) -> str:
         """Stores a backtest and rings for a worker: its id. From here on it cannot vanish (S9).
 
         Raises `InvalidRequest` (also `UnknownMarketData`), `TooMany`, `StoreUnavailable`.
@@ -68,32 +80,41 @@ class Commands:
         params = request.params()
         bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)
         record, _ = await self._store.insert(
-            user_id=user_id, params=params, priority=request.priority, idempotency_key=idempotency_key, bars=bars
+            user_id=asker.user_id,
+            params=params,
+            priority=request.priority,
+            idempotency_key=idempotency_key,
+            bars=bars,
         )
         if record["status"] == Status.PENDING:
             task = Task(
-                backtest_id=record["_id"], user_id=user_id, params=params, priority=request.priority, recorded=True
+                backtest_id=record["_id"],
+                user_id=asker.user_id,
+                params=params,
+                priority=request.priority,
+                recorded=True,
             )
             try:
                 await self._bus.ring(task)
             except BusUnavailable as error:
                 # The record is the queue: a worker's sweep finds it without the bell.
                 log.warning("backtest %s is stored but the bell did not ring: %s", record["_id"], error.message)
+        self._on_submitted(record["_id"], asker.user_id)
         return record["_id"]
 
-    async def get(self, user_id: str, backtest_id: str) -> dict[str, Any]:
-        return backtest_as_wire(await self._store.get(backtest_id, user_id))
+    async def get(self, asker: Identity, backtest_id: str) -> dict[str, Any]:
+        return backtest_as_wire(await self._store.get(backtest_id, asker.user_id))
 
-    async def list_backtests(self, user_id: str, *, status: str | None, limit: int, cursor: str | None) -> Page:
+    async def list_backtests(self, asker: Identity, *, status: str | None, limit: int, cursor: str | None) -> Page:
         if status is not None and status not in set(Status):
             names = ", ".join(one.value for one in Status)
             raise InvalidRequest.of("status", f"must be one of {names} (got {status[:80]!r})")
-        records, next_cursor = await self._store.list_page(user_id, status=status, limit=limit, before=cursor)
+        records, next_cursor = await self._store.list_page(asker.user_id, status=status, limit=limit, before=cursor)
         return Page([backtest_as_wire(record) for record in records], next_cursor)
 
-    async def delete(self, user_id: str, backtest_id: str) -> None:
+    async def delete(self, asker: Identity, backtest_id: str) -> None:
         """Removes a backtest with all it left. Who watches one that had not ended hears that it was deleted."""
-        record = await self._store.delete(backtest_id, user_id)
+        record = await self._store.delete(backtest_id, asker.user_id)
         try:
             await self._bus.forget(backtest_id)
             if Status(record["status"]) not in TERMINAL:
@@ -102,9 +123,9 @@ class Commands:
         except BusUnavailable as error:
             log.warning("backtest %s is deleted but nobody was told: %s", backtest_id, error.message)
 
-    async def result(self, user_id: str, backtest_id: str) -> dict[str, Any]:
+    async def result(self, asker: Identity, backtest_id: str) -> dict[str, Any]:
         """Raises `NotFound` for no such backtest, `Conflict` for one that has no result (yet)."""
-        document = await self._read_result(user_id, backtest_id)
+        document = await self._read_result(asker, backtest_id)
         return {
             "resultId": document["_id"],
             "backtestId": document["backtestId"],
@@ -120,16 +141,16 @@ class Commands:
             "totalBars": document["totalBars"],
         }
 
-    async def equity(self, user_id: str, backtest_id: str, max_points: int) -> list[dict[str, Any]]:
+    async def equity(self, asker: Identity, backtest_id: str, max_points: int) -> list[dict[str, Any]]:
         """At most `max_points` of the equity curve, keeping first, last, and each stretch's lowest and highest."""
-        document = await self._read_result(user_id, backtest_id)
+        document = await self._read_result(asker, backtest_id)
         curve = await self._results.read_equity(document, max_points)
         points = zip(curve["time_ms"].tolist(), curve["equity"].tolist(), strict=True)
         return [{"time": iso_from_ms(time_ms), "equity": value} for time_ms, value in points]
 
-    async def trades(self, user_id: str, backtest_id: str, *, limit: int, offset: int) -> dict[str, Any]:
+    async def trades(self, asker: Identity, backtest_id: str, *, limit: int, offset: int) -> dict[str, Any]:
         """One page of the trades in the order they were closed, and how many there are."""
-        document = await self._read_result(user_id, backtest_id)
+        document = await self._read_result(asker, backtest_id)
         columns = await self._results.read_frame(document, "trades")
         total = min((len(column) for column in columns.values()), default=0)
         page = {name: column[offset : offset + limit].tolist() for name, column in columns.items()}
@@ -138,10 +159,10 @@ class Commands:
         items = [trade_as_wire({name: values[row] for name, values in page.items()}, names) for row in range(rows)]
         return {"items": items, "total": total, "limit": limit, "offset": offset}
 
-    async def _read_result(self, user_id: str, backtest_id: str) -> ResultDocument:
-        record = await self._store.get(backtest_id, user_id)
+    async def _read_result(self, asker: Identity, backtest_id: str) -> ResultDocument:
+        record = await self._store.get(backtest_id, asker.user_id)
         if record["resultId"]:
-            return await self._results.read(record["resultId"], user_id)
+            return await self._results.read(record["resultId"], asker.user_id)
         status = Status(record["status"])
         remedy = "it will have none" if status in TERMINAL else "wait for backtest:complete, then ask again"
         reason = record.get("error", {}).get("message")
@@ -208,7 +229,7 @@ class Commands:
             **{name: column.tolist() for name, column in zip(bars._fields[1:], bars[1:], strict=True)},
         }
 
-    async def datasets(self) -> list[dict[str, Any]]:
+    async def list_datasets(self) -> list[dict[str, Any]]:
         """The market data there is. It belongs to nobody, so everybody sees all of it."""
         return [_dataset_as_wire(one) for one in await self._candles.list_datasets()]
 

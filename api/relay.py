@@ -66,7 +66,7 @@ def read_news(channel: Channel, payload: str) -> Piece:
 
 
 class Relay:
-    """Bus → clients. `run` until cancelled; `add`, `remove` and `subscribe` as clients come, go and ask."""
+    """Bus → clients. `relay` until cancelled; `add`, `remove` and `subscribe` as clients come, go and ask."""
 
     def __init__(self, store: Store, bus: Bus, *, reconcile_interval_s: float = RECONCILE_INTERVAL_S) -> None:
         self._store = store
@@ -79,7 +79,7 @@ class Relay:
         self._warn = RareWarning(log)
         self.listening = False
 
-    async def run(self) -> None:
+    async def relay(self) -> None:
         """Relays until cancelled. Whatever goes wrong is logged and begun again."""
         async with asyncio.TaskGroup() as group:
             group.create_task(_keep_up("relay", self._listen))

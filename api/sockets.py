@@ -7,6 +7,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -14,18 +15,17 @@ from typing import Any
 import socketio
 from engineio.exceptions import EngineIOError
 from socketio.exceptions import ConnectionRefusedError as Refused
+from starlette.types import ASGIApp
 
-from api.auth import Authenticator
-from api.commands import Commands
+from api.auth import Identity
 from api.listeners import Client
 from api.problems import socket_errors
-from api.relay import Relay
+from api.services import Services
 from shared.contracts import SubscribeRequest, UnsubscribeRequest
 from shared.errors import BackfleetError, FieldError, InvalidRequest, NotFound, TooMany, Unauthenticated
 from shared.instants import iso
 from shared.observability import RareWarning
 from shared.request import BacktestRequest
-from shared.settings import Settings
 from shared.wire import validate
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,17 @@ _ATTACHMENTS_MAX = 10
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 
 Ack = dict[str, Any]
-Handler = Callable[[Client, object], Awaitable[Ack]]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """One connected socket: who it is, and the relay's end of it."""
+
+    identity: Identity
+    client: Client
+
+
+Handler = Callable[[SignedIn, object], Awaitable[Ack]]
 
 
 class StrictJson:
@@ -62,7 +72,7 @@ def _refuse_constant(token: str) -> None:
     raise ValueError(f"{token} is not JSON")
 
 
-class Server(socketio.AsyncServer):
+class StrictSocketIO(socketio.AsyncServer):
     """The library's server, with packets checked before it acts on them.
 
     Without this an event without a name, or one called `disconnect`, reaches code that takes them for its own.
@@ -86,16 +96,17 @@ class Server(socketio.AsyncServer):
 
 
 class Sockets:
-    """Owns the Socket.IO server. Serves once `open` has named what stands behind it."""
+    """Everybody who is connected here. `app` is the ASGI application that serves them."""
 
-    def __init__(self, settings: Settings, authenticator: Authenticator) -> None:
-        self._authenticator = authenticator
-        self._commands: Commands | None = None
-        self._relay: Relay | None = None
-        self._clients: dict[str, Client] = {}
+    def __init__(self, services: Services) -> None:
+        settings = services.settings
+        self._authenticator = services.authenticator
+        self._commands = services.commands
+        self._relay = services.relay
+        self._signed_in: dict[str, SignedIn] = {}
         self._busy: Counter[str] = Counter()
         self._warn = RareWarning(log)
-        self.server = Server(
+        self._sio = StrictSocketIO(
             async_mode="asgi",
             json=StrictJson,
             max_http_buffer_size=settings.request_max_bytes,
@@ -104,15 +115,12 @@ class Sockets:
             logger=logging.getLogger("socketio.server"),  # pyright: ignore[reportArgumentType]
             engineio_logger=logging.getLogger("engineio.server"),
         )
-        self._handle_message: Callable[[str, object], Awaitable[None]] = self.server.eio.handlers["message"]
-        self.server.eio.on("message", self._on_message)
-        self.server.on("connect", self._on_connect)
-        self.server.on("disconnect", self._on_disconnect)
-        self.server.on("*", self._on_event)
-
-    def open(self, commands: Commands, relay: Relay) -> None:
-        self._commands = commands
-        self._relay = relay
+        self._handle_message: Callable[[str, object], Awaitable[None]] = self._sio.eio.handlers["message"]
+        self._sio.eio.on("message", self._on_message)
+        self._sio.on("connect", self._on_connect)
+        self._sio.on("disconnect", self._on_disconnect)
+        self._sio.on("*", self._on_event)
+        self.app: ASGIApp = socketio.ASGIApp(self._sio, socketio_path=PATH)
         self._handlers: dict[str, Handler] = {
             "backtest:subscribe": self._subscribe,
             "backtest:unsubscribe": self._unsubscribe,
@@ -121,25 +129,23 @@ class Sockets:
         }
 
     async def close(self) -> None:
-        for client in list(self._clients.values()):
-            client.close()
-        self._clients.clear()
-        await self.server.shutdown()
+        for one in self._signed_in.values():
+            one.client.close()
+        self._signed_in.clear()
+        await self._sio.shutdown()
 
     # Connections
 
     async def _on_connect(self, sid: str, _environ: object, auth: object = None) -> None:
         token = auth.get("token") if isinstance(auth, dict) else None
-        if self._relay is None:
-            raise Refused("unavailable: the gateway is starting")
         try:
             if not isinstance(token, str):
                 raise Unauthenticated('no token; connect with auth {"token": "<token>"}')
             identity = await self._authenticator.identify(token)
         except BackfleetError as error:
             raise Refused(f"{error.code}: {socket_errors(error)[0]['message']}") from None
-        eio_sid: str | None = self.server.manager.eio_sid_from_sid(sid, NAMESPACE)
-        if eio_sid is None or eio_sid not in self.server.eio.sockets:
+        eio_sid: str | None = self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)
+        if eio_sid is None or eio_sid not in self._sio.eio.sockets:
             raise Refused("gone")
         # No await from here on: the library confirms the connection next, and nothing may be sent before that.
         client = Client(
@@ -148,31 +154,31 @@ class Sockets:
             backlog=partial(self._backlog, eio_sid),
             drop=partial(self._drop, eio_sid),
         )
-        self._clients[sid] = client
+        self._signed_in[sid] = SignedIn(identity, client)
         self._relay.add(client)
 
     async def _on_disconnect(self, sid: str, _reason: object = None) -> None:
-        client = self._clients.pop(sid, None)
+        one = self._signed_in.pop(sid, None)
         self._busy.pop(sid, None)
-        if client is not None and self._relay is not None:
-            self._relay.remove(client)
+        if one is not None:
+            self._relay.remove(one.client)
 
     async def _send(self, eio_sid: str, event: str, text: str) -> None:
         """`text` is JSON already and goes out as it is: an EVENT packet is `2` and a list of name and payload."""
         try:
-            await self.server.eio.send(eio_sid, f'2["{event}",{text}]')
+            await self._sio.eio.send(eio_sid, f'2["{event}",{text}]')
         except EngineIOError:
             log.debug("a socket closed while it was told %s", event)
 
     def _backlog(self, eio_sid: str) -> int:
-        socket = self.server.eio.sockets.get(eio_sid)
+        socket = self._sio.eio.sockets.get(eio_sid)
         return 0 if socket is None else socket.queue.qsize()
 
     async def _drop(self, eio_sid: str) -> None:
-        socket = self.server.eio.sockets.get(eio_sid)
+        socket = self._sio.eio.sockets.get(eio_sid)
         if socket is not None:
             # Not `disconnect`, which waits until the client has read everything: it does not read.
-            await socket.close(wait=False, abort=True, reason=self.server.reason.SERVER_DISCONNECT)
+            await socket.close(wait=False, abort=True, reason=self._sio.reason.SERVER_DISCONNECT)
 
     # Requests
 
@@ -184,22 +190,22 @@ class Sockets:
             return
         try:
             if isinstance(data, str):
-                self.server.forget_unfinished(eio_sid)
+                self._sio.forget_unfinished(eio_sid)
                 binary = _BINARY.match(data)
                 if binary is not None and int(binary[1] or 0) > _ATTACHMENTS_MAX:
                     raise ValueError(f"more than {_ATTACHMENTS_MAX} attachments")
             await self._handle_message(eio_sid, data)
         except _MALFORMED as error:
-            self.server.forget_unfinished(eio_sid)
+            self._sio.forget_unfinished(eio_sid)
             self._warn(f"ignored a malformed packet of a socket: {type(error).__name__}: {error}")
-            if self.server.manager.sid_from_eio_sid(eio_sid, NAMESPACE) in self._clients:
+            if self._sio.manager.sid_from_eio_sid(eio_sid, NAMESPACE) in self._signed_in:
                 await self._send(eio_sid, "backtest:error", _malformed_packet(error))
 
     async def _on_event(self, event: str, sid: str, *arguments: object) -> Ack:
         """Every event of every client: always answers, never raises."""
         try:
-            client, handler = self._clients.get(sid), self._handlers.get(event)
-            if client is None:
+            asker, handler = self._signed_in.get(sid), self._handlers.get(event)
+            if asker is None:
                 raise Unauthenticated("this socket is not signed in")
             if handler is None:
                 names = ", ".join(self._handlers)
@@ -208,10 +214,10 @@ class Sockets:
                 raise TooMany(f"{AT_ONCE_MAX} requests of this socket are under way; wait for their answers")
             self._busy[sid] += 1
             try:
-                return await handler(client, arguments[0] if arguments else None)
+                return await handler(asker, arguments[0] if arguments else None)
             finally:
                 self._busy[sid] -= 1
-                if sid not in self._clients:
+                if sid not in self._signed_in:
                     self._busy.pop(sid, None)
         except BackfleetError as error:
             return {"ok": False, "errors": socket_errors(error)}
@@ -219,29 +225,22 @@ class Sockets:
             log.exception("could not answer %s", event[:80])
             return {"ok": False, "errors": socket_errors(BackfleetError("surprise"))}
 
-    async def _subscribe(self, client: Client, payload: object) -> Ack:
+    async def _subscribe(self, asker: SignedIn, payload: object) -> Ack:
         request = validate(SubscribeRequest, payload)
-        recovered = await self._serving()[1].subscribe(client, request.backtest_id, request.after)
+        recovered = await self._relay.subscribe(asker.client, request.backtest_id, request.after)
         return {"ok": True, "recovered": recovered}
 
-    async def _unsubscribe(self, client: Client, payload: object) -> Ack:
+    async def _unsubscribe(self, asker: SignedIn, payload: object) -> Ack:
         request = validate(UnsubscribeRequest, payload)
-        await self._serving()[1].unsubscribe(client, request.backtest_id)
+        await self._relay.unsubscribe(asker.client, request.backtest_id)
         return {"ok": True}
 
-    async def _start(self, client: Client, payload: object) -> Ack:
-        commands, relay = self._serving()
-        backtest_id = await commands.submit(client.user_id, validate(BacktestRequest, payload))
-        relay.watch(backtest_id, client.user_id)
+    async def _start(self, asker: SignedIn, payload: object) -> Ack:
+        backtest_id = await self._commands.submit(asker.identity, validate(BacktestRequest, payload))
         return {"ok": True, "backtestId": backtest_id}
 
-    async def _control(self, _client: Client, _payload: object) -> Ack:
+    async def _control(self, _asker: SignedIn, _payload: object) -> Ack:
         raise InvalidRequest.of("action", "backtests cannot be controlled yet; delete one to end it", "not_supported")
-
-    def _serving(self) -> tuple[Commands, Relay]:
-        assert self._commands is not None
-        assert self._relay is not None
-        return self._commands, self._relay
 
 
 def _malformed_packet(error: Exception) -> str:

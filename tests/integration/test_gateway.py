@@ -13,7 +13,7 @@ import httpx
 import jwt
 import pytest
 
-from api.routes import (
+from api.routes.answers import (
     Accepted,
     BacktestPage,
     CandleColumns,

@@ -446,3 +446,14 @@ async def test_a_client_that_does_not_read_is_closed_and_holds_up_nobody(
         assert seqs(quick, record) == list(range(1, seq + 1))
     finally:
         deaf.close()
+
+
+@pytest.mark.parametrize("edge", ["HTTP", "a socket"])
+async def test_the_end_of_what_came_in_by_any_edge_is_found_although_nothing_was_said(site: Site, edge: str) -> None:
+    ear = await site.ear()
+    if edge == "HTTP":
+        assert (await (await site.client()).post(BACKTESTS, json=BODY)).status_code == 202
+    else:
+        assert (await ear.call("backtest:start", BODY))["ok"]
+    news = await site.finish(await site.claim(), publish=False)
+    assert await ear.hears_event("backtest:complete", deadline_s=10) == news.as_wire()

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from api.market_data.uploads import ADMITTED_MAX, ImportForm
-from api.routes import Imported
+from api.routes.answers import Imported
 from shared.bars import Bars
 from shared.candles import take_bars
 from shared.reading import Reading

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from api.auth import Identity
 from api.commands import Commands
 from shared.bars import Bars
 from shared.candles.resample import resample_bars
@@ -161,7 +162,8 @@ async def deleted_in_the_middle(fleet: Fleet, worker: WorkerProcess) -> tuple[st
     [engine] = worker.engine_pids()
     os.kill(engine, signal.SIGSTOP)
     assert (await fleet.store.get(backtest_id, "ann"))["status"] == "running", "the run ended before it was deleted"
-    await Commands(fleet.store, fleet.results, fleet.bus, fleet.candles).delete("ann", backtest_id)
+    commands = Commands(fleet.store, fleet.results, fleet.bus, fleet.candles, on_submitted=lambda *_: None)
+    await commands.delete(Identity("ann"), backtest_id)
     return backtest_id, engine
 
 

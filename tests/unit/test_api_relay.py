@@ -183,7 +183,7 @@ class Scene:
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
     one = Scene()
-    running = asyncio.create_task(one.relay.run())
+    running = asyncio.create_task(one.relay.relay())
     await one.flushed()  # it listens
     yield one
     for ear in one.ears:

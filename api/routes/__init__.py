@@ -1,0 +1,15 @@
+"""The HTTP edge, a module for each noun: each route reads a request, calls one command, writes the answer."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from api.routes import backtests, data, operations, strategies
+from api.routes.description import describe
+
+
+def include_routes(app: FastAPI, version: str) -> None:
+    """Adds every route to the application, and what /docs says of them."""
+    for noun in (backtests, strategies, data, operations):
+        app.include_router(noun.router)
+    describe(app, version)

@@ -1,0 +1,78 @@
+"""Market data over HTTP: which there is, bring your own, bars to plot."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+
+from api.commands import import_as_wire
+from api.market_data.uploads import ImportForm
+from api.problems import respond
+from api.routes.answers import CandleColumns, Datasets, Imported
+from api.routes.requests import Caller, new_router
+from api.services import services_of
+from shared.contracts import CANDLES_MAX, CandlesRequest
+from shared.errors import TooLarge
+from shared.instants import Interval
+from shared.request import SYMBOL_PATTERN
+from shared.wire import validate
+
+router = new_router()
+
+
+@router.get("/data", response_model=None, summary="Market data there is", responses={200: {"model": Datasets}})
+async def list_data(request: Request, _asker: Caller) -> Response:
+    return JSONResponse({"items": await services_of(request).commands.list_datasets()})
+
+
+_UPLOAD_SCHEMA = ImportForm.model_json_schema()
+_UPLOAD_SCHEMA["properties"]["file"] = {"type": "array", "items": {"type": "string", "format": "binary"}}
+_UPLOAD_SCHEMA["required"] = ["file"]
+
+
+@router.post(
+    "/data/import",
+    status_code=201,
+    response_model=None,
+    summary="Import files of bars",
+    responses={201: {"model": Imported}},
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _UPLOAD_SCHEMA}}}},
+)
+async def import_data(request: Request, _asker: Caller) -> Response:
+    try:
+        reports = await services_of(request).uploads.import_form(dict(request.headers), request.stream())
+    except TooLarge as error:
+        answer = respond(error)
+        answer.headers["Connection"] = "close"  # else the server would read, and drop, all that is still to come
+        return answer
+    except ClientDisconnect:
+        return Response(status_code=400)  # which nobody reads
+    return JSONResponse({"items": [import_as_wire(report) for report in reports]}, 201)
+
+
+@router.get(
+    "/data/{symbol:path}/{interval}/candles",
+    response_model=None,
+    summary="Bars to plot, made into longer ones where there are many",
+    responses={200: {"model": CandleColumns}, 304: {"description": "What `If-None-Match` names has not changed."}},
+)
+async def get_candles(
+    request: Request,
+    symbol: Annotated[str, Path(pattern=SYMBOL_PATTERN)],
+    interval: Interval,
+    _asker: Caller,
+    start: Annotated[str | None, Query(alias="from", description="First date or instant, inclusive.")] = None,
+    end: Annotated[str | None, Query(alias="to", description="Exclusive.")] = None,
+    max_points: Annotated[int, Query(alias="maxPoints", ge=2, le=CANDLES_MAX)] = 1_000,
+) -> Response:
+    query = {"from": start, "to": end, "maxPoints": max_points}
+    commands = services_of(request).commands
+    found = await commands.find_candles(symbol, interval, validate(CandlesRequest, query))
+    headers = {"ETag": f'"{found.tag}"', "Cache-Control": "private, no-cache"}
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if known & {headers["ETag"], "*"}:
+        return Response(status_code=304, headers=headers)
+    return JSONResponse(await commands.read_candles(found), headers=headers)

@@ -1,0 +1,33 @@
+"""What the edges may use, built once by the composition root and reached by its type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from api.auth import Authenticator
+from api.commands import Commands
+from api.market_data.uploads import Uploads
+from api.relay import Relay
+from shared.bus import Bus
+from shared.mongo import Mongo
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Open and ready. `mongo` and `bus` are here to be asked whether they answer; all else goes through `commands`."""
+
+    settings: Settings
+    authenticator: Authenticator
+    commands: Commands
+    relay: Relay
+    uploads: Uploads
+    mongo: Mongo
+    bus: Bus
+
+
+def services_of(request: Request) -> Services:
+    """What the gateway that serves this request is built of."""
+    return request.app.state.services
