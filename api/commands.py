@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.auth import Identity
+from api.permissions import require_priority
 from shared import news
 from shared.bus import Bus
 from shared.candles import Candles, Dataset, ImportReport, Slice
@@ -18,6 +19,7 @@ from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord, ResultDocument
 from shared.request import BacktestRequest
 from shared.results import Results, trade_as_wire
+from shared.settings import Settings
 from shared.store import Store
 from shared.strategies import catalogue, resolve
 
@@ -60,6 +62,7 @@ class Commands:
         results: Results,
         bus: Bus,
         candles: Candles,
+        settings: Settings,
         *,
         on_submitted: Callable[[str, str], None],
     ) -> None:
@@ -68,6 +71,7 @@ class Commands:
         self._results = results
         self._bus = bus
         self._candles = candles
+        self._settings = settings
         self._on_submitted = on_submitted
 
     async def submit(self, asker: Identity, request: BacktestRequest, idempotency_key: str | None = None) -> str:
@@ -76,6 +80,7 @@ class Commands:
         Raises `InvalidRequest` (also `UnknownMarketData`), `TooMany`, `StoreUnavailable`.
         """
         check_key(idempotency_key)
+        require_priority(asker, request.priority, self._settings)
         resolve(request.strategies, request.strategy_params)
         params = request.params()
         bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -26,6 +27,7 @@ from shared.errors import BackfleetError, FieldError, InvalidRequest, NotFound, 
 from shared.instants import iso
 from shared.observability import RareWarning
 from shared.request import BacktestRequest
+from shared.users import Scope
 from shared.wire import validate
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,10 @@ PATH = "socket.io"
 NAMESPACE = "/"
 # Requests of one socket that may be under way at once: each is a task, and a client can send them at any rate.
 AT_ONCE_MAX = 64
+# Whoever could not sign in any more is closed within this time, and the time a read takes.
+LOOK_AGAIN_S = 5.0
+# Events that change nothing; a key that only reads may send no other.
+_READING = frozenset({"backtest:subscribe", "backtest:unsubscribe"})
 # Answers that may wait for a client that asks without reading.
 UNREAD_MAX = 10_000
 _BINARY = re.compile(r"[56](\d*)-")
@@ -100,7 +106,7 @@ class Sockets:
 
     def __init__(self, services: Services) -> None:
         settings = services.settings
-        self._authenticator = services.authenticator
+        self._gate = services.gate
         self._commands = services.commands
         self._relay = services.relay
         self._signed_in: dict[str, SignedIn] = {}
@@ -141,7 +147,8 @@ class Sockets:
         try:
             if not isinstance(token, str):
                 raise Unauthenticated('no token; connect with auth {"token": "<token>"}')
-            identity = await self._authenticator.identify(token)
+            identity = await self._gate.identify(token)
+            identity.require(Scope.READ)
         except BackfleetError as error:
             raise Refused(f"{error.code}: {socket_errors(error)[0]['message']}") from None
         eio_sid: str | None = self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)
@@ -156,6 +163,28 @@ class Sockets:
         )
         self._signed_in[sid] = SignedIn(identity, client)
         self._relay.add(client)
+
+    async def look_again(self) -> None:
+        """Closes, every `LOOK_AGAIN_S`, the sockets of those who would not be let in now. Runs until it is cancelled.
+
+        A client that reconnects, as all do by themselves, hears the reason when it is refused.
+        """
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            signed_in = list(self._signed_in.items())
+            try:
+                standing = await self._gate.look_again([one.identity for _, one in signed_in])
+            except BackfleetError as error:
+                log.warning("who is connected could not be looked at again: %s", error.message)
+                continue
+            for (sid, one), identity in zip(signed_in, standing, strict=True):
+                if self._signed_in.get(sid) is not one:
+                    continue  # gone meanwhile
+                if identity is not None:
+                    self._signed_in[sid] = replace(one, identity=identity)
+                elif (eio_sid := self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)) is not None:
+                    log.info("closed a socket of %s, whose token or key is not good any more", one.identity.user_id)
+                    await self._drop(eio_sid)
 
     async def _on_disconnect(self, sid: str, _reason: object = None) -> None:
         one = self._signed_in.pop(sid, None)
@@ -210,6 +239,7 @@ class Sockets:
             if handler is None:
                 names = ", ".join(self._handlers)
                 raise NotFound("", [FieldError("$", f"no event {event[:80]!r}; there are {names}", "unknown_event")])
+            asker.identity.require(Scope.READ if event in _READING else Scope.WRITE)
             if self._busy[sid] >= AT_ONCE_MAX:
                 raise TooMany(f"{AT_ONCE_MAX} requests of this socket are under way; wait for their answers")
             self._busy[sid] += 1
