@@ -2,9 +2,9 @@
 
 A token that was replaced and comes again was copied by somebody, and nobody can tell which of the two who have it is
 the thief: the family ends. One exception keeps an honest client whose answer was lost: the immediate predecessor is
-taken once within `GRACE_MS`. That is safe because it *replaces* the token of the lost answer instead of giving a second one:
-at any moment exactly one token of a family is valid, so whoever of two holders refreshes later comes with a dead one
-and ends the family. A thief gains nothing but what being a moment quicker would have given him. (Answering the same
+taken once within `GRACE_MS`. That is safe because it *replaces* the token of the lost answer instead of giving a second
+one: at any moment exactly one token of a family is valid, so whoever of two holders refreshes later comes with a dead
+one and ends the family. A thief gains nothing but what being a moment quicker would have given him. (Answering the same
 successor again would be kinder to clients and wrong: a thief could then keep step with his victim for ever.)
 """
 
