@@ -9,6 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from shared.bus import Position
 from shared.contracts import Cursor
 from shared.errors import TooMany
 
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 STANDINGS_MAX = 10_000
 HELD_MAX = 5_000
+STRETCHES_MAX = 8
 QUEUE_MAX = 20_000
 ROOM_BELOW = 1_000
 # Messages that may wait in the transport; what comes on top waits in our queue, where it is counted.
@@ -24,7 +26,6 @@ STALLED_AFTER_S = 30.0
 _PATIENCE_S = 0.01
 _AT_ONCE = 64
 
-Position = tuple[int, int]
 NOWHERE: Position = (-1, -1)
 
 
@@ -41,6 +42,62 @@ class Piece:
     ends: bool
 
 
+class _Told:
+    """What one client was told of one backtest: stretches without gaps, each from after a position to another.
+
+    Of more than `STRETCHES_MAX` the oldest are forgotten: up to `_unsure` something was told, nobody knows what.
+    """
+
+    __slots__ = ("_goes_on", "_stretches", "_unsure", "until")
+
+    def __init__(self) -> None:
+        self._stretches: list[tuple[Position, Position]] = []
+        self._goes_on = False
+        self._unsure = NOWHERE
+        self.until = NOWHERE
+
+    def goes_on(self, position: Position) -> bool:
+        """Whether this is newer than all that was told; if so, it counts as told."""
+        if position <= self.until:
+            return False
+        begin = self._stretches.pop()[0] if self._goes_on else (position[0], position[1] - 1)
+        self._goes_on = True
+        self.until = position
+        self._add(begin, position)
+        return True
+
+    def has(self, position: Position) -> bool:
+        return any(after < position <= until for after, until in self._stretches)
+
+    def may_have(self, position: Position) -> bool:
+        return position <= self._unsure
+
+    def breaks(self) -> None:
+        """Something may have been missed: what is told next begins a stretch."""
+        self._goes_on = False
+
+    def covers(self, after: Position, until: Position) -> None:
+        """All that is kept between the two was told, now or earlier."""
+        apart: list[tuple[Position, Position]] = []
+        for one in self._stretches:
+            if one[0] <= until and after <= one[1]:
+                after, until = min(after, one[0]), max(until, one[1])
+            else:
+                apart.append(one)
+        self._stretches = apart
+        if until >= self.until:
+            self.until = until
+            self._goes_on = True
+        self._add(after, until)
+
+    def _add(self, after: Position, until: Position) -> None:
+        self._stretches.append((after, until))
+        if len(self._stretches) > 1:
+            self._stretches.sort()
+        if len(self._stretches) > STRETCHES_MAX:
+            self._unsure = max(self._unsure, self._stretches.pop(0)[1])
+
+
 class Standing:
     """How far one client has been told of one backtest.
 
@@ -50,8 +107,8 @@ class Standing:
     __slots__ = ("_details", "_epoch", "_held", "_lost", "_news", "_said_end", "ended")
 
     def __init__(self) -> None:
-        self._news = NOWHERE
-        self._details = NOWHERE
+        self._news = _Told()
+        self._details = _Told()
         self._epoch = -1
         self._held: list[Piece] | None = None
         self._lost = False
@@ -59,7 +116,7 @@ class Standing:
         self.ended = False
 
     def admits(self, piece: Piece) -> bool:
-        """Whether the client should be told this; if so, it counts as told."""
+        """Whether the client should be told this, which was said just now; if so, it counts as told."""
         if self.ended:
             return False
         position = piece.position
@@ -68,30 +125,58 @@ class Standing:
             fresh = not self._said_end
             self._said_end = self._said_end or piece.ends
             return fresh
-        if position[0] < self._epoch or position <= (self._news if piece.for_owner else self._details):
+        if position[0] < self._epoch or not self._told_of(piece).goes_on(position):
             return False
         self._epoch = position[0]
-        if piece.for_owner:
-            self._news = position
-        else:
-            self._details = position
         self.ended = piece.ends
         return True
 
-    def reach(self, cursor: Cursor) -> None:
-        """The client says that it has been told as far as this."""
-        position = (cursor.epoch, cursor.seq)
-        self._news = max(self._news, position)
-        self._details = max(self._details, position)
-        self._epoch = max(self._epoch, cursor.epoch)
+    def catches_up(self, replayed: Sequence[Piece], after: Cursor | None) -> tuple[list[Piece], bool]:
+        """What to tell of all that is kept since a cursor, and whether the client has all of it then.
+
+        It may have heard some of it, or what came later. What is left it is told late rather than never, but nothing of
+        an older epoch after a newer one, and nothing after the end.
+        """
+        missing: list[Piece] = []
+        has_all = True
+        start = NOWHERE if after is None else (after.epoch, after.seq)
+        self._epoch = max(self._epoch, start[0])
+        begin = {True: start, False: start}  # of what is covered: for the owner, for subscribers
+        last = start
+        for piece in replayed:
+            position = piece.position
+            if position is None:
+                continue
+            last = position
+            told = self._told_of(piece)
+            if told.has(position):
+                continue
+            if self.ended or position[0] < self._epoch or told.may_have(position):
+                has_all = False
+                begin[piece.for_owner] = position  # What was withheld stays so, however often it is asked for.
+                continue
+            self._epoch = position[0]
+            self.ended = piece.ends
+            missing.append(piece)
+        self._news.covers(begin[True], last)
+        self._details.covers(begin[False], last)
+        return missing, has_all
+
+    def breaks(self) -> None:
+        """Something may have been missed that nobody knows of."""
+        self._news.breaks()
+        self._details.breaks()
+
+    def _told_of(self, piece: Piece) -> _Told:
+        return self._news if piece.for_owner else self._details
 
     def told(self) -> Position:
         """The newest that the client was told."""
-        return max(self._news, self._details)
+        return max(self._news.until, self._details.until)
 
     def floor(self, subscribed: bool) -> Position:
-        """Everything up to here was told."""
-        return min(self._news, self._details) if subscribed else self._news
+        """What is newer than this may be told."""
+        return min(self._news.until, self._details.until) if subscribed else self._news.until
 
     @property
     def holding(self) -> bool:
@@ -126,6 +211,7 @@ class Client:
         drop: Callable[[], Awaitable[None]],
     ) -> None:
         self.user_id = user_id
+        self.hears_since_ms = 0
         self.subscriptions: set[str] = set()
         self.turn = asyncio.Lock()
         self.closed = False
@@ -162,6 +248,12 @@ class Client:
     def floor(self, backtest_id: str) -> Position:
         standing = self._standings.get(backtest_id)
         return NOWHERE if standing is None else standing.floor(backtest_id in self.subscriptions)
+
+    def breaks(self, backtest_id: str) -> None:
+        """Something of this backtest may have been missed that nobody knows of."""
+        standing = self._standings.get(backtest_id)
+        if standing is not None:
+            standing.breaks()
 
     def offer(self, piece: Piece) -> None:
         """Queues a message if this client may hear it and has not yet."""

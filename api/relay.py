@@ -14,18 +14,19 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from api.listeners import NOWHERE, Client, Piece, Position, Standing
-from shared.bus import Bus, Heard, Resubscribed
+from api.listeners import NOWHERE, Client, Piece, Standing
+from shared.bus import Bus, Heard, Position, Resubscribed
 from shared.contracts import NEWS_CHANNELS, NEWS_MODELS, TERMINAL_CHANNELS, Channel, Cursor, Event
 from shared.errors import BusUnavailable, InvalidRequest, NotFound, StoreUnavailable, TooMany
 from shared.lifecycle import TERMINAL, Status
 from shared.news import is_for_owner, terminal_news
 from shared.observability import RareWarning
-from shared.records import BacktestRecord
-from shared.store import Store
+from shared.records import BacktestRecord, NewsDocument
+from shared.store import ENDED_PAGE, Store
 from shared.wire import decode
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,10 @@ RECONCILE_INTERVAL_S = 4.0
 RECONCILE_BATCH = 500
 # An end younger than this may still be on its way with the last events before it, which must not be cut off.
 RECONCILE_AGE_MS = 1_500
+# An end that is older than this has been told to everybody who waited for it.
+LATE_AFTER_MS = 60_000
+USERS_AT_ONCE = 500
+ENDED_PAGES_MAX = 50
 REPLAY_TIMEOUT_S = 2.0
 # Less than the silence after which the bus takes its connection for dead, because it is not read meanwhile.
 RESYNC_TIMEOUT_S = 4.0
@@ -65,6 +70,20 @@ def read_news(channel: Channel, payload: str) -> Piece:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Recalled:
+    """What was said of a backtest after `after`. `complete`: that is all; `believed`: so was the asker's cursor.
+
+    Where Redis did not answer there is the end at most.
+    """
+
+    pieces: list[Piece]
+    after: Cursor | None
+    complete: bool
+    believed: bool = False
+    answered: bool = True
+
+
 class Relay:
     """Bus → clients. `relay` until cancelled; `add`, `remove` and `subscribe` as clients come, go and ask."""
 
@@ -78,6 +97,10 @@ class Relay:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._warn = RareWarning(log)
         self.listening = False
+        self._listening_since_ms = self._first_listened_ms = 0
+        # When something was heard last, and since when ends may have been missed of which nothing else was heard.
+        self._heard_ms = 0
+        self._unheard_since_ms: int | None = None
 
     async def relay(self) -> None:
         """Relays until cancelled. Whatever goes wrong is logged and begun again."""
@@ -88,6 +111,7 @@ class Relay:
     # Clients
 
     def add(self, client: Client) -> None:
+        client.hears_since_ms = self._store.now_ms()
         self._clients.setdefault(client.user_id, set()).add(client)
 
     def remove(self, client: Client) -> None:
@@ -114,12 +138,10 @@ class Relay:
             if backtest_id not in client.subscriptions and len(client.subscriptions) >= SUBSCRIPTIONS_MAX:
                 raise TooMany(f"a socket may subscribe to {SUBSCRIPTIONS_MAX} backtests; unsubscribe from some first")
             await client.wait_for_room()
-            # A cursor beyond every claim is not one of ours; believing it would keep the client in the dark.
-            known = after if after is None or after.epoch <= record["epoch"] else None
             standing = client.standing(backtest_id)
             standing.hold()
             try:
-                replayed, recovered = await self._replay(backtest_id, client.user_id, known) or ([], False)
+                recalled = await self._recall(record, after)
             except BaseException:
                 for piece in standing.release()[0]:
                     client.offer(piece)
@@ -128,34 +150,48 @@ class Relay:
             held, all_held = standing.release()
             if client.closed:
                 raise NotFound("the socket is gone")
-            if known is not None:
-                standing.reach(known)
+            complete = recalled.complete or (
+                recalled.believed and not recalled.pieces and self._nothing_was_said(record, client, standing)
+            )
             client.subscriptions.add(backtest_id)
-            self._hand_over(client, standing, record, replayed, held)
-            return recovered and all_held and known == after
+            has_all = self._hand_over(client, standing, record, recalled, held)
+            if not all_held:
+                standing.breaks()
+            return complete and has_all and all_held
 
     async def unsubscribe(self, client: Client, backtest_id: str) -> None:
         async with client.turn:
             client.subscriptions.discard(backtest_id)
 
     def _hand_over(
-        self, client: Client, standing: Standing, record: BacktestRecord, replayed: list[Piece], held: list[Piece]
-    ) -> None:
-        known = max([piece.position for piece in replayed if piece.position] + [standing.told()])
-        # What was held is newer than the log's tail or stands in it already.
-        missed = [piece for piece in (*replayed, *held) if standing.admits(piece)]
-        ended = Status(record["status"]) in TERMINAL
-        if ended and not standing.ended:
-            # The event log is gone or incomplete; the record still knows how it ended.
-            end = self._end_of(record)
-            if end is not None and standing.admits(end):
-                missed.append(end)
-        snapshot = _snapshot(record, replayed, _position_before(missed, known))
-        client.queue([("backtest:state", snapshot), *((piece.event, piece.text) for piece in missed)])
-        if ended or standing.ended:
-            self._note_end(record["_id"])
+        self, client: Client, standing: Standing, record: BacktestRecord, recalled: _Recalled, held: list[Piece]
+    ) -> bool:
+        """Whether the client has, with what is queued now, all that was recalled."""
+        if recalled.answered:
+            missed, has_all = standing.catches_up(recalled.pieces, recalled.after)
         else:
+            standing.breaks()
+            missed, has_all = [piece for piece in recalled.pieces if standing.admits(piece)], False
+        # What was held is newer than the log's tail or stands in it already.
+        missed += [piece for piece in held if standing.admits(piece)]
+        snapshot = _snapshot(record, recalled.pieces, _position_before(missed, standing.told()))
+        client.queue([("backtest:state", snapshot), *((piece.event, piece.text) for piece in missed)])
+        if not _has_ended(record) or self._store.now_ms() - record["completedAt"] < LATE_AFTER_MS:
+            # Also one that has just ended: others here may not have heard of it.
             self.watch(record["_id"], client.user_id)
+        elif record["_id"] not in self._open:
+            self._note_end(record["_id"])
+        return has_all
+
+    def _nothing_was_said(self, record: BacktestRecord, client: Client, standing: Standing) -> bool:
+        """An event log can be empty because it was lost, or because there was nothing to say yet. The latter is sure
+        before the first claim; and after it where the client has heard everything since, and heard nothing.
+        """
+        if record["epoch"] == 0:
+            return True
+        since_ms = max(self._listening_since_ms, client.hears_since_ms)
+        silent = self.listening and since_ms < record["startedAt"] and standing.told() == NOWHERE
+        return silent and record["epoch"] == 1 and not _has_ended(record)
 
     # Live
 
@@ -166,9 +202,11 @@ class Relay:
                 async for item in items:
                     if isinstance(item, Resubscribed):
                         self.listening = True
+                        self._note_break()
                         await self._resync()
                     else:
                         self._hear(item)
+                        self._heard_ms = self._store.now_ms()
                     count += 1
                     if count % _PARSED_AT_ONCE == 0:
                         await asyncio.sleep(0)  # A burst that is buffered already must not keep the senders waiting.
@@ -207,11 +245,27 @@ class Relay:
 
     # What Redis lost
 
-    async def _replay(self, backtest_id: str, user_id: str, after: Cursor | None) -> tuple[list[Piece], bool] | None:
-        """What the event log keeps after a cursor, and whether that is everything. None when Redis is silent."""
+    async def _recall(self, record: BacktestRecord, after: Cursor | None) -> _Recalled:
+        """What was said of a backtest since a cursor, as far as the event log and the record's end know."""
+        backtest_id, user_id = record["_id"], record["userId"]
+        end = terminal_news(record) if _has_ended(record) else None
+        found = await self._replay(backtest_id, user_id, after, end)
+        if found is None:
+            piece = self._end_of(record) if end else None
+            return _Recalled([piece] if piece else [], None, complete=False, answered=False)
+        young = self._store.now_ms() - record["completedAt"] < RECONCILE_AGE_MS
+        if end is not None and not found.complete and young and backtest_id not in self._ended:
+            # What was said just before this end is on its way, and the end comes with it.
+            found = await self._replay(backtest_id, user_id, after, None) or found
+        return found
+
+    async def _replay(
+        self, backtest_id: str, user_id: str, after: Cursor | None, end: NewsDocument | None = None
+    ) -> _Recalled | None:
+        """What the event log keeps after a cursor. None when Redis is silent."""
         try:
             async with asyncio.timeout(REPLAY_TIMEOUT_S):
-                replay = await self._bus.replay(backtest_id, after)
+                replay = await self._bus.replay(backtest_id, after, end)
         except (BusUnavailable, TimeoutError) as error:
             self._warn(f"no replay: {error or type(error).__name__}")
             return None
@@ -220,26 +274,74 @@ class Relay:
             read = (self._read(heard) for heard in batch)
             pieces += [one for one in read if one and one.backtest_id == backtest_id and one.user_id == user_id]
             await asyncio.sleep(0)
-        return pieces, replay.complete
+        return _Recalled(pieces, after if replay.known else None, complete=replay.complete, believed=replay.known)
+
+    def _note_break(self) -> None:
+        """Whatever was said before the last that was heard was heard too, because a channel keeps its order.
+
+        But news of an end can follow the record late, out of the outbox of a worker that died: so ends of some time
+        before are asked for too. What ended before this gateway listened at all is not news to anybody here.
+        """
+        now_ms = self._store.now_ms()
+        if self._first_listened_ms:
+            since_ms = max(self._heard_ms - LATE_AFTER_MS, self._first_listened_ms)
+            self._unheard_since_ms = min(since_ms, self._unheard_since_ms or since_ms)
+        else:
+            self._first_listened_ms = now_ms
+        self._heard_ms = self._listening_since_ms = now_ms
+
+    async def _watch_unheard(self) -> None:
+        """After a break: makes sure of the ends of backtests of which this gateway may have heard nothing at all."""
+        since_ms, self._unheard_since_ms = self._unheard_since_ms, None
+        if since_ms is None:
+            return
+        try:
+            for user_ids in _batches(list(self._clients), USERS_AT_ONCE):
+                await self._watch_ended(user_ids, since_ms)
+        except StoreUnavailable:
+            self._unheard_since_ms = min(since_ms, self._unheard_since_ms or since_ms)
+            raise
+
+    async def _watch_ended(self, user_ids: list[str], since_ms: int) -> None:
+        for _ in range(ENDED_PAGES_MAX):
+            found = await self._store.ended_since(user_ids, since_ms)
+            for backtest_id, user_id, _ in found:
+                self.watch(backtest_id, user_id)
+            if len(found) < ENDED_PAGE:
+                return
+            if found[-1][2] == since_ms:
+                break
+            since_ms = found[-1][2]
+        self._warn("too many backtests ended unheard; some ends may not be told")
 
     async def _resync(self) -> None:
         """After a new subscription to the channels: what was said meanwhile is in the event logs."""
         waiting = [(one, user) for one, user in self._open.items() if user in self._clients]
+        left = dict(waiting)
+
+        async def catch_up(backtest_id: str, user_id: str) -> None:
+            found = await self._catch_up(backtest_id, user_id)
+            if found is not None and found.complete:
+                del left[backtest_id]
+
         try:
             async with asyncio.timeout(RESYNC_TIMEOUT_S):
                 for some in _batches(waiting, RESYNC_AT_ONCE):
-                    await asyncio.gather(*(self._catch_up(backtest_id, user_id) for backtest_id, user_id in some))
+                    await asyncio.gather(*(catch_up(backtest_id, user_id) for backtest_id, user_id in some))
         except TimeoutError:
             self._warn(f"could not catch up with {len(waiting)} backtests in {RESYNC_TIMEOUT_S:g} s")
+        for backtest_id, user_id in left.items():
+            for client in self._clients.get(user_id, ()):
+                client.breaks(backtest_id)
 
-    async def _catch_up(self, backtest_id: str, user_id: str) -> bool:
-        """Tells the user's clients what they have not been told yet; False when the event log could not be read."""
+    async def _catch_up(self, backtest_id: str, user_id: str) -> _Recalled | None:
+        """Tells the user's clients what they have not been told yet. None when the event log could not be read."""
         floor = min((client.floor(backtest_id) for client in self._clients.get(user_id, ())), default=NOWHERE)
         after = None if floor == NOWHERE else Cursor(epoch=floor[0], seq=floor[1])
         found = await self._replay(backtest_id, user_id, after)
-        for piece in found[0] if found else []:
+        for piece in found.pieces if found else []:
             self._tell(piece)
-        return found is not None
+        return found
 
     async def _reconcile(self) -> None:
         while True:
@@ -251,6 +353,7 @@ class Relay:
 
     async def _reconcile_once(self) -> None:
         """Tells the end of every backtest that has ended although nothing was heard of it (L5)."""
+        await self._watch_unheard()
         for backtest_id, user_id in list(self._open.items()):
             if user_id not in self._clients:
                 del self._open[backtest_id]
@@ -262,7 +365,7 @@ class Relay:
                 if too_young or backtest_id not in self._open:
                     continue
                 if log_answers:
-                    log_answers = await self._catch_up(backtest_id, record["userId"])
+                    log_answers = await self._catch_up(backtest_id, record["userId"]) is not None
                 end = self._end_of(record)
                 if end is not None:
                     self._tell(end)
@@ -291,6 +394,10 @@ async def _keep_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
         wait_s = RESTART_WAITS_S[min(failures, len(RESTART_WAITS_S) - 1)]
         log.warning("%s begins again in %g s", name, wait_s)
         await asyncio.sleep(wait_s)
+
+
+def _has_ended(record: BacktestRecord) -> bool:
+    return Status(record["status"]) in TERMINAL
 
 
 def _position_before(missed: Sequence[Piece], known: Position) -> Position:

@@ -19,6 +19,7 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 from starlette.types import ASGIApp
 
 from api.auth import Identity
+from api.expiry import Expiry
 from api.listeners import Client
 from api.problems import socket_errors
 from api.services import Services
@@ -44,6 +45,8 @@ _READING = frozenset({"backtest:subscribe", "backtest:unsubscribe"})
 UNREAD_MAX = 10_000
 _BINARY = re.compile(r"[56](\d*)-")
 _ATTACHMENTS_MAX = 10
+_EXPIRED = '{"code":"token_expired","message":"the token has expired; get a new one and connect again"}'
+_REVOKED = '{"code":"token_revoked","message":"the token or key is not good any more; get a new one and connect again"}'
 # What the library raises for packets that are not in the form of the protocol.
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 
@@ -52,10 +55,11 @@ Ack = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """One connected socket: who it is, and the relay's end of it."""
+    """One connected socket: who it is, until when, and the relay's end of it."""
 
     identity: Identity
     client: Client
+    expiry: Expiry
 
 
 Handler = Callable[[SignedIn, object], Awaitable[Ack]]
@@ -110,6 +114,7 @@ class Sockets:
         self._commands = services.commands
         self._relay = services.relay
         self._signed_in: dict[str, SignedIn] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._busy: Counter[str] = Counter()
         self._warn = RareWarning(log)
         self._sio = StrictSocketIO(
@@ -136,8 +141,11 @@ class Sockets:
 
     async def close(self) -> None:
         for one in self._signed_in.values():
+            one.expiry.cancel()
             one.client.close()
         self._signed_in.clear()
+        if self._closing:
+            await asyncio.wait(self._closing)
         await self._sio.shutdown()
 
     # Connections
@@ -161,14 +169,12 @@ class Sockets:
             backlog=partial(self._backlog, eio_sid),
             drop=partial(self._drop, eio_sid),
         )
-        self._signed_in[sid] = SignedIn(identity, client)
+        expiry = Expiry(identity.expires_at_s, partial(self._begin_to_end, sid, eio_sid, _EXPIRED))
+        self._signed_in[sid] = SignedIn(identity, client, expiry)
         self._relay.add(client)
 
     async def look_again(self) -> None:
-        """Closes, every `LOOK_AGAIN_S`, the sockets of those who would not be let in now. Runs until it is cancelled.
-
-        A client that reconnects, as all do by themselves, hears the reason when it is refused.
-        """
+        """Closes, every `LOOK_AGAIN_S`, the sockets of those who would not be let in now. Runs until it is cancelled."""
         while True:
             await asyncio.sleep(LOOK_AGAIN_S)
             signed_in = list(self._signed_in.items())
@@ -184,13 +190,30 @@ class Sockets:
                     self._signed_in[sid] = replace(one, identity=identity)
                 elif (eio_sid := self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)) is not None:
                     log.info("closed a socket of %s, whose token or key is not good any more", one.identity.user_id)
-                    await self._drop(eio_sid)
+                    self._begin_to_end(sid, eio_sid, _REVOKED)
 
     async def _on_disconnect(self, sid: str, _reason: object = None) -> None:
         one = self._signed_in.pop(sid, None)
         self._busy.pop(sid, None)
         if one is not None:
+            one.expiry.cancel()
             self._relay.remove(one.client)
+
+    def _begin_to_end(self, sid: str, eio_sid: str, why: str) -> None:
+        closing = asyncio.create_task(self._end(sid, eio_sid, why))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _end(self, sid: str, eio_sid: str, why: str) -> None:
+        """Tells a socket that its token is good no longer, and closes it. What it has not read yet it reads first."""
+        socket = self._sio.eio.sockets.get(eio_sid)
+        if sid not in self._signed_in or socket is None:
+            return
+        await self._send(eio_sid, "auth:expired", why)
+        await self._sio.disconnect(sid)
+        await socket.close(wait=False, reason=self._sio.reason.SERVER_DISCONNECT)
+        # Whoever sends ends with this: a client that does not answer the farewell could stay for as long as it likes.
+        await socket.queue.put(None)
 
     async def _send(self, eio_sid: str, event: str, text: str) -> None:
         """`text` is JSON already and goes out as it is: an EVENT packet is `2` and a list of name and payload."""

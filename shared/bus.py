@@ -15,7 +15,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, cast
@@ -78,10 +78,61 @@ class Resubscribed:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What the event log keeps after a cursor, oldest first. `complete` is False when older events were dropped."""
+    """What is kept of what was said after a cursor, oldest first.
+
+    `known` is False for a cursor that this event log cannot have given: all that is kept is replayed then. `complete`
+    says that nothing else was said after the cursor. Of an empty event log it is False: whether nothing was said, or
+    all of it is lost, the log cannot tell.
+    """
 
     news: list[Heard]
     complete: bool
+    known: bool
+
+
+Position = tuple[int, int]  # epoch and seq
+Entry = tuple[Position, Heard]
+_START: Position = (0, 0)
+_ID_MAX = 2**64 - 1  # of either half of an entry's id
+
+
+async def replay_of(
+    read: Callable[[Position], Awaitable[Sequence[Entry]]], after: Cursor | None, end: NewsDocument | None
+) -> Replay:
+    """Judges an event log, of which `read` gives all that is kept from a position on.
+
+    A run numbers what it says from 1 and leaves no number out, and Redis takes only what is newer. Lost is either the
+    oldest (trimmed, expired, evicted, flushed) or what Redis was not there for, which leaves a hole. So nothing is
+    missing exactly where each entry is the next after the one before it, and the first of them next after the cursor or
+    the very first. An epoch that is absent between two others said nothing: what is lost by age is older than all that
+    is kept. `end` is what the record knows of the end: where the log has not got that far, it counts as an entry.
+    """
+    cursor = _START if after is None else (after.epoch, after.seq)
+    if cursor > _START and max(cursor) <= _ID_MAX:
+        kept = _with_end(await read(cursor), end, cursor)
+        rest = [one for one in kept if one[0] > cursor]
+        # Nothing lies between a cursor and the next number of its own epoch, so there the cursor need not be kept.
+        if len(rest) < len(kept) or (rest and rest[0][0] == (cursor[0], cursor[1] + 1)):
+            return Replay([heard for _, heard in rest], _unbroken(cursor, rest), known=True)
+    kept = _with_end(await read(_START), end, _START)
+    whole = cursor == _START and bool(kept) and kept[0][0] == (1, 1) and _unbroken((1, 0), kept)
+    return Replay([heard for _, heard in kept], whole, known=cursor == _START)
+
+
+def _with_end(kept: Sequence[Entry], end: NewsDocument | None, since: Position) -> list[Entry]:
+    entries = list(kept)
+    position = _START if end is None else (end["epoch"], end["seq"])
+    if end is not None and position > (entries[-1][0] if entries else _START) and position >= since:
+        entries.append((position, Heard(Channel(end["channel"]), end["payload"])))
+    return entries
+
+
+def _unbroken(before: Position, entries: Sequence[Entry]) -> bool:
+    for position, _ in entries:
+        if position != (before[0], before[1] + 1) and not (position[0] > before[0] and position[1] == 1):
+            return False
+        before = position
+    return True
 
 
 @contextmanager
@@ -189,21 +240,18 @@ class Bus:
         with _translate_redis_errors():
             await self._redis.publish(channel.value, payload)
 
-    async def replay(self, backtest_id: str, after: Cursor | None) -> Replay:
-        """What was said of a backtest after a cursor, or from the start."""
-        key = stream_key(backtest_id)
-        start = "-" if after is None else f"({after.epoch}-{after.seq}"
-        with _translate_redis_errors():
-            pipe = self._redis.pipeline(transaction=False)
-            pipe.xrange(key, start, "+", count=self._settings.event_log_max * 2)
-            pipe.xrange(key, "-", "+", count=1)
-            pipe.xlen(key)
-            found, first, length = cast("tuple[list[Any], list[Any], int]", await pipe.execute())
-        news = [Heard(Channel(fields["channel"]), fields["payload"]) for _, fields in found]
-        if after is None or (after.epoch, after.seq) == (0, 0):
-            return Replay(news, complete=length < self._settings.event_log_max)
-        oldest = tuple(int(part) for part in first[0][0].split("-")) if first else None
-        return Replay(news, complete=oldest is not None and oldest <= (after.epoch, after.seq + 1))
+    async def replay(self, backtest_id: str, after: Cursor | None, end: NewsDocument | None = None) -> Replay:
+        """What was said of a backtest after a cursor, or from the start. `end`: its end, where its record has one."""
+
+        async def read(since: Position) -> list[Entry]:
+            with _translate_redis_errors():
+                found = await self._redis.xrange(stream_key(backtest_id), f"{since[0]}-{since[1]}", "+")
+            return [
+                (_position(entry_id), Heard(Channel(fields["channel"]), fields["payload"]))
+                for entry_id, fields in cast("list[tuple[str, dict[str, str]]]", found)
+            ]
+
+        return await replay_of(read, after, end)
 
     async def count(self, name: str, window_s: float) -> tuple[int, float]:
         """Counts one more of `name`, by all gateways together: how many in this window, and its seconds left."""
@@ -285,6 +333,11 @@ class Bus:
 
 def _count_key(name: str) -> str:
     return f"backtest:count:{name}"
+
+
+def _position(entry_id: str) -> Position:
+    epoch, _, seq = entry_id.partition("-")
+    return int(epoch), int(seq)
 
 
 def stream_key(backtest_id: str) -> str:

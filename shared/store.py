@@ -32,6 +32,7 @@ from shared.settings import Settings
 _RECOUNT_S = 1.0
 _COUNT_TRUSTED_S = 30.0
 _COUNTED_USERS_MAX = 1_000
+ENDED_PAGE = 1_000
 # A request may be a megabyte, and one message to MongoDB at most 48: the driver cuts what is longer.
 _INSERTS_MOST = 32
 
@@ -54,6 +55,7 @@ class Store:
             await self._backtests.create_index([("leaseExpiresAt", ASCENDING)], name="leases")
             await self._backtests.create_index([("outboxAt", ASCENDING)], name="outbox")
             await self._backtests.create_index([("userId", ASCENDING), ("createdAt", DESCENDING)], name="owner")
+            await self._backtests.create_index([("completedAt", ASCENDING)], name="ends")
 
     def now_ms(self) -> int:
         """Milliseconds since 1970-01-01T00:00Z on MongoDB's clock."""
@@ -235,6 +237,16 @@ class Store:
                 {"_id": {"$in": list(backtest_ids)}, "completedAt": {"$gt": 0}}
             ).to_list()
         return cast("list[BacktestRecord]", found)
+
+    async def ended_since(self, user_ids: Sequence[str], since_ms: int) -> list[tuple[str, str, int]]:
+        """Which backtests of these users ended at this time or later: backtest id, user id and when, oldest first.
+
+        At most `ENDED_PAGE`, of which the last says from when on to ask again. Callers bound the number of users.
+        """
+        asked = {"completedAt": {"$gte": max(since_ms, 1)}, "userId": {"$in": list(user_ids)}}
+        with translate_mongo_errors():
+            found = self._backtests.find(asked, {"userId": 1, "completedAt": 1}).sort("completedAt", ASCENDING)
+            return [(one["_id"], one["userId"], one["completedAt"]) async for one in found.limit(ENDED_PAGE)]
 
     async def pinned_among(self, manifest_ids: Sequence[str]) -> set[str]:
         """Which of these versions of market data are still referred to: by what has not ended, or has a result."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -109,3 +110,87 @@ async def test_a_subscription_that_the_server_cut_comes_back_and_says_so(bus: Bu
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(BusUnavailable):
         await Bus.open(load_settings(redis_url="redis://127.0.0.1:1/0", bus_timeout_s=0.3))
+
+
+SAID = [(1, 1), (1, 2), (1, 3), (3, 1), (3, 2)]  # of three runs, the second of which said nothing
+JUDGED = [
+    # what is kept, the cursor, what is replayed, whether that is all, whether the cursor is one of this log
+    (SAID, None, SAID, True, True),
+    (SAID, (0, 0), SAID, True, True),
+    (SAID, (1, 2), SAID[2:], True, True),
+    (SAID, (1, 3), SAID[3:], True, True),
+    (SAID, (3, 2), [], True, True),
+    (SAID, (3, 0), SAID[3:], True, True),
+    (SAID[2:], None, SAID[2:], False, True),  # the oldest is lost
+    (SAID[2:], (1, 1), SAID[2:], False, False),
+    (SAID[2:], (1, 2), SAID[2:], True, True),
+    (SAID[3:], None, SAID[3:], False, True),
+    (SAID[3:], (1, 3), SAID[3:], False, False),
+    (SAID[4:], (3, 1), SAID[4:], True, True),
+    ([(1, 1), (1, 4)], None, [(1, 1), (1, 4)], False, True),  # a hole
+    ([(1, 1), (1, 4)], (1, 1), [(1, 4)], False, True),
+    ([(1, 1), (1, 4)], (1, 4), [], True, True),
+    ([(1, 1), (2, 2)], (1, 1), [(2, 2)], False, True),
+    (SAID, (3, 3), SAID, False, False),  # ahead of all that was said
+    (SAID, (3, 500), SAID, False, False),
+    (SAID, (4, 0), SAID, False, False),
+    (SAID, (2, 1), SAID, False, False),
+    (SAID, (1, 500), SAID, False, False),
+    (SAID, (1, 10**30), SAID, False, False),
+    ([], None, [], False, True),  # nothing was said, or all of it is lost
+    ([], (1, 0), [], False, False),
+]
+
+
+@pytest.mark.parametrize(("kept", "after", "replayed", "complete", "known"), JUDGED)
+async def test_a_replay_says_whether_it_is_all_that_was_said_since_the_cursor(
+    bus: Bus, kept: list[tuple[int, int]], after: tuple[int, int] | None, replayed: Any, complete: bool, known: bool
+) -> None:
+    for at in kept:
+        assert await bus.publish(Channel.PROGRESS, progress(*at))
+    replay = await bus.replay("bt_1", None if after is None else Cursor(epoch=after[0], seq=after[1]))
+    assert (cursors(replay.news), replay.complete, replay.known) == (replayed, complete, known)
+
+
+@pytest.mark.parametrize(
+    ("kept", "after", "replayed", "complete"),
+    [
+        (SAID, None, [*SAID, (3, 3)], True),
+        (SAID, (3, 2), [(3, 3)], True),
+        (SAID, (3, 3), [], True),
+        ([*SAID, (3, 3)], None, [*SAID, (3, 3)], True),
+        (SAID[:4], None, [*SAID[:4], (3, 3)], False),
+        ([], None, [(3, 3)], False),
+        ([], (3, 2), [(3, 3)], True),
+        ([], (3, 3), [], True),
+        ([], (3, 1), [(3, 3)], False),
+        ([], (3, 4), [(3, 3)], False),
+    ],
+)
+async def test_the_end_that_a_record_knows_is_the_last_of_what_was_said(
+    bus: Bus, kept: list[tuple[int, int]], after: tuple[int, int] | None, replayed: Any, complete: bool
+) -> None:
+    for at in kept:
+        await bus.publish(Channel.PROGRESS, progress(*at))
+    end = news_document(Channel.PROGRESS, progress(3, 3))
+    replay = await bus.replay("bt_1", None if after is None else Cursor(epoch=after[0], seq=after[1]), end)
+    assert (cursors(replay.news), replay.complete) == (replayed, complete)
+
+
+async def test_a_log_that_was_lost_in_mid_run_is_never_said_to_be_all(bus: Bus) -> None:
+    await publish_in_one_go(bus, range(1, 10))
+    await bus.forget("bt_1")
+    await publish_in_one_go(bus, range(10, 14))
+    for after, complete in ((None, False), (Cursor(epoch=1, seq=5), False), (Cursor(epoch=1, seq=9), True)):
+        replay = await bus.replay("bt_1", after)
+        assert (cursors(replay.news), replay.complete) == ([(1, seq) for seq in range(10, 14)], complete)
+
+
+async def test_a_capped_log_is_all_there_is_until_something_was_dropped(bus: Bus) -> None:
+    answers = set[bool]()
+    for seq in range(1, 401):
+        await bus.publish(Channel.PROGRESS, progress(1, seq))
+        replay = await bus.replay("bt_1", None)
+        assert replay.complete == (len(replay.news) == seq)
+        answers.add(replay.complete)
+    assert answers == {True, False}

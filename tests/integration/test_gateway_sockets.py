@@ -5,7 +5,8 @@ import json
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -16,12 +17,14 @@ import socketio
 from socketio.exceptions import ConnectionError as SocketRefused
 
 from api import sockets
+from api.expiry import Expiry
 from shared.contracts import Channel, Event, Progress
 from shared.errors import BusUnavailable
 from shared.records import BacktestRecord
 from shared.settings import Settings
 from tests.conftest import JWT_SECRET
 from tests.gateway import BACKTESTS, BODY, Ear, Site, gateway_on, site_on
+from tests.timers import FakeTimers
 
 MakeSettings = Callable[..., Settings]
 
@@ -457,3 +460,161 @@ async def test_the_end_of_what_came_in_by_any_edge_is_found_although_nothing_was
         assert (await ear.call("backtest:start", BODY))["ok"]
     news = await site.finish(await site.claim(), publish=False)
     assert await ear.hears_event("backtest:complete", deadline_s=10) == news.as_wire()
+
+
+async def say(site: Site, record: BacktestRecord, seqs: Iterable[int]) -> None:
+    """News for the owner under odd numbers, details for subscribers under even ones."""
+    for seq in seqs:
+        if seq % 2:
+            assert await site.bus.publish(Channel.PROGRESS, progress(record, seq))
+        else:
+            assert await site.bus.publish(Channel.EVENT, logged(record, seq))
+
+
+async def subscribed(ear: Ear, record: BacktestRecord, seq: int | None = None) -> dict[str, Any]:
+    after = {} if seq is None else {"after": {"epoch": record["epoch"], "seq": seq}}
+    return await ear.call("backtest:subscribe", {"backtestId": record["_id"], **after})
+
+
+async def test_what_was_lost_in_mid_run_is_not_said_to_be_recovered(site: Site) -> None:
+    record = await running(site)
+    await say(site, record, range(1, 11))
+    await site.bus.forget(record["_id"])  # expired, evicted or flushed
+    await say(site, record, range(11, 14))
+    for seq, recovered in ((None, False), (4, False), (9, False), (10, True), (12, True)):
+        ear = await site.ear()
+        assert await subscribed(ear, record, seq) == {"ok": True, "recovered": recovered}, seq
+        await ear.hears_event("backtest:state")
+    news = await site.finish(record, seq=14)
+    await ear.hears_event("backtest:complete")
+    await site.bus.forget(record["_id"])
+    for seq, recovered in ((None, False), (12, False), (13, True), (14, True)):
+        ear = await site.ear()
+        assert await subscribed(ear, record, seq) == {"ok": True, "recovered": recovered}, seq
+        await ear.hears_event("backtest:state")
+        if seq != 14:
+            assert await ear.hears_event("backtest:complete") == news.as_wire()
+
+
+async def test_an_empty_log_is_all_for_who_has_listened_since_before_the_claim(site: Site) -> None:
+    ear = await site.ear()
+    record = await running(site)
+    assert await subscribed(ear, record) == {"ok": True, "recovered": True}
+    await say(site, record, [1])
+    await ear.hears_event("backtest:progress")
+    await site.bus.forget(record["_id"])
+    late = await site.ear()
+    assert await subscribed(late, record) == {"ok": True, "recovered": False}
+    assert await subscribed(ear, record) == {"ok": True, "recovered": False}
+
+
+@pytest.mark.parametrize("after", [(1, 500), (2, 0), (7, 1), (1, 14), (1, 10**40)])
+async def test_a_cursor_ahead_of_the_log_is_none_and_its_client_hears_everything(
+    site: Site, after: tuple[int, int]
+) -> None:
+    record = await running(site)
+    await say(site, record, range(1, 14))
+    ear = await site.ear()
+    request = {"backtestId": record["_id"], "after": {"epoch": after[0], "seq": after[1]}}
+    assert await ear.call("backtest:subscribe", request) == {"ok": True, "recovered": False}
+    await say(site, record, range(14, 17))
+    await site.finish(record, seq=17)
+    await ear.hears_event("backtest:complete")
+    assert seqs(ear, record) == list(range(1, 18))
+
+
+async def test_a_cursor_of_a_log_that_was_lost_is_not_believed_and_what_comes_is_heard(site: Site) -> None:
+    record = await running(site)
+    await say(site, record, range(1, 21))
+    await site.bus.forget(record["_id"])
+    ear = await site.ear()
+    assert await subscribed(ear, record, 20) == {"ok": True, "recovered": False}
+    await say(site, record, range(21, 23))
+    await site.finish(record, seq=23)
+    await ear.hears_event("backtest:complete")
+    assert seqs(ear, record) == [21, 22, 23]
+
+
+async def test_who_hears_live_news_before_it_subscribes_is_still_told_what_it_missed(site: Site) -> None:
+    record = await running(site)
+    await say(site, record, range(1, 28))
+    ear = await site.ear()
+    await say(site, record, range(28, 32))
+    await ear.hears(lambda _, said: said.get("seq") == 31)
+    assert await subscribed(ear, record, 20) == {"ok": True, "recovered": True}
+    await say(site, record, range(32, 34))
+    await site.finish(record, seq=34)
+    await ear.hears_event("backtest:complete")
+    assert seqs(ear, record) == [29, 31, *range(21, 29), 30, 32, 33, 34]
+    state = await ear.hears_event("backtest:state")
+    assert (state["epoch"], state["seq"]) == (record["epoch"], 20), "where it breaks off, nothing is lost"
+
+
+async def test_what_can_only_be_told_after_the_end_or_a_newer_run_is_not_told_and_said_so(site: Site) -> None:
+    record = await running(site)
+    await say(site, record, range(1, 11))
+    ear = await site.ear()
+    await site.bus.publish(Channel.PROGRESS, progress(record, 1, epoch=record["epoch"] + 1))
+    await ear.hears_event("backtest:progress")
+    assert await subscribed(ear, record, 4) == {"ok": True, "recovered": False}
+    other = await running(site)
+    await say(site, other, range(1, 4))
+    await site.finish(other, seq=4)
+    await ear.hears_event("backtest:complete")
+    assert await subscribed(ear, other) == {"ok": True, "recovered": False}
+    assert seqs(ear, record) == [1]
+    assert seqs(ear, other) == [1, 3, 4]
+
+
+async def let_in(site: Site, **claims: Any) -> Ear:
+    ear = Ear()
+    await ear.sio.connect(site.url, auth={"token": token_with(**claims)}, transports=["websocket"])
+    return ear
+
+
+async def is_gone(ear: Ear) -> None:
+    async with asyncio.timeout(10):
+        await ear.sio.wait()
+        await ear.sio.disconnect()
+
+
+async def test_a_socket_ends_with_its_token_and_is_told_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    timers = FakeTimers(time.time())
+    moved = partial(Expiry, now_s=timers.now_s, call_later=timers.call_later)
+    monkeypatch.setattr(sockets, "Expiry", moved)
+    exp = int(timers.time_s) + 600
+    soon, later, left = await let_in(site, exp=exp), await let_in(site, exp=exp + 600), await let_in(site, exp=exp)
+    assert len(timers.pending) == 3
+    await left.sio.disconnect()
+    record = await running(site)
+    await say(site, record, [1])
+    for ear in (soon, later):
+        await ear.hears_event("backtest:progress")
+    await timers.has_pending(2)
+    timers.advance(exp - timers.time_s - 0.5)
+    assert (await soon.call("backtest:unsubscribe", {"backtestId": "bt_1"}))["ok"]
+    timers.advance(0.5)
+    told = await soon.hears_event("auth:expired")
+    assert told["code"] == "token_expired"
+    assert "expired" in told["message"]
+    await is_gone(soon)
+    assert len(timers.pending) == 1
+    await say(site, record, [3])
+    await later.hears(lambda _, said: said.get("seq") == 3)
+    assert [event for event, _ in soon.told] == ["backtest:progress", "auth:expired"]
+    await later.sio.disconnect()
+    assert left.events_of(record["_id"]) == []
+
+
+async def test_a_connection_is_closed_at_its_end_by_the_real_clock_whatever_its_client_does(site: Site) -> None:
+    exp = int(time.time()) + 2
+    async with aiohttp.ClientSession() as session:
+        raw = await session.ws_connect(f"{site.url}/socket.io/?EIO=4&transport=websocket")
+        await raw.send_str("40" + json.dumps({"token": token_with(exp=exp)}))
+        said: list[str] = []
+        async with asyncio.timeout(20):
+            while (message := await raw.receive()).type is aiohttp.WSMsgType.TEXT:
+                said.append(message.data)
+        assert time.time() >= exp
+        expired = '42["auth:expired",{"code":"token_expired",'
+        assert [packet[: len(expired)] for packet in said[2:]] == [expired, "41", "1"]

@@ -16,6 +16,7 @@ from shared.contracts import Channel, Complete, Failure, Summary, Task
 from shared.database import Database
 from shared.errors import ConfigurationError, Conflict, InvalidRequest, NotFound, StoreUnavailable, StoreUnfit, TooMany
 from shared.lifecycle import QUEUED, TERMINAL, TRANSITIONS, Status, claimed, ended, held, queued
+from shared.mongo import Clock
 from shared.news import terminal_news
 from shared.records import BacktestRecord, new_id, queue_rank
 from shared.request import BacktestParams
@@ -201,6 +202,26 @@ async def test_the_end_stands_in_the_outbox_until_it_is_published(kept: Database
     assert await kept.claims.unpublished(older_than_ms=0) == []
     [ended] = await kept.store.terminal_among([record["_id"], "bt_none"])
     assert terminal_news(ended) == news
+
+
+async def test_what_ended_since_an_instant_is_found_for_the_users_that_are_named(
+    kept: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_ms = kept.store.now_ms()
+    ended: list[tuple[str, str, int]] = []
+    for second, user in enumerate(("ann", "bob", "eve", "ann", "ann")):
+        await insert(kept, user=user)
+        record = await claim(kept)
+        monkeypatch.setattr(Clock, "now_ms", lambda _, ms=at_ms + 1_000 * second: ms)
+        assert await kept.claims.end([failed(record, failure(record))]) == [True]
+        ended.append((record["_id"], user, at_ms + 1_000 * second))
+    await insert(kept)  # has not ended
+    assert await kept.store.ended_since(["ann", "bob"], 0) == [one for one in ended if one[1] != "eve"]
+    assert await kept.store.ended_since(["ann"], at_ms + 3_000) == ended[3:]
+    assert await kept.store.ended_since(["ann"], at_ms + 4_001) == []
+    assert await kept.store.ended_since([], 0) == []
+    monkeypatch.setattr("shared.store.ENDED_PAGE", 2)
+    assert await kept.store.ended_since(["ann", "eve"], at_ms) == [ended[0], ended[2]]
 
 
 async def test_a_lease_that_was_renewed_is_not_reaped(kept: Database) -> None:

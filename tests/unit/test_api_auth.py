@@ -1,9 +1,11 @@
 import base64
 import hmac
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from api.auth import LEEWAY_S, Authenticator, mint_token
+from api.auth import LEEWAY_S, Authenticator, Identity, mint_token
 from shared.errors import ConfigurationError, InvalidRequest, Unauthenticated, Unavailable
 from shared.settings import Settings, load_settings
 
@@ -230,3 +232,12 @@ async def test_an_issuer_that_does_not_answer_is_not_the_callers_fault(issuer: I
     token = jwt.encode(claims(), KEYS["ES256"][0], algorithm="ES256", headers={"kid": "k1"})
     with pytest.raises(Unavailable):
         await Authenticator(issuer.settings).identify(token)
+
+
+@pytest.mark.parametrize("end_s", [2_000_000_000, 2_000_000_000.5, 10**30])
+async def test_an_identity_ends_with_its_token(end_s: float) -> None:
+    identity = await Authenticator(settings()).identify(signed({"exp": end_s}))
+    assert identity.expires_at is not None
+    assert identity.expires_at.tzinfo is UTC
+    assert identity.expires_at_s == min(end_s, datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp())
+    assert Identity("ann").expires_at_s == math.inf

@@ -3,193 +3,23 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from api import listeners, relay
-from api.listeners import Client
-from api.relay import Relay, read_news
-from shared.bus import Bus, Heard, Replay, Resubscribed
+from api.relay import read_news
+from shared.bus import Heard, Resubscribed
 from shared.contracts import Channel, Cursor
-from shared.errors import BusUnavailable, InvalidRequest, NotFound, TooMany
-from shared.lifecycle import Status
-from shared.records import BacktestRecord, new_record
-from shared.store import Store
-
-Item = Heard | Resubscribed | Exception
-
-
-class FakeStore:
-    def __init__(self) -> None:
-        self.records: dict[str, BacktestRecord] = {}
-
-    def add(self, backtest_id: str = "bt1", user_id: str = "ann", epoch: int = 1) -> BacktestRecord:
-        record = new_record(backtest_id=backtest_id, user_id=user_id, params={}, priority=0, now_ms=1_000)
-        record["epoch"] = epoch
-        record["status"] = Status.RUNNING.value
-        self.records[backtest_id] = record
-        return record
-
-    def end(self, backtest_id: str, end: Heard | None) -> None:
-        record = self.records[backtest_id]
-        record["status"], record["completedAt"] = Status.COMPLETED.value, 2_000
-        if end is not None:
-            said = json.loads(end.payload)
-            record["outbox"] = [
-                {"channel": end.channel.value, "epoch": said["epoch"], "seq": said["seq"], "payload": end.payload}
-            ]
-
-    def now_ms(self) -> int:
-        return 100_000
-
-    async def get(self, backtest_id: str, user_id: str) -> BacktestRecord:
-        await asyncio.sleep(0)
-        record = self.records.get(backtest_id)
-        if record is None or record["userId"] != user_id:
-            raise NotFound("no such backtest")
-        return record
-
-    async def terminal_among(self, backtest_ids: Sequence[str]) -> list[BacktestRecord]:
-        await asyncio.sleep(0)
-        found = [self.records[one] for one in backtest_ids if one in self.records]
-        return [record for record in found if record["completedAt"]]
-
-
-class FakeBus:
-    """An event log and a live channel. `silent` loses what is published live; `down` fails every replay."""
-
-    def __init__(self) -> None:
-        self.live: asyncio.Queue[Item] = asyncio.Queue()
-        self.logs: dict[str, list[Heard]] = {}
-        self.down = False
-        self.complete = True
-        self.silent = False
-        self.before_replay: Callable[[], None] = lambda: None
-        self.after_replay: Callable[[], None] = lambda: None
-
-    def publish(self, heard: Heard) -> None:
-        self.logs.setdefault(json.loads(heard.payload)["backtestId"], []).append(heard)
-        if not self.silent:
-            self.live.put_nowait(heard)
-
-    @asynccontextmanager
-    async def listen(self, *_: Channel) -> AsyncIterator[AsyncIterator[Heard | Resubscribed]]:
-        async def items() -> AsyncIterator[Heard | Resubscribed]:
-            yield Resubscribed()
-            while True:
-                item = await self.live.get()
-                if isinstance(item, Exception):
-                    raise item
-                yield item
-
-        yield items()
-
-    async def replay(self, backtest_id: str, after: Cursor | None) -> Replay:
-        if self.down:
-            raise BusUnavailable("down")
-        self.before_replay()
-        await asyncio.sleep(0)
-        floor = (after.epoch, after.seq) if after else (-1, -1)
-        found = [one for one in self.logs.get(backtest_id, []) if position_of(one.payload) > floor]
-        self.after_replay()
-        await asyncio.sleep(0)
-        return Replay(found, self.complete)
-
-
-def position_of(text: str) -> tuple[int, int]:
-    said = json.loads(text)
-    return said["epoch"], said["seq"]
-
-
-def news(channel: Channel, epoch: int | None, seq: int | None, backtest_id: str = "bt1", **fields: Any) -> Heard:
-    numbered = {} if epoch is None else {"epoch": epoch, "seq": seq}
-    body = {"backtestId": backtest_id, "userId": "ann"} | numbered | fields
-    return Heard(channel, json.dumps(body))
-
-
-def progress(epoch: int | None, seq: int | None = None, backtest_id: str = "bt1", percent: float = 10) -> Heard:
-    return news(
-        Channel.PROGRESS, epoch, seq, backtest_id, progress=percent, message="Processing", currentDate="2024-01-01"
-    )
-
-
-def complete(epoch: int | None, seq: int | None = None, backtest_id: str = "bt1") -> Heard:
-    return news(Channel.COMPLETE, epoch, seq, backtest_id, status="success", resultId="res_1", summary={})
-
-
-def detail(epoch: int, seq: int, type: str = "log") -> Heard:
-    return news(Channel.EVENT, epoch, seq, type=type, data={"level": "INFO", "message": f"{epoch}-{seq}"})
-
-
-class Ear:
-    """A client and all it was told."""
-
-    def __init__(self, user_id: str = "ann") -> None:
-        self.told: list[tuple[str, dict[str, Any]]] = []
-        self.changed = asyncio.Event()
-        self.waiting = 0
-        self.dropped = False
-        self.client = Client(user_id, send=self._send, backlog=lambda: self.waiting, drop=self._drop)
-
-    async def _send(self, event: str, text: str) -> None:
-        self.told.append((event, json.loads(text)))
-        self.changed.set()
-
-    async def _drop(self) -> None:
-        self.dropped = True
-        self.changed.set()
-
-    async def hears(self, count: int) -> list[tuple[str, dict[str, Any]]]:
-        async with asyncio.timeout(5):
-            while len(self.told) < count:
-                self.changed.clear()
-                await self.changed.wait()
-        return self.told
-
-    def positions(self) -> list[tuple[int, int]]:
-        return [(said["epoch"], said["seq"]) for _, said in self.told if not said.get("snapshot")]
-
-    def events(self) -> list[str]:
-        return [event.removeprefix("backtest:") for event, _ in self.told]
-
-
-class Scene:
-    def __init__(self) -> None:
-        self.store, self.bus = FakeStore(), FakeBus()
-        self.relay = Relay(cast("Store", self.store), cast("Bus", self.bus), reconcile_interval_s=0.02)
-        self.ears: list[Ear] = []
-
-    def connect(self, user_id: str = "ann") -> Ear:
-        ear = Ear(user_id)
-        self.ears.append(ear)
-        self.relay.add(ear.client)
-        return ear
-
-    async def flushed(self) -> None:
-        """Everything that was published has been relayed and sent: an ear of its own has heard the last of it."""
-        last = self.connect("flush")
-        marker = news(Channel.PROGRESS, None, None, "flush", progress=1, message="", currentDate="")
-        said = json.loads(marker.payload) | {"userId": "flush"}
-        self.bus.live.put_nowait(Heard(Channel.PROGRESS, json.dumps(said)))
-        await last.hears(1)
-        for _ in range(5):
-            await asyncio.sleep(0)
-        self.relay.remove(last.client)
+from shared.errors import InvalidRequest, NotFound, StoreUnavailable, TooMany
+from shared.records import BacktestRecord
+from tests.relay import Ear, Scene, complete, detail, news, progress, relaying
 
 
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
-    one = Scene()
-    running = asyncio.create_task(one.relay.relay())
-    await one.flushed()  # it listens
-    yield one
-    for ear in one.ears:
-        one.relay.remove(ear.client)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with relaying() as one:
+        yield one
 
 
 async def test_news_goes_to_the_sockets_of_its_user_alone(scene: Scene) -> None:
@@ -372,6 +202,81 @@ async def test_the_end_of_what_a_client_submitted_is_found_although_nothing_was_
     assert (await ear.hears(1))[0][0] == "backtest:complete"
 
 
+async def test_who_finds_a_lost_end_in_the_record_takes_it_from_nobody_else(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene.store, "now_ms", lambda: 2_000)
+    scene.store.add()
+    watcher, subscriber = scene.connect(), scene.connect()
+    scene.bus.publish(progress(1, 1))
+    await watcher.hears(1)
+    scene.store.end("bt1", complete(1, 2))
+    await scene.relay.subscribe(subscriber.client, "bt1", None)
+    await subscriber.hears(3)
+    monkeypatch.setattr(scene.store, "now_ms", lambda: 2_000 + relay.RECONCILE_AGE_MS)
+    await watcher.hears(2)
+    await scene.flushed()
+    assert watcher.events() == ["progress", "complete"]
+    assert subscriber.events() == ["progress", "state", "complete"]
+
+
+async def test_an_end_that_was_just_stored_waits_for_what_was_said_before_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene.store, "now_ms", lambda: 2_000)
+    scene.store.add()
+    scene.bus.publish(progress(1, 1))
+    scene.store.end("bt1", complete(1, 4))
+    ear = scene.connect()
+    assert await scene.relay.subscribe(ear.client, "bt1", None) is True
+    for heard in (detail(1, 2), progress(1, 3), complete(1, 4)):
+        scene.bus.publish(heard)
+    await ear.hears(5)
+    assert ear.positions() == [(1, 1), (1, 2), (1, 3), (1, 4)]
+
+
+async def test_after_a_break_the_ends_of_what_was_never_heard_of_are_told_once(scene: Scene) -> None:
+    ear, stranger = scene.connect(), scene.connect("eve")
+    scene.store.time_ms = 200_000
+    for backtest_id, ended_ms, user in (("missed", 150_000, "ann"), ("older", 99_999, "ann"), ("bobs", 150_000, "bob")):
+        scene.store.add(backtest_id, user)
+        scene.store.end(backtest_id, complete(1, 2, backtest_id))
+        scene.store.records[backtest_id]["completedAt"] = ended_ms
+    await scene.relay._reconcile_once()
+    assert ear.told == []
+    for _ in range(2):
+        scene.bus.live.put_nowait(Resubscribed())
+        await scene.flushed()
+        await scene.relay._reconcile_once()
+        await scene.flushed()
+    assert [said["backtestId"] for _, said in ear.told] == ["missed"]
+    assert ear.events() == ["complete"]
+    assert stranger.told == []
+
+
+async def test_what_the_store_could_not_say_after_a_break_is_asked_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ear = scene.connect()
+    scene.store.add()
+    scene.store.end("bt1", complete(1, 2))
+    scene.store.records["bt1"]["completedAt"] = scene.store.time_ms
+    scene.store.time_ms += relay.RECONCILE_AGE_MS
+    ask, asked = scene.store.ended_since, asyncio.Event()
+
+    async def fail(*_: object) -> list[tuple[str, str, int]]:
+        asked.set()
+        raise StoreUnavailable("down")
+
+    monkeypatch.setattr(scene.store, "ended_since", fail)
+    scene.bus.live.put_nowait(Resubscribed())
+    async with asyncio.timeout(5):
+        await asked.wait()
+    monkeypatch.setattr(scene.store, "ended_since", ask)
+    await ear.hears(1)
+    assert ear.events() == ["complete"]
+
+
 async def test_what_was_said_before_a_lost_end_is_told_before_it(scene: Scene) -> None:
     scene.store.add()
     ear = scene.connect()
@@ -413,7 +318,6 @@ async def test_an_end_that_was_just_stored_is_left_to_the_channel(
 async def test_who_subscribes_to_what_has_ended_hears_the_end_though_the_log_is_gone(scene: Scene) -> None:
     scene.store.add()
     scene.store.end("bt1", complete(1, 9))
-    scene.bus.complete = False
     ear = scene.connect()
     assert await scene.relay.subscribe(ear.client, "bt1", None) is False
     await ear.hears(2)
