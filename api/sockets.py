@@ -174,7 +174,7 @@ class Sockets:
         self._relay.add(client)
 
     async def look_again(self) -> None:
-        """Closes, every `LOOK_AGAIN_S`, the sockets of those who would not be let in now. Runs until it is cancelled."""
+        """Closes, every `LOOK_AGAIN_S`, the sockets of whoever would not be let in now. Runs until cancelled."""
         while True:
             await asyncio.sleep(LOOK_AGAIN_S)
             signed_in = list(self._signed_in.items())
