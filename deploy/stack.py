@@ -329,11 +329,12 @@ def _welcome(stack: Stack, password: str | None) -> str:
         how = "A token:\n  TOKEN=<a token of your identity provider>"
     else:
         how = f"A token, after `backfleet user add`:\n  TOKEN=<the accessToken of POST {url}/api/auth/login>"
+    first_user = ""
     if password is not None:
-        how += f"""
-
+        first_user = f"""
 The user {FIRST_USER!r}, an admin, logs in with this password, which is not shown again:
-  curl -s -X POST {url}/api/auth/login -d '{json.dumps({"name": FIRST_USER, "password": password})}'"""
+  curl -s -X POST {url}/api/auth/login -d '{json.dumps({"name": FIRST_USER, "password": password})}'
+"""
     return f"""
 backfleet is up: {url}  (documentation: {url}/docs, logs: {stack.directory / "logs"})
 
@@ -346,7 +347,7 @@ A backtest:
 
 Its result, with the id that came back:
   curl -s -H "Authorization: Bearer $TOKEN" {url}/api/algo/backtest/ID/result
-
+{first_user}
 Ctrl-C stops everything; the data stays in {stack.directory}.
 """
 
