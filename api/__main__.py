@@ -91,9 +91,5 @@ def main() -> int:
         return 1
 
 
-def _loop_factory():
-    return uvicorn.Config("", loop="auto").get_loop_factory()
-
-
 if __name__ == "__main__":
     sys.exit(main())

@@ -32,7 +32,7 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-CLOCK_INTERVAL_S = 60.0
+STORE_CLOCK_INTERVAL_S = 60.0
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -76,7 +76,7 @@ async def _open_services(
         bus = await Bus.open(settings)
         stack.push_async_callback(bus.close)
         relay = Relay(database.store, bus)
-        for work in (relay.relay(), _keep_clock(database.mongo)):
+        for work in (relay.relay(), _keep_store_clock(database.mongo)):
             stack.push_async_callback(_cancel, asyncio.create_task(work))
         limits = LoginLimits(bus, _secret(settings))
         yield Services(
@@ -145,9 +145,9 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     await asyncio.wait([task])
 
 
-async def _keep_clock(mongo: Mongo) -> None:
+async def _keep_store_clock(mongo: Mongo) -> None:
     while True:
-        await asyncio.sleep(CLOCK_INTERVAL_S)
+        await asyncio.sleep(STORE_CLOCK_INTERVAL_S)
         try:
             await mongo.sync_clock()
         except BackfleetError as error:

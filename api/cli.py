@@ -152,7 +152,7 @@ async def _fetch_into(
     async with open_exchange(asked.exchange, asked.symbol, asked.interval, asked.base_url, watcher=meter) as exchange:
         fetch = Fetch(candles, exchange, order, watcher=meter)
         fetches.append(fetch)
-        await fetch.run()
+        await fetch.fetch()
 
 
 def read_order(asked: argparse.Namespace) -> FetchOrder:

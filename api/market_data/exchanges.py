@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from api.market_data.fetching import Clock, Trouble, Watcher, with_patience
+from api.market_data.fetching import LocalClock, Trouble, Watcher, with_patience
 from shared.errors import ConfigurationError, ImportRefused, InvalidRequest
 from shared.instants import INTERVAL_MS
 
@@ -36,7 +36,7 @@ class CcxtExchange:
         self._ccxt = ccxt
         self._client = client
 
-    async def load(self, interval: str, clock: Clock, watcher: Watcher | None) -> None:
+    async def load(self, interval: str, clock: LocalClock, watcher: Watcher | None) -> None:
         """Reads which markets there are. Raises `InvalidRequest` for an interval or symbol that is not offered."""
         self._refuse_interval(interval)
         await with_patience(self._load_markets, f"{self.name}: markets", clock, watcher)
@@ -49,7 +49,7 @@ class CcxtExchange:
         with self._translated():
             return await self._client.fetch_ohlcv(self.symbol, interval, since_ms, self.page_bars)
 
-    async def server_time_ms(self) -> int | None:
+    async def own_time_ms(self) -> int | None:
         if self._client.has.get("fetchTime") is not True:
             return None
         with self._translated():
@@ -133,7 +133,7 @@ async def open_exchange(
     interval: str,
     base_url: str | None = None,
     *,
-    clock: Clock | None = None,
+    clock: LocalClock | None = None,
     watcher: Watcher | None = None,
     timeout_s: float = REQUEST_TIMEOUT_S,
 ) -> AsyncIterator[CcxtExchange]:
@@ -154,7 +154,7 @@ async def open_exchange(
         if base_url:
             client.urls["api"] = _moved(client.urls["api"], _checked_base(base_url))
         exchange = CcxtExchange(ccxt, client, symbol)
-        await exchange.load(interval, clock or Clock(), watcher)
+        await exchange.load(interval, clock or LocalClock(), watcher)
         yield exchange
     finally:
         await client.close()

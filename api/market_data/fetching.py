@@ -1,6 +1,6 @@
 """Bars from an exchange into the store: what to ask next, what of an answer to take, how often to try, what to keep.
 
-Nothing here knows how to speak to an exchange (`exchanges.py` does), and time passes only through `Clock`, so that
+Nothing here knows how to speak to an exchange (`exchanges.py` does), and time passes only through `LocalClock`, so that
 every way in which an exchange can misbehave is a test without a network and without waiting.
 """
 
@@ -53,14 +53,14 @@ class Exchange(Protocol):
         """At most about `page_bars` candles (time in ms, open, high, low, close, volume) from `since_ms` on."""
         ...
 
-    async def server_time_ms(self) -> int | None:
+    async def own_time_ms(self) -> int | None:
         """The exchange's clock, or None where it does not show it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
-    """The local clock, and how to wait."""
+class LocalClock:
+    """This machine's clock, and how to wait. The store and the exchange have clocks of their own."""
 
     now_s: Callable[[], float] = time.time
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -86,7 +86,7 @@ class Watcher(Protocol):
 
 
 async def with_patience(
-    ask: Callable[[], Awaitable[Answer]], what: str, clock: Clock, watcher: Watcher | None = None
+    ask: Callable[[], Awaitable[Answer]], what: str, clock: LocalClock, watcher: Watcher | None = None
 ) -> Answer:
     """What `ask` returns, asked up to `ATTEMPTS_MAX` times with growing pauses, or those the exchange asks for.
 
@@ -279,7 +279,7 @@ class Fetch:
         candles: Candles,
         exchange: Exchange,
         order: FetchOrder,
-        clock: Clock | None = None,
+        clock: LocalClock | None = None,
         watcher: Watcher | None = None,
     ) -> None:
         self.report: ImportReport | None = None
@@ -287,13 +287,13 @@ class Fetch:
         self._candles = candles
         self._exchange = exchange
         self._order = order
-        self._clock = clock or Clock()
+        self._clock = clock or LocalClock()
         self._watcher = watcher
         self._skew_ms = 0
         self._pending: list[Bars] = []
         self._of = f"{exchange.name} {exchange.symbol} {order.interval}"
 
-    async def run(self) -> None:
+    async def fetch(self) -> None:
         """Fetches what the order names and is not there yet, and stores it every `STORED_EVERY_BARS` bars.
 
         However it ends, by an error or cancelled, what was fetched until then is stored. Raises `InvalidRequest`,
@@ -327,7 +327,7 @@ class Fetch:
         return f"ccxt {self._exchange.name} {self._exchange.symbol}"
 
     async def _read_clock(self) -> None:
-        theirs_ms = await with_patience(self._exchange.server_time_ms, f"{self._of}: time", self._clock, self._watcher)
+        theirs_ms = await with_patience(self._exchange.own_time_ms, f"{self._of}: time", self._clock, self._watcher)
         if theirs_ms is None:
             name = self._exchange.name
             self.notes.append(f"finished candles were told by this machine's clock: {name} does not show its own")

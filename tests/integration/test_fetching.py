@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from api.market_data.exchanges import open_exchange
-from api.market_data.fetching import Clock, Fetch, FetchOrder, OnConflict
+from api.market_data.fetching import Fetch, FetchOrder, LocalClock, OnConflict
 from api.market_data.importing import import_files
 from shared.candles import BarConflict, Candles, Dataset, join_bars, take_bars
 from shared.database import Database
@@ -64,7 +64,7 @@ class Waits:
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
-        self.clock = Clock(sleep=self._sleep)
+        self.clock = LocalClock(sleep=self._sleep)
 
     async def _sleep(self, pause_s: float) -> None:
         self.pauses.append(pause_s)
@@ -85,7 +85,7 @@ async def fetch(
     opening = open_exchange("binance", "BTC/USDT", "1h", exchange.url, clock=clock, timeout_s=timeout_s)
     async with opening as opened:
         done = Fetch(candles, opened, order, clock)
-        await done.run()
+        await done.fetch()
     return done
 
 
@@ -310,7 +310,7 @@ async def test_a_cancelled_fetch_stores_what_it_has(binance: Binance, candles: C
         reached.set()
         await asyncio.Event().wait()
 
-    waits.clock = Clock(sleep=wait_for_ever)
+    waits.clock = LocalClock(sleep=wait_for_ever)
     binance.tricks = [None, answer(503)]
     running = asyncio.create_task(fetch(candles, binance, waits=waits))
     await reached.wait()
@@ -364,7 +364,7 @@ async def test_a_base_url_that_is_none_is_refused(url: str) -> None:
 
 async def test_a_mirror_may_live_under_a_path(binance: Binance) -> None:
     async with open_exchange("binance", "BTC/USDT", "1h", f"{binance.url}/mirror/") as exchange:
-        assert await exchange.server_time_ms() == binance.now_ms
+        assert await exchange.own_time_ms() == binance.now_ms
         assert exchange.page_bars == 1_000
 
 

@@ -439,6 +439,21 @@ async def test_a_cursor_from_the_future_is_not_believed(scene: Scene) -> None:
     assert ear.positions() == [(1, 1)]
 
 
+def test_what_a_client_may_have_been_told_long_ago_is_not_repeated_but_said_to_be_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listeners, "STRETCHES_MAX", 1)
+    said = [read_news(heard.channel, heard.payload) for heard in (progress(1, seq) for seq in range(1, 10))]
+    standing = listeners.Standing()
+    for seq in (1, 5, 9):
+        assert standing.admits(said[seq - 1])
+        standing.breaks()
+    missing, has_all = standing.catches_up(said, None)
+    assert ([piece.position for piece in missing], has_all) == ([(1, 6), (1, 7), (1, 8)], False)
+    missing, has_all = standing.catches_up(said[5:], Cursor(epoch=1, seq=5))
+    assert (missing, has_all) == ([], True)
+
+
 async def test_subscriptions_of_one_socket_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "SUBSCRIPTIONS_MAX", 2)
     ear = scene.connect()

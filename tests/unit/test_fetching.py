@@ -20,9 +20,9 @@ from api.market_data.exchanges import read_retry_after
 from api.market_data.fetching import (
     ATTEMPTS_MAX,
     FAR_MS,
-    Clock,
     Fetch,
     FetchOrder,
+    LocalClock,
     Trouble,
     Walk,
     plan_spans,
@@ -55,7 +55,7 @@ class PatientClock:
 
     def __init__(self) -> None:
         self.waited: list[float] = []
-        self.clock = Clock(lambda: START_MS / 1000 + sum(self.waited), self._sleep)
+        self.clock = LocalClock(lambda: START_MS / 1000 + sum(self.waited), self._sleep)
 
     async def _sleep(self, pause_s: float) -> None:
         self.waited.append(pause_s)
@@ -274,12 +274,12 @@ class Market:
         [first] = hours([since_ms])
         return [candle(hour) for hour in range(first, first + 10)]
 
-    async def server_time_ms(self) -> int | None:
+    async def own_time_ms(self) -> int | None:
         return None if self._shown_hour is None else START_MS + self._shown_hour * HOUR_MS
 
 
 def fetch_at(hour: int, shelf: Shelf, market: Market) -> Fetch:
-    clock = Clock(lambda: START_MS / 1000 + hour * 3600)
+    clock = LocalClock(lambda: START_MS / 1000 + hour * 3600)
     return Fetch(cast("Any", shelf), market, FetchOrder("AB", "1h", START_MS), clock)
 
 
@@ -294,7 +294,7 @@ def fetch_at(hour: int, shelf: Shelf, market: Market) -> Fetch:
 async def test_a_candle_is_finished_when_both_clocks_say_so(shown_hour: int | None, bars: int, note: str) -> None:
     shelf = Shelf()
     done = fetch_at(25, shelf, Market(shown_hour))
-    await done.run()
+    await done.fetch()
     assert shelf.kept == list(range(bars))
     assert note in " ".join(done.notes)
 
@@ -303,7 +303,7 @@ async def test_cancelled_while_it_stores_a_fetch_stores_again(monkeypatch: pytes
     monkeypatch.setattr("api.market_data.fetching.STORED_EVERY_BARS", 10)
     shelf = Shelf(cancelled=True)
     with pytest.raises(asyncio.CancelledError):
-        await fetch_at(25, shelf, Market(25)).run()
+        await fetch_at(25, shelf, Market(25)).fetch()
     assert shelf.kept == list(range(10))
 
 
