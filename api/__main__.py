@@ -56,6 +56,8 @@ def build_server(settings: Settings) -> uvicorn.Server:
         ws_max_size=settings.request_max_bytes,
         ws_per_message_deflate=False,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=GRACE_S,
     )
     return uvicorn.Server(config)

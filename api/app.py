@@ -11,9 +11,13 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.accounts import Accounts
 from api.auth import Authenticator
 from api.commands import Commands
+from api.gate import Gate
+from api.limits import LoginLimits
 from api.market_data.uploads import Uploads
+from api.passwords import Passwords
 from api.problems import install_problems
 from api.relay import Relay
 from api.routes import include_routes
@@ -34,7 +38,7 @@ STORE_CLOCK_INTERVAL_S = 60.0
 
 def create_app(settings: Settings) -> ASGIApp:
     """The gateway as an ASGI application. Raises `ConfigurationError` for missing or weak secrets."""
-    authenticator = Authenticator(settings)
+    authenticator, passwords = Authenticator(settings), Passwords(settings)
     app = FastAPI(title="backfleet", version=package_version(), redoc_url=None)
     include_routes(app, package_version())
     install_problems(app)
@@ -50,19 +54,23 @@ def create_app(settings: Settings) -> ASGIApp:
 
     @asynccontextmanager
     async def open_edges() -> AsyncGenerator[ASGIApp, None]:
-        async with _open_services(settings, authenticator) as services:
+        async with _open_services(settings, authenticator, passwords) as services:
             app.state.services = services
             sockets = Sockets(services)
+            looking = asyncio.create_task(sockets.look_again())
             try:
                 yield sockets.app
             finally:
+                await _cancel(looking)
                 await sockets.close()
 
     return Gateway(http, open_edges)
 
 
 @asynccontextmanager
-async def _open_services(settings: Settings, authenticator: Authenticator) -> AsyncGenerator[Services, None]:
+async def _open_services(
+    settings: Settings, authenticator: Authenticator, passwords: Passwords
+) -> AsyncGenerator[Services, None]:
     async with AsyncExitStack() as stack:
         database = await Database.open(settings)
         stack.push_async_callback(database.close)
@@ -72,10 +80,14 @@ async def _open_services(settings: Settings, authenticator: Authenticator) -> As
         adoption = Adoption(database.store, bus, settings)
         for work in (relay.relay(), adoption.listen(), _keep_store_clock(database.mongo)):
             stack.push_async_callback(_cancel, asyncio.create_task(work))
+        limits = LoginLimits(bus, _secret(settings))
         yield Services(
             settings=settings,
-            authenticator=authenticator,
-            commands=Commands(database.store, database.results, bus, database.candles, on_submitted=relay.watch),
+            gate=Gate(authenticator, database.users),
+            accounts=Accounts(settings, database.users, database.families, passwords, limits),
+            commands=Commands(
+                database.store, database.results, bus, database.candles, settings, on_submitted=relay.watch
+            ),
             relay=relay,
             uploads=Uploads(database.candles, settings),
             mongo=database.mongo,
@@ -123,6 +135,11 @@ class Gateway:
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             # The library lets a frame that is not of its protocol end the connection with an exception.
             log.info("closed a connection that does not speak Engine.IO: %s: %s", type(error).__name__, error)
+
+
+def _secret(settings: Settings) -> bytes:
+    """What the counts of all gateways are keyed with; of no use where an outside issuer makes the tokens."""
+    return settings.jwt_secret.get_secret_value().encode() if settings.jwt_secret else b""
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

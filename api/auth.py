@@ -23,14 +23,16 @@ from typing import Any
 import jwt
 
 from shared.contracts import USER_PATTERN
-from shared.errors import ConfigurationError, InvalidRequest, Unauthenticated, Unavailable
+from shared.errors import ConfigurationError, Forbidden, InvalidRequest, Unauthenticated, Unavailable
 from shared.settings import Settings
+from shared.users import Role, Scope
 
 log = logging.getLogger(__name__)
 
 LEEWAY_S = 30
 TOKEN_MAX_BYTES = 8_192
 TOKEN_TTL_MAX_S = 10 * 366 * 86_400
+GENERATION_CLAIM = "bf_gen"  # of tokens that a login made; no issuer's own name for something else
 _CACHE_MAX = 10_000
 _CACHE_TTL_S = 300.0  # A key that was withdrawn from the key set opens nothing for longer than this.
 _JWKS_FRESH_S = 600.0
@@ -44,10 +46,39 @@ _USER = re.compile(USER_PATTERN)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks. `expires_at` is aware UTC; None where it rests on nothing that ends by itself, as a token does."""
+    """Who asks. `expires_at` is aware UTC; None where it rests on nothing that ends by itself, as a token does.
+
+    `roles` are those of the user's document. `generation` is that of a login, None for tokens that no login made.
+    With a key `key_id` names it and `scopes` bound what it is good for; None is everything that the roles allow.
+    """
 
     user_id: str
     expires_at: datetime | None = None
+    roles: frozenset[Role] = frozenset({Role.USER})
+    generation: int | None = None
+    key_id: str | None = None
+    scopes: frozenset[Scope] | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether an admin asks, with something that may be used for what only admins may."""
+        return Role.ADMIN in self.roles and (self.scopes is None or Scope.ADMIN in self.scopes)
+
+    def require(self, scope: Scope) -> None:
+        """Raises `Forbidden` for a key that was not made for this."""
+        if self.scopes is not None and scope not in self.scopes:
+            raise Forbidden(f"this key lacks the scope `{scope.value}`; use a token, or a key that has it")
+
+    def require_admin(self) -> None:
+        """Raises `Forbidden`."""
+        self.require(Scope.ADMIN)
+        if Role.ADMIN not in self.roles:
+            raise Forbidden("only admins may do this; ask one, or to be made one")
+
+    def require_person(self) -> None:
+        """Raises `Forbidden` for a key: with one that leaked nobody may make others or take an account over."""
+        if self.key_id is not None:
+            raise Forbidden("a key cannot be used for this; log in and use the access token")
 
     @property
     def expires_at_s(self) -> float:
@@ -135,12 +166,7 @@ class Authenticator:
 
     async def identify_header(self, authorization: str | None) -> Identity:
         """Raises `Unauthenticated` saying what is wrong with an `Authorization` header."""
-        if not authorization:
-            raise Unauthenticated("no token; send the header `Authorization: Bearer <token>`")
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise Unauthenticated("the Authorization header must read `Bearer <token>`")
-        return await self.identify(token.strip())
+        return await self.identify(bearer_of(authorization))
 
     async def identify(self, token: str) -> Identity:
         """Raises `Unauthenticated` saying what is wrong with the token."""
@@ -195,12 +221,27 @@ class Authenticator:
         )
 
 
+def bearer_of(authorization: str | None) -> str:
+    """The token of an `Authorization` header. Raises `Unauthenticated` where there is none."""
+    if not authorization:
+        raise Unauthenticated("no token; send the header `Authorization: Bearer <token>`")
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("the Authorization header must read `Bearer <token>`")
+    return token.strip()
+
+
 def _identity(claims: dict[str, Any]) -> Identity:
     user_id, expires_at = claims.get("sub"), claims.get("exp")
     if not isinstance(user_id, str) or not is_user_id(user_id):
         raise Unauthenticated("the token's `sub` must be 1 to 256 characters of text without control characters")
+    generation = claims.get(GENERATION_CLAIM)
     try:
-        return Identity(user_id, datetime.fromtimestamp(min(float(str(expires_at)), _LAST_SECOND_S), UTC))
+        return Identity(
+            user_id,
+            datetime.fromtimestamp(min(float(str(expires_at)), _LAST_SECOND_S), UTC),
+            generation=generation if isinstance(generation, int) else None,
+        )
     except ValueError:
         raise Unauthenticated("the token's `exp` is not a number") from None
 
@@ -230,10 +271,15 @@ def mint_token(settings: Settings, user_id: str, ttl_s: int) -> str:
         raise InvalidRequest.of("user", "must be 1 to 256 characters without control characters")
     if not 1 <= ttl_s <= TOKEN_TTL_MAX_S:
         raise InvalidRequest.of("ttl_s", f"must be from 1 to {TOKEN_TTL_MAX_S} (got {ttl_s})")
+    return sign_token(settings, settings.jwt_secret.get_secret_value(), user_id, ttl_s)
+
+
+def sign_token(settings: Settings, secret: str, user_id: str, ttl_s: int, **more: Any) -> str:
+    """An HS256 token that our gateways accept, with `more` claims."""
     now_s = int(time.time())
-    claims: dict[str, Any] = {"sub": user_id, "iat": now_s, "exp": now_s + ttl_s}
+    claims: dict[str, Any] = {"sub": user_id, "iat": now_s, "exp": now_s + ttl_s, **more}
     if settings.jwt_audience is not None:
         claims["aud"] = settings.jwt_audience
     if settings.jwt_issuer is not None:
         claims["iss"] = settings.jwt_issuer
-    return jwt.encode(claims, settings.jwt_secret.get_secret_value(), algorithm="HS256")
+    return jwt.encode(claims, secret, algorithm="HS256")

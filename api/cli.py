@@ -1,4 +1,4 @@
-"""The gateway's part of the `backfleet` command: tokens for development, and market data in and out.
+"""The gateway's part of the `backfleet` command: tokens for development, users, and market data in and out.
 
 Each command imports what it needs when it runs: asking for help must not wait for it.
 """
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from api.market_data.importing import OnSeriesChunk
     from shared.candles import Candles, ImportReport, StoredSeries
     from shared.candles.garbage import GarbageReport
+    from shared.database import Database
     from shared.settings import Settings
     from shared.store import Store
+    from shared.users import UserDocument
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage] - has no other name
 
@@ -34,6 +36,7 @@ DAY_S = 86_400
 HOUR_MS = 3_600_000
 MOST_HOURS = 1_000_000
 BAR_AFTER_S = 1.0
+USERS_PAGE = 500
 
 
 def add_token_options(parser: argparse.ArgumentParser) -> None:
@@ -246,11 +249,15 @@ def _collect_garbage(asked: argparse.Namespace) -> None:
 
 
 async def _with_candles(settings: Settings, work: Callable[[Candles, Store], Awaitable[Answer]]) -> Answer:
+    return await _with_database(settings, lambda database: work(database.candles, database.store))
+
+
+async def _with_database(settings: Settings, work: Callable[[Database], Awaitable[Answer]]) -> Answer:
     from shared.database import Database
 
     database = await Database.open(settings)
     try:
-        return await work(database.candles, database.store)
+        return await work(database)
     finally:
         await database.close()
 
@@ -265,7 +272,124 @@ def describe_datasets(datasets: Sequence[StoredSeries]) -> str:
     for one in datasets:
         span = iso_from_ms(one.start_ms), iso_from_ms(one.end_ms)
         rows.append((one.symbol, one.interval, f"{one.bars:,}", *span, f"{one.gap_count:,}", one.source))
+    return _in_columns(rows)
+
+
+def _in_columns(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def add_user_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Users of the servers that the settings name. They log in with POST /api/auth/login."
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    password = "a password is asked for on a terminal, or is the first line of standard input"
+    adding = verbs.add_parser("add", help="add a user", description=f"Adds a user; {password}.")
+    adding.add_argument("name", metavar="NAME", help="the `sub` of its tokens")
+    adding.add_argument("--admin", action="store_true", help="one who may keep users and change shared market data")
+    adding.add_argument("--no-password", action="store_true", help="one that an outside issuer's tokens name")
+    adding.set_defaults(command=_add_user)
+    verbs.add_parser("list", help="who there is").set_defaults(command=_list_users)
+    for verb, meaning, command in (
+        ("disable", "refuse a user's tokens and keys, within seconds everywhere", _disable_user),
+        ("enable", "let a disabled user in again", _enable_user),
+        ("password", "set a user's password, which ends every login of his", _set_password),
+    ):
+        one = verbs.add_parser(verb, help=meaning, description=password if verb == "password" else None)
+        one.add_argument("name", metavar="NAME")
+        one.set_defaults(command=command)
+
+
+def _read_password() -> str:
+    """Never out of the arguments, which every process of the machine can read."""
+    from getpass import getpass
+
+    from shared.errors import InvalidRequest
+
+    if not sys.stdin.isatty():
+        # At most one password: what follows the line is for whoever reads on.
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass("Password: ")
+    if getpass("Once more: ") != password:
+        raise InvalidRequest.of("password", "was not the same twice; try again")
+    return password
+
+
+def _add_user(asked: argparse.Namespace) -> None:
+    from api.accounts import add_user
+    from api.passwords import Passwords
+    from shared.settings import load_settings
+    from shared.users import Role, check_name
+
+    settings = load_settings()
+    check_name(asked.name)
+    password = None if asked.no_password else _read_password()
+    roles = [Role.USER, Role.ADMIN] if asked.admin else [Role.USER]
+
+    async def work(database: Database) -> None:
+        await add_user(database.users, Passwords(settings), asked.name, password, roles)
+
+    asyncio.run(_with_database(settings, work))
+    print(f"user {asked.name} was added")
+
+
+def _set_password(asked: argparse.Namespace) -> None:
+    from api.accounts import set_password
+    from api.passwords import Passwords
+    from shared.settings import load_settings
+
+    settings, password = load_settings(), _read_password()
+
+    async def work(database: Database) -> None:
+        await set_password(database.users, database.families, Passwords(settings), asked.name, password)
+
+    asyncio.run(_with_database(settings, work))
+    print(f"the password of user {asked.name} was set; every login of before has ended")
+
+
+def _disable_user(asked: argparse.Namespace) -> None:
+    _set_disabled(asked.name, True)
+    print(f"user {asked.name} is disabled; tokens and keys stop working within 5 s, sockets are closed within 10 s")
+
+
+def _enable_user(asked: argparse.Namespace) -> None:
+    _set_disabled(asked.name, False)
+    print(f"user {asked.name} is enabled; keys work again, logins from before do not")
+
+
+def _set_disabled(name: str, disabled: bool) -> None:
+    from shared.settings import load_settings
+
+    async def work(database: Database) -> None:
+        await database.users.set_disabled(name, disabled)
+        await database.families.end_all_of(name)
+
+    asyncio.run(_with_database(load_settings(), work))
+
+
+def _list_users(_asked: argparse.Namespace) -> None:
+    from shared.settings import load_settings
+
+    async def work(database: Database) -> list[UserDocument]:
+        users, cursor = await database.users.list_page(limit=USERS_PAGE, after=None)
+        while cursor is not None:
+            more, cursor = await database.users.list_page(limit=USERS_PAGE, after=cursor)
+            users += more
+        return users
+
+    print(describe_users(asyncio.run(_with_database(load_settings(), work))))
+
+
+def describe_users(users: Sequence[UserDocument]) -> str:
+    """One line per user, in columns."""
+    from shared.instants import iso_from_ms
+
+    if not users:
+        return "no users yet; add one with `backfleet user add NAME`"
+    rows = [("NAME", "ROLES", "STATE", "ADDED")]
+    for one in users:
+        state = "disabled" if one["disabled"] else "enabled" if one["passwordHash"] else "no password"
+        rows.append((one["_id"], ",".join(one["roles"]), state, iso_from_ms(one["createdAt"])))
+    return _in_columns(rows)

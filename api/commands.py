@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.auth import Identity
+from api.permissions import require_priority
 from shared import news
 from shared.bus import Bus
 from shared.candles import Candles, ImportReport, Slice, StoredSeries
@@ -20,6 +21,7 @@ from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord
 from shared.request import BacktestRequest
 from shared.results import Result, ResultDocument, Results
+from shared.settings import Settings
 from shared.store import Store
 from shared.strategies import catalogue, resolve
 
@@ -83,6 +85,7 @@ class Commands:
         results: Results,
         bus: Bus,
         candles: Candles,
+        settings: Settings,
         *,
         on_submitted: Callable[[str, str], None],
     ) -> None:
@@ -91,6 +94,7 @@ class Commands:
         self._results = results
         self._bus = bus
         self._candles = candles
+        self._settings = settings
         self._on_submitted = on_submitted
         self._tables = _Turns(TABLES_AT_ONCE)
 
@@ -100,6 +104,7 @@ class Commands:
         Raises `InvalidRequest` (also `UnknownMarketData`), `TooMany`, `StoreUnavailable`.
         """
         check_key(idempotency_key)
+        require_priority(asker, request.priority, self._settings)
         resolve(request.strategies, request.strategy_params)
         params = request.params()
         bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)

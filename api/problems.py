@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from shared.errors import (
     Busy,
     Conflict,
     FieldError,
+    Forbidden,
     ImportRefused,
     InvalidRequest,
     MalformedMessage,
@@ -47,6 +49,7 @@ _STATUS: tuple[tuple[type[BackfleetError], int], ...] = (
     (TooLarge, 413),
     (TooMany, 429),
     (Unauthenticated, 401),
+    (Forbidden, 403),
     (Refusal, 400),
     (Unavailable, 503),
 )
@@ -100,7 +103,8 @@ def respond(error: BackfleetError) -> JSONResponse:
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="backfleet", error="invalid_token"'
     elif status in (429, 503):
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        known_s = error.retry_after_s if isinstance(error, TooMany) else None
+        headers["Retry-After"] = str(RETRY_AFTER_S if known_s is None else max(1, math.ceil(known_s)))
     if status == 503 and not isinstance(error, Busy):
         log.warning("answered 503: %s", error.message)
         detail = _SILENT

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from api.auth import Authenticator
+from api.accounts import Accounts
 from api.commands import Commands
+from api.gate import Gate
 from api.market_data.uploads import Uploads
 from api.relay import Relay
 from shared.bus import Bus
@@ -20,7 +21,8 @@ class Services:
     """Open and ready. `mongo` and `bus` are here to be asked whether they answer; all else goes through `commands`."""
 
     settings: Settings
-    authenticator: Authenticator
+    gate: Gate
+    accounts: Accounts
     commands: Commands
     relay: Relay
     uploads: Uploads

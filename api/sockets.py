@@ -8,7 +8,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -28,6 +28,7 @@ from shared.errors import BackfleetError, FieldError, InvalidRequest, NotFound, 
 from shared.instants import iso
 from shared.observability import RareWarning
 from shared.request import BacktestRequest
+from shared.users import Scope
 from shared.wire import validate
 
 log = logging.getLogger(__name__)
@@ -36,11 +37,16 @@ PATH = "socket.io"
 NAMESPACE = "/"
 # Requests of one socket that may be under way at once: each is a task, and a client can send them at any rate.
 AT_ONCE_MAX = 64
+# Whoever could not sign in any more is closed within this time, and the time a read takes.
+LOOK_AGAIN_S = 5.0
+# Events that change nothing; a key that only reads may send no other.
+_READING = frozenset({"backtest:subscribe", "backtest:unsubscribe"})
 # Answers that may wait for a client that asks without reading.
 UNREAD_MAX = 10_000
 _BINARY = re.compile(r"[56](\d*)-")
 _ATTACHMENTS_MAX = 10
 _EXPIRED = '{"code":"token_expired","message":"the token has expired; get a new one and connect again"}'
+_REVOKED = '{"code":"token_revoked","message":"the token or key is not good any more; get a new one and connect again"}'
 # What the library raises for packets that are not in the form of the protocol.
 _MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 
@@ -104,7 +110,7 @@ class Sockets:
 
     def __init__(self, services: Services) -> None:
         settings = services.settings
-        self._authenticator = services.authenticator
+        self._gate = services.gate
         self._commands = services.commands
         self._relay = services.relay
         self._signed_in: dict[str, SignedIn] = {}
@@ -149,7 +155,8 @@ class Sockets:
         try:
             if not isinstance(token, str):
                 raise Unauthenticated('no token; connect with auth {"token": "<token>"}')
-            identity = await self._authenticator.identify(token)
+            identity = await self._gate.identify(token)
+            identity.require(Scope.READ)
         except BackfleetError as error:
             raise Refused(f"{error.code}: {socket_errors(error)[0]['message']}") from None
         eio_sid: str | None = self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)
@@ -162,9 +169,28 @@ class Sockets:
             backlog=partial(self._backlog, eio_sid),
             drop=partial(self._drop, eio_sid),
         )
-        expiry = Expiry(identity.expires_at_s, partial(self._on_expired, sid, eio_sid))
+        expiry = Expiry(identity.expires_at_s, partial(self._begin_to_end, sid, eio_sid, _EXPIRED))
         self._signed_in[sid] = SignedIn(identity, client, expiry)
         self._relay.add(client)
+
+    async def look_again(self) -> None:
+        """Closes, every `LOOK_AGAIN_S`, the sockets of whoever would not be let in now. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            signed_in = list(self._signed_in.items())
+            try:
+                standing = await self._gate.look_again([one.identity for _, one in signed_in])
+            except BackfleetError as error:
+                log.warning("who is connected could not be looked at again: %s", error.message)
+                continue
+            for (sid, one), identity in zip(signed_in, standing, strict=True):
+                if self._signed_in.get(sid) is not one:
+                    continue  # gone meanwhile
+                if identity is not None:
+                    self._signed_in[sid] = replace(one, identity=identity)
+                elif (eio_sid := self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)) is not None:
+                    log.info("closed a socket of %s, whose token or key is not good any more", one.identity.user_id)
+                    self._begin_to_end(sid, eio_sid, _REVOKED)
 
     async def _on_disconnect(self, sid: str, _reason: object = None) -> None:
         one = self._signed_in.pop(sid, None)
@@ -173,17 +199,17 @@ class Sockets:
             one.expiry.cancel()
             self._relay.remove(one.client)
 
-    def _on_expired(self, sid: str, eio_sid: str) -> None:
-        closing = asyncio.create_task(self._expire(sid, eio_sid))
+    def _begin_to_end(self, sid: str, eio_sid: str, why: str) -> None:
+        closing = asyncio.create_task(self._end(sid, eio_sid, why))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
-    async def _expire(self, sid: str, eio_sid: str) -> None:
-        """Tells a socket that its token has come to its end, and closes it. What it has not read yet it reads first."""
+    async def _end(self, sid: str, eio_sid: str, why: str) -> None:
+        """Tells a socket that its token is good no longer, and closes it. What it has not read yet it reads first."""
         socket = self._sio.eio.sockets.get(eio_sid)
         if sid not in self._signed_in or socket is None:
             return
-        await self._send(eio_sid, "auth:expired", _EXPIRED)
+        await self._send(eio_sid, "auth:expired", why)
         await self._sio.disconnect(sid)
         await socket.close(wait=False, reason=self._sio.reason.SERVER_DISCONNECT)
         # Whoever sends ends with this: a client that does not answer the farewell could stay for as long as it likes.
@@ -236,6 +262,7 @@ class Sockets:
             if handler is None:
                 names = ", ".join(self._handlers)
                 raise NotFound("", [FieldError("$", f"no event {event[:80]!r}; there are {names}", "unknown_event")])
+            asker.identity.require(Scope.READ if event in _READING else Scope.WRITE)
             if self._busy[sid] >= AT_ONCE_MAX:
                 raise TooMany(f"{AT_ONCE_MAX} requests of this socket are under way; wait for their answers")
             self._busy[sid] += 1

@@ -7,7 +7,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from api.cli import add_data_options, add_token_options, tell
+from api.cli import add_data_options, add_token_options, add_user_options, tell
 from shared import package_version
 from shared.errors import BackfleetError, InvalidRequest
 from worker.cli import add_run_options
@@ -21,6 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = add_data_options(commands.add_parser("data", help="market data"))
     add_demo_options(verbs.add_parser("demo", help="import bars to try things on: real days, synthetic minutes"))
     add_token_options(commands.add_parser("token", help="mint a token for development"))
+    add_user_options(commands.add_parser("user", help="users: add, list, disable, enable, password"))
     return parser
 
 

@@ -21,7 +21,9 @@ from typing import Any, Self, TypeVar
 
 from pydantic import SecretStr
 
+from api.accounts import add_user
 from api.auth import mint_token
+from api.passwords import Passwords
 from deploy.demo_bars import demo_series, import_series
 from deploy.processes import (
     HOST,
@@ -37,14 +39,17 @@ from deploy.processes import (
     stop_all,
 )
 from deploy.servers import FakeRedisServer, MongoServer, Server, ValkeyServer, redis_server
-from shared.errors import ConfigurationError
+from shared.database import Database
+from shared.errors import ConfigurationError, Conflict
 from shared.settings import Settings, environment_for_child, load_settings
+from shared.users import Role
 
 Result = TypeVar("Result")
 
 GATEWAY_DEADLINE_S = 60.0
 IMPORT_DEADLINE_S = 60.0
 TOKEN_TTL_S = 30 * 86_400
+FIRST_USER = "dev"
 _DRAIN_TIMEOUT_S = 5.0
 _HTTP_TIMEOUT_S = 1.0
 _WATCH_S = 0.1
@@ -271,6 +276,19 @@ async def import_demo_bars(settings: Settings) -> list[str]:
     return [f"{one.symbol} {one.interval}: {one.added + one.known:,} bars" for one in reports]
 
 
+async def add_first_user(settings: Settings) -> str | None:
+    """The user `dev`, an admin: its password the first time, None where it exists already."""
+    password = secrets.token_urlsafe(15)
+    database = await Database.open(settings)
+    try:
+        await add_user(database.users, Passwords(settings), FIRST_USER, password, [Role.USER, Role.ADMIN])
+    except Conflict:
+        return None
+    finally:
+        await database.close()
+    return password
+
+
 def run_interruptible(work: Coroutine[Any, Any, Result], check: Callable[[], None], deadline_s: float) -> Result:
     """Runs `work` to its end, until `check` raises, or until the deadline (`ProcessFailed`)."""
 
@@ -303,14 +321,24 @@ EXAMPLE_REQUEST: dict[str, Any] = {
 }
 
 
-def _welcome(stack: Stack) -> str:
+def _welcome(stack: Stack, password: str | None) -> str:
     url = stack.api_urls[0]
-    token = stack.token() if stack.mints_tokens else "<a token of your identity provider>"
+    if stack.mints_tokens:
+        how = f'A token for the user "demo", good for {TOKEN_TTL_S // 86_400} days:\n  TOKEN={stack.token()}'
+    elif stack.settings.jwt_jwks_url:
+        how = "A token:\n  TOKEN=<a token of your identity provider>"
+    else:
+        how = f"A token, after `backfleet user add`:\n  TOKEN=<the accessToken of POST {url}/api/auth/login>"
+    first_user = ""
+    if password is not None:
+        first_user = f"""
+The user {FIRST_USER!r}, an admin, logs in with this password, which is not shown again:
+  curl -s -X POST {url}/api/auth/login -d '{json.dumps({"name": FIRST_USER, "password": password})}'
+"""
     return f"""
 backfleet is up: {url}  (documentation: {url}/docs, logs: {stack.directory / "logs"})
 
-A token for the user "demo", good for {TOKEN_TTL_S // 86_400} days:
-  TOKEN={token}
+{how}
 
 A backtest:
   curl -s -X POST {url}/api/algo/backtest \\
@@ -319,7 +347,7 @@ A backtest:
 
 Its result, with the id that came back:
   curl -s -H "Authorization: Bearer $TOKEN" {url}/api/algo/backtest/ID/result
-
+{first_user}
 Ctrl-C stops everything; the data stays in {stack.directory}.
 """
 
@@ -333,11 +361,14 @@ def stay_up(interruption: Interruption) -> int:
         else:
             announce(f"port {settings.port} is taken; a free one is used (BACKFLEET_PORT names another)")
     stack = Stack(settings, check=interruption.check, hurry=interruption.hurry, say=announce)
+    password: str | None = None
     with stack:
         if stack.mongo_server is not None:
             for line in run_interruptible(import_demo_bars(stack.settings), interruption.check, IMPORT_DEADLINE_S):
                 announce(f"market data: {line}")
-        print(_welcome(stack), flush=True)
+            if not stack.settings.jwt_jwks_url:
+                password = run_interruptible(add_first_user(stack.settings), interruption.check, IMPORT_DEADLINE_S)
+        print(_welcome(stack, password), flush=True)
         try:
             while True:
                 interruption.check()

@@ -272,6 +272,24 @@ class Bus:
 
         return await replay_of(read, after, end)
 
+    async def count(self, name: str, window_s: float) -> tuple[int, float]:
+        """Counts one more of `name`, by all gateways together: how many in this window, and its seconds left."""
+        with _translate_redis_errors():
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.set(_count_key(name), 0, nx=True, px=int(window_s * 1000))
+            pipe.incr(_count_key(name))
+            pipe.pttl(_count_key(name))
+            _, counted, left_ms = cast("tuple[object, int, int]", await pipe.execute())
+        return counted, max(left_ms, 0) / 1000
+
+    async def uncount(self, name: str, window_s: float) -> None:
+        """Takes one back. A window that has ended meanwhile begins anew with none."""
+        with _translate_redis_errors():
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.set(_count_key(name), 1, nx=True, px=int(window_s * 1000))
+            pipe.decr(_count_key(name))
+            await pipe.execute()
+
     async def forget(self, backtest_id: str) -> None:
         """Drops the event log of a deleted backtest."""
         with _translate_redis_errors():
@@ -330,6 +348,10 @@ class Bus:
                 beat_s = now_s
                 with _translate_redis_errors():
                     await self._redis.publish(own, "")
+
+
+def _count_key(name: str) -> str:
+    return f"backtest:count:{name}"
 
 
 def _position(entry_id: str) -> Position:

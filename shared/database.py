@@ -7,10 +7,12 @@ from typing import Self
 
 from shared.candles import Candles
 from shared.claims import Claims
+from shared.families import Families
 from shared.mongo import Mongo
 from shared.results import Results
 from shared.settings import Settings
 from shared.store import Store
+from shared.users import Users
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,8 @@ class Database:
     claims: Claims
     results: Results
     candles: Candles
+    users: Users
+    families: Families
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -30,10 +34,14 @@ class Database:
             store = Store(mongo, results, settings)
             await store.create_indexes()
             await results.create_indexes()
+            users, families = Users(mongo), Families(mongo)
+            await users.create_indexes()
+            await families.create_indexes()
         except BaseException:
             await mongo.close()
             raise
-        return cls(mongo, store, Claims(mongo, settings), results, Candles(mongo, settings))
+        candles = Candles(mongo, settings)
+        return cls(mongo, store, Claims(mongo, settings), results, candles, users, families)
 
     async def close(self) -> None:
         await self.store.close()

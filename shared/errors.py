@@ -91,13 +91,26 @@ class TooLarge(Refusal):
 
 
 class TooMany(Refusal):
-    """A bounded queue or a caller's share is full; later it will do."""
+    """A bounded queue or a caller's share is full; later it will do, in `retry_after_s` where that is known."""
 
     code = "too_many"
+    retry_after_s: float | None = None
+
+    @classmethod
+    def after(cls, message: str, retry_after_s: float) -> Self:
+        error = cls(message)
+        error.retry_after_s = retry_after_s
+        return error
 
 
 class Unauthenticated(Refusal):
     code = "unauthenticated"
+
+
+class Forbidden(Refusal):
+    """Who asks is known, and may not do this."""
+
+    code = "forbidden"
 
 
 class ConfigurationError(Refusal):

@@ -48,6 +48,22 @@ class Settings(BaseSettings):
     jwt_jwks_url: str | None = Field(None, description="URL of a JWKS document; used instead of the secret.")
     jwt_audience: str | None = Field(None, description="Audience a token must name, if set.")
     jwt_issuer: str | None = Field(None, description="Issuer a token must name, if set.")
+    access_ttl_s: int = Field(900, ge=10, le=86_400, description="How long an access token of a login is good for.")
+    refresh_ttl_s: int = Field(
+        30 * 86_400, ge=60, le=366 * 86_400, description="How long after a login its refresh tokens are good for."
+    )
+    password_memory_kib: int = Field(
+        65_536, ge=32, le=4_194_304, description="Memory of one argon2id; `production` refuses less than 19456."
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="Addresses of load balancers whose X-Forwarded-For is believed (JSON list)."
+    )
+    shared_data_by: Literal["everybody", "admins"] | None = Field(
+        None, description="Who may import market data over HTTP. By mode: `everybody`, in production `admins`."
+    )
+    priority_max: int | None = Field(
+        None, ge=0, le=9, description="Highest priority of users who are no admins. By mode: 9, in production 5."
+    )
     cors_origins: tuple[str, ...] = Field((), description="Origins that browsers may call from (JSON list).")
     request_max_bytes: int = Field(1_000_000, ge=1_000, description="Largest HTTP body and socket message.")
     upload_max_bytes: int = Field(256 * 1024 * 1024, ge=1_000, description="Largest upload of market data.")
@@ -102,6 +118,17 @@ class Settings(BaseSettings):
     @cached_property
     def production(self) -> bool:
         return self.mode == "production"
+
+    @property
+    def data_is_everybodys(self) -> bool:
+        """Whether who is no admin may change the market data that all share."""
+        return (self.shared_data_by or ("admins" if self.production else "everybody")) == "everybody"
+
+    @property
+    def users_priority_max(self) -> int:
+        if self.priority_max is not None:
+            return self.priority_max
+        return 5 if self.production else 9
 
     def require_gateway_secrets(self) -> None:
         """Refuses a gateway that could not tell who is asking. Raises `ConfigurationError` naming the variable."""

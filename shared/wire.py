@@ -108,15 +108,19 @@ def decode(model: type[Model], text: str | bytes) -> Model:
 
 
 def validate(model: type[Model], value: object) -> Model:
-    """Checks a value that is already parsed. Raises `InvalidRequest` with each field's path as the caller wrote it."""
+    """Checks a value that is already parsed. Raises `InvalidRequest` with each field's path as the caller wrote it.
+
+    The values of a model that sets pydantic's `hide_input_in_errors` are not repeated: they may be secret.
+    """
     if not isinstance(value, Mapping):
         kind = type(value).__name__
         raise MalformedMessage(f"must be a JSON object, not {kind}", [FieldError("$", f"not an object: {kind}")])
     try:
         return model.model_validate(cast("Mapping[str, Any]", value))
     except ValidationError as error:
+        hidden = model.model_config.get("hide_input_in_errors", False)
         found = [
-            FieldError(_path(model, item), _plain(item["msg"], item.get("input")), item["type"])
+            FieldError(_path(model, item), _plain(item["msg"], None if hidden else item.get("input")), item["type"])
             for item in islice(error.errors(include_url=False), ERRORS_MAX)
         ]
         raise InvalidRequest(summary(found), found) from None

@@ -209,6 +209,7 @@ def make_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..
             "stall_limit_s": 10.0,
             "drain_timeout_s": 5.0,
             "progress_interval_s": 0.05,
+            **({} if overrides.get("mode") == "production" else {"password_memory_kib": 64}),
             "cache_dir": tmp_path / "cache",
             "stack_dir": tmp_path / "stack",
         }

@@ -102,7 +102,11 @@ class Site:
         return mint_token(self.settings, user, 3600)
 
     async def client(self, user: str = "ann") -> httpx.AsyncClient:
-        headers = {"Authorization": f"Bearer {self.token(user)}"}
+        return await self.client_with(self.token(user))
+
+    async def client_with(self, token: str | None) -> httpx.AsyncClient:
+        """A client that sends this token, or none."""
+        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
         client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=15)
         return await self._stack.enter_async_context(client)
 

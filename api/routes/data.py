@@ -12,7 +12,7 @@ from api.commands import import_as_wire
 from api.market_data.uploads import ImportForm
 from api.problems import respond
 from api.routes.answers import CandleColumns, Datasets, Imported
-from api.routes.requests import Caller, new_router
+from api.routes.requests import Caller, DataKeeper, new_router
 from api.services import services_of
 from shared.contracts import CANDLES_MAX, CandlesRequest
 from shared.errors import TooLarge
@@ -41,7 +41,7 @@ _UPLOAD_SCHEMA["required"] = ["file"]
     responses={201: {"model": Imported}},
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _UPLOAD_SCHEMA}}}},
 )
-async def import_data(request: Request, _asker: Caller) -> Response:
+async def import_data(request: Request, _asker: DataKeeper) -> Response:
     try:
         reports = await services_of(request).uploads.import_form(dict(request.headers), request.stream())
     except TooLarge as error:

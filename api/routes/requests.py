@@ -8,11 +8,15 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from api.auth import Identity
+from api.permissions import require_data
 from api.problems import MEDIA_TYPE, Problem
 from api.services import services_of
 from shared.errors import TooLarge
+from shared.users import Scope
 
 ROOT = "/api/algo"
+AUTH_ROOT = "/api/auth"
+USERS_ROOT = "/api/users"
 SCHEMAS = "#/components/schemas/{model}"
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "What to mend, field by field."},
@@ -20,17 +24,40 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def new_router() -> APIRouter:
-    """Routes below `ROOT` that ask for a token and refuse with problem documents."""
-    return APIRouter(prefix=ROOT, responses=_PROBLEMS)
+def new_router(root: str = ROOT) -> APIRouter:
+    """Routes below `root` that refuse with problem documents."""
+    return APIRouter(prefix=root, responses=_PROBLEMS)
 
 
-async def caller(request: Request) -> Identity:
-    """Whose token the request carries. Raises `Unauthenticated`, `Unavailable`."""
-    return await services_of(request).authenticator.identify_header(request.headers.get("authorization"))
+async def any_caller(request: Request) -> Identity:
+    """Whose token or key the request carries. Raises `Unauthenticated`, `Unavailable`."""
+    return await services_of(request).gate.identify_header(request.headers.get("authorization"))
+
+
+AnyCaller = Annotated[Identity, Depends(any_caller)]
+
+
+async def caller(request: Request, asker: AnyCaller) -> Identity:
+    """The same, with what the method needs: a new route is closed to keys that only read. Raises `Forbidden`."""
+    asker.require(Scope.READ if request.method in ("GET", "HEAD") else Scope.WRITE)
+    return asker
+
+
+async def reader(asker: AnyCaller) -> Identity:
+    """For what changes nothing, whatever its method. Raises `Forbidden`."""
+    asker.require(Scope.READ)
+    return asker
+
+
+async def data_keeper(request: Request, asker: AnyCaller) -> Identity:
+    """Who may import and remove shared market data. Raises `Forbidden`."""
+    require_data(asker, services_of(request).settings)
+    return asker
 
 
 Caller = Annotated[Identity, Depends(caller)]
+Reader = Annotated[Identity, Depends(reader)]
+DataKeeper = Annotated[Identity, Depends(data_keeper)]
 
 
 def described_body(model: type[BaseModel]) -> dict[str, Any]:

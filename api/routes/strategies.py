@@ -6,7 +6,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from api.routes.answers import StrategyDescription, Validation
-from api.routes.requests import Caller, described_body, new_router, read_body
+from api.routes.requests import Caller, Reader, described_body, new_router, read_body
 from api.services import services_of
 from shared.contracts import ValidateRequest
 from shared.wire import decode
@@ -31,7 +31,7 @@ async def list_strategies(request: Request, _asker: Caller) -> Response:
     responses={200: {"model": Validation}},
     openapi_extra=described_body(ValidateRequest),
 )
-async def validate_strategy(request: Request, _asker: Caller) -> Response:
+async def validate_strategy(request: Request, _asker: Reader) -> Response:
     body = decode(ValidateRequest, await read_body(request))
     errors = services_of(request).commands.validate_strategy(body)
     return JSONResponse({"valid": not errors, "errors": errors})

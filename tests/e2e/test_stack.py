@@ -231,6 +231,10 @@ def test_up_serves_its_own_example_again_after_a_restart_and_ends_with_0_on_ctrl
         url = up.read_until("backfleet is up").split()[3]
         token = up.read_until("TOKEN=").strip().removeprefix("TOKEN=")
         up.read_until("Ctrl-C stops everything")
+        login = re.search(r"-d '(\{\"name\": \"dev\".*\})'", up.output)
+        assert login is not None
+        _, tokens = _ask(f"{url}/api/auth/login", token, json.loads(login.group(1)))
+        assert _ask(f"{url}/api/users", tokens["accessToken"])[1]["items"][0]["roles"] == ["user", "admin"]
         printed = re.search(r"-d '(\{.*\})'", up.output)
         assert printed is not None
         request = json.loads(printed.group(1))
@@ -246,6 +250,9 @@ def test_up_serves_its_own_example_again_after_a_restart_and_ends_with_0_on_ctrl
     with _command("up", directory, BACKFLEET_PORT="0") as up:
         url = up.read_until("backfleet is up").split()[3]
         assert _ask(f"{url}{path}/result", token)[1] == before
+        up.read_until("Ctrl-C stops everything")
+        assert '"dev"' not in up.output, "the password is shown once"
+        assert _ask(f"{url}/api/auth/login", token, json.loads(login.group(1)))[0] == 200
         up.process.send_signal(signal.SIGTERM)
         assert up.wait() == 0, up.output
     _assert_nothing_is_left(directory)

@@ -12,6 +12,8 @@ from typing import Any
 import jwt
 import pytest
 
+from api.passwords import Passwords
+from shared.database import Database
 from shared.settings import Settings, environment_for_child
 from tests.conftest import JWT_SECRET
 from tests.fleet import HOUR_MS, random_walk, write_bars
@@ -176,3 +178,83 @@ async def test_the_demo_brings_real_days_and_synthetic_minutes(make_settings: Ma
     code, out, error = await run(settings, "data", "demo", "--bars", "0")
     assert (code, out) == (2, "")
     assert error.startswith("backfleet: --bars: 0 is not between 1 and ")
+
+
+async def user_command(settings: Settings, *arguments: str, typed: str = "") -> tuple[int, str, str]:
+    def call() -> Any:
+        return subprocess.run(
+            [sys.executable, "-m", "deploy.cli", "user", *arguments],
+            env=environment_for_child(settings),
+            cwd=ROOT,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    done = await asyncio.to_thread(call)
+    return done.returncode, done.stdout, done.stderr
+
+
+async def test_users_are_added_listed_and_disabled(any_mongodb_uri: str, make_settings: MakeSettings) -> None:
+    settings = make_settings(redis_url="redis://127.0.0.1:1", mode="production", password_memory_kib=19_456)
+    assert (await user_command(settings, "list"))[1] == "no users yet; add one with `backfleet user add NAME`\n"
+    password = "four random words here"
+    added = await user_command(settings, "add", "ann", "--admin", typed=f"{password}\n")
+    assert added == (0, "user ann was added\n", "")
+    code, _, error = await user_command(settings, "add", "ann", typed=f"{password}\n")
+    assert (code, error) == (2, "backfleet: there is a user ann already; choose another name\n")
+    for name, typed, field in (("bob", "short\n", "password"), ("bob", "", "password"), ("a b", "", "name")):
+        code, _, error = await user_command(settings, "add", name, typed=typed)
+        assert code == 2
+        assert error.startswith(f"backfleet: {field}: ")
+        assert "short\n" not in error
+    assert (await user_command(settings, "add", "outside", "--no-password"))[0] == 0
+    assert (await user_command(settings, "password", "ann", typed=f"{password}!\n"))[0] == 0
+    assert (await user_command(settings, "disable", "ann"))[0] == 0
+    code, out, _ = await user_command(settings, "list")
+    assert [line.split()[:3] for line in out.splitlines()[1:]] == [
+        ["ann", "user,admin", "disabled"],
+        ["outside", "user", "no"],
+    ]
+    assert (await user_command(settings, "enable", "ann"))[0] == 0
+    code, _, error = await user_command(settings, "disable", "nobody")
+    assert code == 2
+    assert "no user 'nobody'" in error
+    database = await Database.open(settings)
+    ann = await database.users.get("ann")
+    assert not ann["disabled"]
+    assert await Passwords(settings).verify(ann["passwordHash"], password + "!")
+    await database.close()
+
+
+async def test_a_password_is_asked_for_twice_on_a_terminal_and_never_shown(
+    any_mongodb_uri: str, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(redis_url="redis://127.0.0.1:1")
+
+    def call(*typed: str) -> tuple[int, str]:
+        process, terminal = pty.fork()
+        if process == 0:
+            command = [sys.executable, "-m", "deploy.cli", "user", "add", "ann"]
+            os.chdir(ROOT)
+            os.execve(sys.executable, command, environment_for_child(settings))
+        said = b""
+        for line in typed:
+            while not said.endswith((b"Password: ", b"Once more: ")):
+                said += os.read(terminal, 1_000)
+            os.write(terminal, line.encode() + b"\n")
+            said += os.read(terminal, 1_000)
+        try:
+            while part := os.read(terminal, 1_000):
+                said += part
+        except OSError:
+            pass  # Linux says so when the other end is closed
+        os.close(terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), said.decode()
+
+    code, said = await asyncio.to_thread(call, "four random words here", "four other words here")
+    assert (code, "was not the same twice" in said) == (2, True)
+    code, said = await asyncio.to_thread(call, "four random words here", "four random words here")
+    assert (code, "user ann was added" in said) == (0, True)
+    assert "random" not in said
