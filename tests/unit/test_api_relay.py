@@ -450,7 +450,7 @@ def test_what_a_client_may_have_been_told_long_ago_is_not_repeated_but_said_to_b
         standing.breaks()
     missing, has_all = standing.catches_up(said, None)
     assert ([piece.position for piece in missing], has_all) == ([(1, 6), (1, 7), (1, 8)], False)
-    missing, has_all = standing.catches_up(said, Cursor(epoch=1, seq=5))
+    missing, has_all = standing.catches_up(said[5:], Cursor(epoch=1, seq=5))
     assert (missing, has_all) == ([], True)
 
 
