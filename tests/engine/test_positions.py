@@ -145,7 +145,7 @@ def test_a_run_taken_up_in_another_process_gives_the_same_hash(tmp_path: Path) -
         "import json, sys, numpy as np, pathlib\n"
         "from shared.bars import Bars\n"
         "from tests.engine.runs import EVERYTHING, quick_uses\n"
-        "from worker.engine import Decisions, Position, Simulation\n"
+        "from worker.engine.position import Decisions, Position\nfrom worker.engine.simulation import Simulation\n"
         "home = pathlib.Path(sys.argv[1])\n"
         "with np.load(home / 'bars.npz') as file: bars = Bars(*(file[name] for name in file.files))\n"
         "position = Position.of(json.loads((home / 'position').read_text()), Decisions.of(b''))\n"

@@ -324,7 +324,7 @@ def test_the_drawn_runs_reach_every_rule() -> None:
     seen: set[int] = set()
     totals = {"trades": 0, "unfilled": 0, "ambiguous": 0}
 
-    @settings(max_examples=120)
+    @settings(max_examples=500)
     @given(bars=MARKETS, config=configurations(), said=VOICES)
     def look(bars: Bars, config: EngineConfig, said: NDArray[np.int8]) -> None:
         assume(bars.total > 10)
