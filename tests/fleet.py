@@ -111,18 +111,10 @@ class WorkerProcess:
         self._log.close()
 
 
-@dataclass
-class Fleet:
-    """Store, bus and market data on a test's backends, and whatever workers the test starts."""
+class OnDatabase:
+    """Short ways to what stands in a database."""
 
-    settings: Settings
     database: Database
-    bus: Bus
-    candles: Candles
-    directory: Path
-    workers: list[WorkerProcess] = field(default_factory=list[WorkerProcess])
-    news: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def store(self) -> Store:
@@ -135,6 +127,20 @@ class Fleet:
     @property
     def results(self) -> Results:
         return self.database.results
+
+
+@dataclass
+class Fleet(OnDatabase):
+    """Store, bus and market data on a test's backends, and whatever workers the test starts."""
+
+    settings: Settings
+    database: Database
+    bus: Bus
+    candles: Candles
+    directory: Path
+    workers: list[WorkerProcess] = field(default_factory=list[WorkerProcess])
+    news: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start_worker(self, **overrides: Any) -> WorkerProcess:
         settings = Settings(

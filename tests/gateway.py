@@ -17,14 +17,13 @@ import socketio
 from api.__main__ import bind, build_server
 from api.auth import mint_token
 from shared.bus import Bus
-from shared.claims import Claims, completed
+from shared.claims import completed
 from shared.contracts import Channel, Complete, Summary
 from shared.database import Database
 from shared.records import BacktestRecord, new_id
-from shared.results import ResultDocument, Results
+from shared.results import ResultDocument
 from shared.settings import Settings
-from shared.store import Store
-from tests.fleet import HOUR_MS, START_MS, SYMBOL, random_walk
+from tests.fleet import HOUR_MS, START_MS, SYMBOL, OnDatabase, random_walk
 
 BARS = 500
 BODY: dict[str, Any] = {
@@ -77,7 +76,7 @@ class Ear:
 
 
 @dataclass
-class Site:
+class Site(OnDatabase):
     """A gateway that answers at `url`, and what stands behind it."""
 
     url: str
@@ -85,18 +84,6 @@ class Site:
     database: Database
     bus: Bus
     _stack: AsyncExitStack
-
-    @property
-    def store(self) -> Store:
-        return self.database.store
-
-    @property
-    def claims(self) -> Claims:
-        return self.database.claims
-
-    @property
-    def results(self) -> Results:
-        return self.database.results
 
     def token(self, user: str = "ann") -> str:
         return mint_token(self.settings, user, 3600)

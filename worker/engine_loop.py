@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from shared.bars import Bars
 from shared.candles import open_bars
-from shared.errors import BackfleetError, EngineFault
+from shared.errors import BackfleetError
 from shared.request import BacktestParams
 from shared.strategies import StrategyUse, resolve
 from shared.strategies.causality import refuse_peeking
@@ -23,6 +23,7 @@ from shared.wire import validate
 from worker.engine.config import EngineConfig
 from worker.engine.deciding import play
 from worker.engine.delta import Delta
+from worker.engine.faults import EngineFault
 from worker.engine.position import Mark, Position
 from worker.engine.simulation import Simulation
 from worker.log_lines import LogLines

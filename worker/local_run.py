@@ -14,13 +14,14 @@ from shared.candles import Slice, take_bars
 from shared.candles.files.parsing import ParsedSeries, read_files
 from shared.candles.manifest import first_manifest
 from shared.candles.resample import bucket_before, finer_intervals, resample_bars
-from shared.errors import BackfleetError, EngineFault, ImportRefused, InvalidRequest
+from shared.errors import BackfleetError, ImportRefused, InvalidRequest
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
 from shared.request import BacktestParams, BacktestRequest
 from shared.results import findings, trade_columns
 from shared.wire import validate
 from worker.engine.delta import Outcome
+from worker.engine.faults import EngineFault
 from worker.engine_loop import Run
 from worker.pipe import Moved
 

@@ -20,7 +20,6 @@ import pytest
 from shared.bars import Bars
 from shared.candles import BarFiles
 from shared.candles.chunks import canonical_bytes
-from shared.errors import PositionUnfit
 from shared.reasons import Reason
 from shared.request import BacktestParams
 from shared.strategies import Strategy, View
@@ -32,6 +31,7 @@ from tests.engine.markets import random_walk
 from tests.engine.test_causality import by_the_last_close
 from worker import engine_loop
 from worker.engine.delta import Outcome
+from worker.engine.faults import PositionUnfit
 from worker.engine.position import Decisions, Position
 from worker.engine_loop import Run, serve
 from worker.log_lines import LINES_MAX, MESSAGE_MAX_CHARS

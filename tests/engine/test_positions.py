@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.bars import Bars
-from shared.errors import PositionUnfit
 from shared.strategies import Strategy, StrategyUse, View, resolve
 from tests.engine.deciders import CAREFUL, STEPS, Often, carried_over, in_the_catalogue
 from tests.engine.markets import random_walk, scripted, times
 from tests.engine.runs import CONFIGS, EVERYTHING, PROFILES, SHORT, STOPS, quick_uses, run
 from worker.engine.deciding import play
 from worker.engine.delta import Outcome
+from worker.engine.faults import PositionUnfit
 from worker.engine.position import Decisions, Mark, Position
 from worker.engine.simulation import Simulation
 

@@ -23,10 +23,25 @@ FIRST = 50  # where a run stands when a test begins with it
 RENEW_S = 60.0
 
 
+LEASE = {"lease_ttl_s": 4 * RENEW_S, "lease_renew_s": RENEW_S, "sweep_interval_s": 0.5}
+
+
 @pytest.fixture
 async def fleet(backends: Backends, make_settings: Callable[..., Settings], tmp_path: Path) -> AsyncIterator[Fleet]:
-    settings = make_settings(lease_ttl_s=4 * RENEW_S, lease_renew_s=RENEW_S, sweep_interval_s=0.5)
-    async with fleet_on(settings, tmp_path, BARS) as opened:
+    async with fleet_on(make_settings(**LEASE), tmp_path, BARS) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def one_fleet(
+    any_mongodb_uri: str,
+    any_redis_url: str,
+    mongodb_database: str,
+    make_settings: Callable[..., Settings],
+    tmp_path: Path,
+) -> AsyncIterator[Fleet]:
+    """For what is the engine's and the playback's: no server has a part in it."""
+    async with fleet_on(make_settings(**LEASE), tmp_path, BARS) as opened:
         yield opened
 
 
@@ -68,14 +83,14 @@ class Steered:
         asked = {"controls": self._controls, "controlSeq": self.asked}
         await self.fleet.database.mongo.collection("backtests").update_one({"_id": self.id}, {"$set": asked})
         if ring:
-            await self.fleet.bus.say(Channel.CONTROL, wire.as_json())
+            await self.fleet.bus.say([(Channel.CONTROL, wire.as_json())])
 
     async def heeded(self, *, ring: bool = True) -> None:
         """Until the run has told the record that it heard all that was asked."""
 
         async def done() -> bool:
             if ring:
-                await self.fleet.bus.say(Channel.CONTROL, self._ring())
+                await self.fleet.bus.say([(Channel.CONTROL, self._ring())])
             record = await self.fleet.store.get(self.id, "ann")
             return record["controlDone"] == self.asked and record["controls"] == []
 
@@ -127,8 +142,8 @@ async def test_a_command_whose_message_was_lost_comes_with_the_heartbeat(fleet: 
     assert (await run.end())["resultHash"] == await undisturbed_hash(fleet)
 
 
-async def test_a_run_that_seeks_back_and_forth_comes_to_the_same_result(fleet: Fleet) -> None:
-    run = await Steered.begin(fleet)
+async def test_a_run_that_seeks_back_and_forth_comes_to_the_same_result(one_fleet: Fleet) -> None:
+    run = await Steered.begin(one_fleet)
     await run.ask("seek", bar=10)
     await run.reaches(10)
     await run.ask("seek", bar=400)
@@ -136,11 +151,11 @@ async def test_a_run_that_seeks_back_and_forth_comes_to_the_same_result(fleet: F
     await run.heeded()
     assert run.reached()[-1] == 400, "paused stays paused"
     await run.ask("resume")
-    assert (await run.end())["resultHash"] == await undisturbed_hash(fleet)
+    assert (await run.end())["resultHash"] == await undisturbed_hash(one_fleet)
 
 
-async def test_a_pace_holds_a_run_back_until_it_may_go_on(fleet: Fleet) -> None:
-    run = await Steered.begin(fleet)
+async def test_a_pace_holds_a_run_back_until_it_may_go_on(one_fleet: Fleet) -> None:
+    run = await Steered.begin(one_fleet)
     await run.ask("speed", speed=0.1)
     await run.ask("resume")
     await run.heeded()
@@ -149,7 +164,7 @@ async def test_a_pace_holds_a_run_back_until_it_may_go_on(fleet: Fleet) -> None:
     await run.reaches(BARS)
     steps = [after - before for before, after in pairwise(run.reached())]
     assert max(steps) <= FIRST
-    assert (await run.end())["resultHash"] == await undisturbed_hash(fleet)
+    assert (await run.end())["resultHash"] == await undisturbed_hash(one_fleet)
 
 
 async def test_a_run_that_is_stopped_keeps_what_it_came_to(fleet: Fleet) -> None:
@@ -162,13 +177,13 @@ async def test_a_run_that_is_stopped_keeps_what_it_came_to(fleet: Fleet) -> None
     assert stored["resultId"] == end["resultId"]
 
 
-async def test_what_is_no_command_on_the_channel_does_no_harm(fleet: Fleet) -> None:
-    run = await Steered.begin(fleet)
+async def test_what_is_no_command_on_the_channel_does_no_harm(one_fleet: Fleet) -> None:
+    run = await Steered.begin(one_fleet)
     for junk in ("", "no json", "[]", '{"backtestId": 1}', '{"backtestId": "bt_1", "action": "watch"}', "x" * 9_999):
-        await fleet.bus.say(Channel.CONTROL, junk)
+        await one_fleet.bus.say([(Channel.CONTROL, junk)])
     # A message that no record knows of is worth a look and no more.
     forged = {"backtestId": run.id, "userId": "eve", "seq": 99, "commandId": "x", "action": "stop"}
-    await fleet.bus.say(Channel.CONTROL, validate(Control, forged).as_json())
+    await one_fleet.bus.say([(Channel.CONTROL, validate(Control, forged).as_json())])
     await run.ask("resume")
     assert (await run.end())["channel"] == Channel.COMPLETE
-    assert (await fleet.store.get(run.id, "ann"))["status"] == "completed"
+    assert (await one_fleet.store.get(run.id, "ann"))["status"] == "completed"

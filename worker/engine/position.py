@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.errors import PositionUnfit
 from shared.strategies import StrategyUse
 from worker.engine.config import EngineConfig
+from worker.engine.faults import PositionUnfit
 
 _ROW = np.dtype([("bar", "<i8"), ("strategy", "<i2"), ("signal", "i1")])  # packed: bytes of two parts join to a whole
 _WIRE = {

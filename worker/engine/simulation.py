@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.errors import EngineFault, PositionUnfit
 from shared.reasons import Reason
 from shared.strategies import StrategyUse, View
 from shared.strategies.signals import NO_OPINION, Signals
@@ -18,6 +17,7 @@ from shared.strategies.view import OpenTrade, bars_until
 from worker.engine import layout
 from worker.engine.config import EngineConfig
 from worker.engine.delta import Account, Ask, Delta, Outcome
+from worker.engine.faults import EngineFault, PositionUnfit
 from worker.engine.hashing import hash_result
 from worker.engine.kernel import advance_nb, place
 from worker.engine.metrics import Course, Metrics, measure

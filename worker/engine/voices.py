@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.errors import PositionUnfit, StrategyFailed
+from shared.errors import StrategyFailed
 from shared.instants import iso_from_ms
 from shared.strategies import StrategyUse, combine
 from shared.strategies.signals import BE_SHORT, NO_OPINION, Combination, Signals, combine_on, silent, standing_after
 from shared.strategies.view import read_decision
+from worker.engine.faults import PositionUnfit
 from worker.engine.position import Decisions
 
 
