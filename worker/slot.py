@@ -190,11 +190,12 @@ class Slot:
         """
         stall_limit_s = self._settings.stall_limit_s
         ends_s = time.monotonic() + self._settings.run_limit_s - self._spent_s
-        computed_s = _cpu_time_s(pid)
+        computed_s = None
         receiving = asyncio.create_task(self._receive())
         try:
             while True:
-                wait_s = min(stall_limit_s, ends_s - time.monotonic())
+                # Two looks in each stall limit, of which the first only notes how much was computed until then.
+                wait_s = min(stall_limit_s / 2, ends_s - time.monotonic())
                 await asyncio.wait([receiving], timeout=max(0.0, wait_s))
                 if receiving.done():
                     if not isinstance(message := receiving.result(), Busy):
@@ -202,14 +203,16 @@ class Slot:
                     if self.on_busy is not None:
                         self.on_busy(message.doing)
                     receiving = asyncio.create_task(self._receive())
-                elif time.monotonic() >= ends_s:
+                    computed_s = None
+                    continue
+                if time.monotonic() >= ends_s:
                     raise RunRefused(
                         "run_limit",
                         f"the run has computed for {self._settings.run_limit_s:g} s, the most that is allowed here "
                         "(BACKFLEET_RUN_LIMIT_S), and was ended; ask for fewer bars, or for strategies that take less",
                         (),
                     )
-                elif _cpu_time_s(pid) - computed_s < _COMPUTING_SHARE * wait_s:
+                if computed_s is not None and _cpu_time_s(pid) - computed_s < _COMPUTING_SHARE * wait_s:
                     raise EngineFailed(f"engine process hung for {stall_limit_s:g} s and was killed")
                 computed_s = _cpu_time_s(pid)
         finally:
