@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from shared import news
 from shared.bus import Bus, Heard
@@ -67,7 +67,7 @@ RECORDED = '"recorded":true}'
 
 
 @dataclass(eq=False, slots=True)
-class Published:
+class PublishedTask:
     """One task as it was heard. `due_s` is when it may be looked at, on the monotonic clock."""
 
     payload: str
@@ -95,6 +95,9 @@ class Crowded:
     due_s: float
 
 
+One = TypeVar("One", PublishedTask, Crowded)
+
+
 class _Line:
     """Those who wait, in the order in which they came."""
 
@@ -102,7 +105,7 @@ class _Line:
         self.waiting: deque[Any] = deque()
         self.filled = asyncio.Event()
 
-    def add(self, one: Published | Crowded) -> None:
+    def add(self, one: PublishedTask | Crowded) -> None:
         self.waiting.append(one)
         self.filled.set()
 
@@ -131,7 +134,7 @@ class Adoption:
         self._lost = _Line()
         self._crowded = _Line()
         self._count = self._bytes = 0
-        self._under_way: set[Published] = set()
+        self._under_way: set[PublishedTask] = set()
         self._closing = asyncio.Event()
         self._warn = RareWarning(log)
 
@@ -178,7 +181,7 @@ class Adoption:
         if payload.endswith(RECORDED):
             return
         now_s = time.monotonic()
-        one = Published(payload, now_s, self._store.now_ms(), now_s + self._patience_s())
+        one = PublishedTask(payload, now_s, self._store.now_ms(), now_s + self._patience_s())
         if self._makes_room_for(one.size):
             self._count += 1
             self._bytes += one.size
@@ -207,7 +210,7 @@ class Adoption:
             self._let_go([self._lost.waiting.popleft()])
         return True
 
-    def _let_go(self, done: Iterable[Published]) -> None:
+    def _let_go(self, done: Iterable[PublishedTask]) -> None:
         for one in done:
             self._count -= 1
             self._bytes -= one.size
@@ -244,7 +247,7 @@ class Adoption:
                 break
             one = waiting.popleft()
             batch.append(one)
-            if isinstance(one, Published):
+            if isinstance(one, PublishedTask):
                 self._under_way.add(one)
                 size += one.size
         return batch
@@ -267,8 +270,8 @@ class Adoption:
 
     # Adopting
 
-    async def _adopt_fresh(self, batch: list[Published]) -> None:
-        won = await self._win(batch)
+    async def _adopt_fresh(self, batch: list[PublishedTask]) -> None:
+        won = set(await self._win(batch, _WON_MS))
         again_s = time.monotonic() + SECOND_LOOK_S
         for one in batch:
             if one not in won:
@@ -277,27 +280,28 @@ class Adoption:
                 self._lost.add(one)
         await self._adopt([one for one in batch if one in won])
 
-    async def _adopt_lost(self, batch: list[Published]) -> None:
+    async def _adopt_lost(self, batch: list[PublishedTask]) -> None:
         """Whoever won these should have stored them by now: a bell that can be won again belongs to one that died."""
-        won = await self._win(batch) if not self._closing.is_set() else set[Published]()
+        won = set[PublishedTask]() if self._closing.is_set() else set(await self._win(batch, _WON_MS))
         self._let_go(one for one in batch if one not in won)
         if won:
             log.warning("%d published tasks were left by whoever had won them", len(won))
             await self._adopt([one for one in batch if one in won])
 
-    async def _win(self, batch: Sequence[Published]) -> set[Published]:
+    async def _win(self, batch: Sequence[One], ttl_ms: int, mark: str = "") -> list[One]:
+        """Those that are this process's to deal with. Redis away: all. Doing it twice is better than not at all."""
         try:
-            won = await self._bus.win_bells([one.bell for one in batch], _WON_MS)
+            won = await self._bus.win_bells([one.bell + mark for one in batch], ttl_ms)
         except BusUnavailable:
-            return set(batch)  # Storing twice changes nothing; not storing would.
-        return {one for one, ours in zip(batch, won, strict=True) if ours}
+            return list(batch)
+        return [one for one, is_ours in zip(batch, won, strict=True) if is_ours]
 
-    async def _adopt(self, batch: list[Published]) -> None:
+    async def _adopt(self, batch: list[PublishedTask]) -> None:
         """Stores these, or answers them. Whatever happens, nothing of them is kept afterwards."""
         try:
-            tasks: list[tuple[Published, Task]] = []
+            tasks: list[tuple[PublishedTask, Task]] = []
             refusals: list[Failure] = []
-            unfit: list[Published] = []
+            unfit: list[PublishedTask] = []
             for number, one in enumerate(batch, 1):
                 try:
                     tasks.append((one, self._read(one.payload)))
@@ -323,7 +327,7 @@ class Adoption:
             raise InvalidRequest.of("$", message, "too_long")
         return decode(Task, payload)
 
-    async def _store_all(self, tasks: list[tuple[Published, Task]]) -> None:
+    async def _store_all(self, tasks: list[tuple[PublishedTask, Task]]) -> None:
         tries = 0
         while tasks:
             try:
@@ -346,7 +350,7 @@ class Adoption:
             await asyncio.sleep(_RETRIES_S[min(tries, len(_RETRIES_S) - 1)])
             tries += 1
 
-    async def _store_once(self, tasks: list[tuple[Published, Task]]) -> None:
+    async def _store_once(self, tasks: list[tuple[PublishedTask, Task]]) -> None:
         unrecorded = [(one, task) for one, task in tasks if not task.recorded]
         found = await self._store.adopt([task for _, task in unrecorded])
         stored = [task for _, task in tasks if task.recorded]
@@ -360,7 +364,7 @@ class Adoption:
             await self._stored(stored)
         await self._say(answers)
 
-    def _answer_to_repeat(self, one: Published, task: Task, record: BacktestRecord) -> tuple[Channel, str] | None:
+    def _answer_to_repeat(self, one: PublishedTask, task: Task, record: BacktestRecord) -> tuple[Channel, str] | None:
         """To a task whose id has a record: nothing where the record is this publication's own."""
         wanted = (task.user_id, task.priority, task.params.as_wire())
         if (record["userId"], record["priority"], record["params"]) != wanted:
@@ -370,11 +374,11 @@ class Adoption:
             return None
         return news.standing(record)
 
-    async def _give_up_old(self, tasks: list[tuple[Published, Task]]) -> None:
+    async def _give_up_old(self, tasks: list[tuple[PublishedTask, Task]]) -> None:
         """Of those that are too old everybody is told, also where they have not been tried yet."""
-        waiting = cast("deque[Published]", self._fresh.waiting)
+        waiting = cast("deque[PublishedTask]", self._fresh.waiting)
         old = [one for one, _ in tasks if _is_old(one)]
-        unseen: list[Published] = []
+        unseen: list[PublishedTask] = []
         while waiting and _is_old(waiting[0]):
             unseen.append(waiting.popleft())
         await self._give_up([*old, *unseen], _NOT_STORED, StoreUnavailable.code)
@@ -382,22 +386,14 @@ class Adoption:
 
     # Answers
 
-    async def _give_up(self, tasks: Sequence[Published], said: str, code: str) -> None:
+    async def _give_up(self, tasks: Sequence[PublishedTask], said: str, code: str) -> None:
         """Whoever kept them gives them up at about the same time; one of all says so."""
         for some in (tasks[at : at + BATCH_TASKS] for at in range(0, len(tasks), BATCH_TASKS)):
-            try:
-                won = await self._bus.win_bells([f"{one.bell}:gave-up" for one in some], _GAVE_UP_MS)
-            except BusUnavailable:
-                won = [True] * len(some)
-            ours = [one for one, is_ours in zip(some, won, strict=True) if is_ours]
+            ours = await self._win(some, _GAVE_UP_MS, ":gave-up")
             await self._answer([self._said_of(*readable_ids(one.payload), said, code) for one in ours])
 
     async def _refuse_crowded(self, batch: list[Crowded]) -> None:
-        try:
-            won = await self._bus.win_bells([one.bell for one in batch], SAME_PUBLICATION_MS)
-        except BusUnavailable:
-            won = [True] * len(batch)
-        ours = [one for one, is_ours in zip(batch, won, strict=True) if is_ours]
+        ours = await self._win(batch, SAME_PUBLICATION_MS)
         self._warn(f"{len(ours)} published tasks were refused for want of room")
         await self._answer([self._said_of(one.backtest_id, one.user_id, _NO_ROOM, TooMany.code) for one in ours])
 
@@ -430,7 +426,7 @@ class Adoption:
             await self._bus.keep_bells(bells, ttl_ms)
 
 
-def _is_old(one: Published) -> bool:
+def _is_old(one: PublishedTask) -> bool:
     return time.monotonic() - one.heard_s > PATIENCE_S
 
 

@@ -193,8 +193,7 @@ class Bus:
 
     async def win_bell(self, name: str) -> bool:
         """True for exactly one of all the workers that heard the same bell."""
-        with _translate_redis_errors():
-            return bool(await self._redis.set(f"backtest:bell:{name}", 1, nx=True, px=BELL_TTL_MS))
+        return (await self.win_bells([name], BELL_TTL_MS))[0]
 
     async def win_bells(self, names: Sequence[str], ttl_ms: int) -> list[bool]:
         """Of each, whether it is ours for `ttl_ms`: one of all who ask for it within that time is told so."""

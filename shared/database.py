@@ -33,6 +33,7 @@ class Database:
             results = Results(mongo)
             store = Store(mongo, results, settings)
             await store.create_indexes()
+            await store.turns.read()
             await results.create_indexes()
             users, families = Users(mongo), Families(mongo)
             await users.create_indexes()

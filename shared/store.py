@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
@@ -61,7 +61,6 @@ class Store:
             await self._backtests.create_index([("outboxAt", ASCENDING)], name="outbox")
             await self._backtests.create_index([("userId", ASCENDING), ("createdAt", DESCENDING)], name="owner")
             await self._backtests.create_index([("completedAt", ASCENDING)], name="ends")
-        await self.turns.read()
 
     async def close(self) -> None:
         await self.turns.close()
@@ -87,21 +86,28 @@ class Store:
         wire = params.as_wire()
         if idempotency_key is None:
             await self._refuse_beyond_share(user_id)
-            record = new_record(
+            record = _pinned(
+                bars,
                 backtest_id=new_id("bt"),
                 user_id=user_id,
                 params=wire,
                 priority=priority,
                 now_ms=self._mongo.now_ms(),
-                manifest_id=bars.manifest_id if bars else "",
-                dataset_hash=bars.dataset_hash if bars else "",
             )
             await self._inserts.ask(record)
             return record, True
         return await self._insert_once(user_id, wire, priority, idempotency_key, bars)
 
     async def _insert_all(self, records: list[BacktestRecord]) -> list[Exception | None]:
-        outcomes: list[Exception | None] = [None] * len(records)
+        refused = await self._insert_many(records)
+        return [
+            StoreUnavailable(f"MongoDB refused (code {one['code']}): {one['errmsg']}") if one else None
+            for one in map(refused.get, range(len(records)))
+        ]
+
+    async def _insert_many(self, records: Sequence[BacktestRecord]) -> dict[int, Document]:
+        """Stores these in one round trip, each with its turn: by their place, what the server refused, and why."""
+        refused: dict[int, Document] = {}
         self.turns.give(records)
         with translate_mongo_errors():
             try:
@@ -109,10 +115,9 @@ class Store:
             except BulkWriteError as error:
                 if error.details["writeConcernErrors"]:
                     raise
-                for one in error.details["writeErrors"]:
-                    outcomes[one["index"]] = StoreUnavailable(f"MongoDB refused (code {one['code']}): {one['errmsg']}")
-        self.turns.given(records)
-        return outcomes
+                refused = {one["index"]: one for one in error.details["writeErrors"]}
+        self.turns.given(record for at, record in enumerate(records) if at not in refused)
+        return refused
 
     async def _insert_once(
         self, user_id: str, wire: Document, priority: int, idempotency_key: str, bars: Slice | None
@@ -142,15 +147,14 @@ class Store:
                     "Idempotency-Key", "was used for another request; choose a new key", "idempotency_key_reused"
                 )
             # The key may outlive a gateway that died before the record was stored: then the record is stored now.
-            record = new_record(
+            record = _pinned(
+                bars,
                 backtest_id=key["backtestId"],
                 user_id=user_id,
                 params=wire,
                 priority=priority,
                 now_ms=now_ms,
                 request_key=key_id,
-                manifest_id=bars.manifest_id if bars else "",
-                dataset_hash=bars.dataset_hash if bars else "",
             )
             self.turns.give([record])
             try:
@@ -209,18 +213,11 @@ class Store:
 
     async def _insert_new(self, records: list[BacktestRecord]) -> set[int]:
         """Which of the records, by their place, were not stored because their id is taken."""
-        taken: set[int] = set()
-        self.turns.give(records)
-        with translate_mongo_errors():
-            try:
-                await self._backtests.insert_many(cast("list[Document]", records), ordered=False)
-            except BulkWriteError as error:
-                refused = error.details["writeErrors"]
-                if error.details["writeConcernErrors"] or any(one["code"] != _DUPLICATE_KEY for one in refused):
-                    raise
-                taken = {one["index"] for one in refused}
-        self.turns.given(record for at, record in enumerate(records) if at not in taken)
-        return taken
+        refused = await self._insert_many(records)
+        for one in refused.values():
+            if one["code"] != _DUPLICATE_KEY:
+                raise StoreUnavailable(f"MongoDB refused (code {one['code']}): {one['errmsg']}")
+        return set(refused)
 
     async def get(self, backtest_id: str, user_id: str) -> BacktestRecord:
         """Raises `NotFound` also when the backtest is somebody else's, so that nobody learns that it exists."""
@@ -291,3 +288,10 @@ class Store:
         with translate_mongo_errors():
             found = self._backtests.find({"manifestId": {"$in": list(manifest_ids)}, "$or": needed}, {"manifestId": 1})
             return {one["manifestId"] async for one in found}
+
+
+def _pinned(bars: Slice | None, **fields: Any) -> BacktestRecord:
+    """A pending record that will read these bars, or those that its first worker finds."""
+    if bars is None:
+        return new_record(**fields)
+    return new_record(**fields, manifest_id=bars.manifest_id, dataset_hash=bars.dataset_hash)

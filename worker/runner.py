@@ -138,7 +138,6 @@ class Runner:
         bars = await self._resolve(run.record)
         await run.slot.start()
         run.telling.started(bars)
-        run.slot.on_busy = run.telling.busy
         playback = Playback(bars.total_bars, self._settings.chunk_bars, now_s=time.monotonic())
         finished = await self._play(run, bars, playback)
         run.telling.progress(finished.last)
@@ -209,7 +208,8 @@ class Runner:
         for _ in range(_FETCHES_MAX):
             files = await self._candles.fetch(bars)
             try:
-                return await run.slot.load(Load(run.record["params"], files, until_bar))
+                load = Load(run.record["params"], files, until_bar)
+                return await run.slot.load(load, on_busy=run.telling.busy)
             except RunRefused as refused:
                 if refused.code != BarFilesGone.code:
                     raise

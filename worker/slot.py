@@ -73,7 +73,7 @@ class Slot:
         self._process: asyncio.subprocess.Process | None = None
         self._runs = 0
         self._spent_s = 0.0  # of the run that is loaded
-        self.on_busy: Callable[[str], None] | None = None  # hears what a long command is at
+        self._on_busy: Callable[[str], None] | None = None  # of the same run: hears what a long command is at
 
     @property
     def pid(self) -> int | None:
@@ -113,8 +113,9 @@ class Slot:
             raise EngineFailed(f"engine process began with {type(reply).__name__}", fault=False)
         log.debug("engine process %s is warm", self.pid)
 
-    async def load(self, command: Load) -> Moved | Finished:
-        self._spent_s = 0.0
+    async def load(self, command: Load, *, on_busy: Callable[[str], None]) -> Moved | Finished:
+        """Begins a run. `on_busy` hears, now and then, what its long commands are at."""
+        self._spent_s, self._on_busy = 0.0, on_busy
         return await self._step(command)
 
     async def advance(
@@ -200,8 +201,8 @@ class Slot:
                 if receiving.done():
                     if not isinstance(message := receiving.result(), Busy):
                         return message
-                    if self.on_busy is not None:
-                        self.on_busy(message.doing)
+                    if self._on_busy is not None:
+                        self._on_busy(message.doing)
                     receiving = asyncio.create_task(self._receive())
                     computed_s = None
                     continue

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
 
-Document = dict[str, Any]
+from shared.mongo import Document
+
 PinnedAmong = Callable[[list[str]], Awaitable[set[str]]]
 
 SAFE_AGE_MS = 3_600_000

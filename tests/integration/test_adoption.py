@@ -127,7 +127,7 @@ async def test_a_task_whose_winner_died_before_it_was_stored_is_stored_by_whoeve
     monkeypatch.setattr(adoption, "SECOND_LOOK_S", 1.5)
     payload = task("bt_orphan")
     async with listening(fleet):
-        bell = adoption.Published(payload, 0.0, 0, 0.0).bell
+        bell = adoption.PublishedTask(payload, 0.0, 0, 0.0).bell
         assert await fleet.bus.win_bells([bell], 1_000) == [True]  # By one that dies now.
         await publish(fleet, [payload])
         await stored(fleet, 1)
