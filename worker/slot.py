@@ -190,32 +190,35 @@ class Slot:
         Raises `EngineFailed` for one that hangs, and `RunRefused` with the code `run_limit`.
         """
         stall_limit_s = self._settings.stall_limit_s
-        ends_s = time.monotonic() + self._settings.run_limit_s - self._spent_s
+        looked_s = time.monotonic()
+        ends_s = looked_s + self._settings.run_limit_s - self._spent_s
         computed_s = None
         receiving = asyncio.create_task(self._receive())
         try:
             while True:
                 # Two looks in each stall limit, of which the first only notes how much was computed until then.
-                wait_s = min(stall_limit_s / 2, ends_s - time.monotonic())
-                await asyncio.wait([receiving], timeout=max(0.0, wait_s))
+                look_s = looked_s + stall_limit_s / 2
+                await asyncio.wait([receiving], timeout=max(0.0, min(look_s, ends_s) - time.monotonic()))
+                now_s = time.monotonic()
                 if receiving.done():
                     if not isinstance(message := receiving.result(), Busy):
                         return message
                     if self._on_busy is not None:
                         self._on_busy(message.doing)
                     receiving = asyncio.create_task(self._receive())
-                    computed_s = None
-                    continue
-                if time.monotonic() >= ends_s:
+                    looked_s, computed_s = now_s, None
+                elif now_s >= ends_s:
                     raise RunRefused(
                         "run_limit",
                         f"the run has computed for {self._settings.run_limit_s:g} s, the most that is allowed here "
                         "(BACKFLEET_RUN_LIMIT_S), and was ended; ask for fewer bars, or for strategies that take less",
                         (),
                     )
-                if computed_s is not None and _cpu_time_s(pid) - computed_s < _COMPUTING_SHARE * wait_s:
-                    raise EngineFailed(f"engine process hung for {stall_limit_s:g} s and was killed")
-                computed_s = _cpu_time_s(pid)
+                elif now_s >= look_s:  # Timers fire a little early, and too short a while tells nothing.
+                    since_s, computed_s = computed_s, _cpu_time_s(pid)
+                    if since_s is not None and computed_s - since_s < _COMPUTING_SHARE * (now_s - looked_s):
+                        raise EngineFailed(f"engine process hung for {stall_limit_s:g} s and was killed")
+                    looked_s = now_s
         finally:
             receiving.cancel()
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from typing import Any
 
 import pytest
 
 from shared.errors import EngineFailed
 from shared.settings import load_settings
+from worker import slot as slot_module
 from worker import slots as slots_module
-from worker.slot import Slot
+from worker.slot import RunRefused, Slot
 from worker.slots import Slots
 
 
@@ -98,3 +100,42 @@ async def test_what_ends_the_keeping_of_slots_is_raised(monkeypatch: pytest.Monk
     monkeypatch.setattr(Slot, "start", fail)
     with pytest.raises(ExceptionGroup, match="unhandled errors"):
         await Slots(load_settings(worker_slots=1)).keep_warm()
+
+
+class ComputingSlot(Slot):
+    """Has an engine process that computes for ever, of which the clock is read in coarse ticks."""
+
+    async def _receive(self) -> object:
+        return await asyncio.get_running_loop().create_future()
+
+
+async def test_one_that_computes_until_its_limit_is_not_taken_for_one_that_hangs_at_the_very_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Timers fire a little early: what is left until the limit then is shorter than a tick of the clock."""
+    wait: Any = asyncio.wait
+    ticks = [(time.monotonic(), 0.0)]
+
+    async def wait_too_short(tasks: Any, *, timeout: float) -> Any:
+        return await wait(tasks, timeout=timeout - min(0.03, timeout / 2))
+
+    def computed_s(_pid: int) -> float:
+        last_s, total_s = ticks[-1]
+        if (now_s := time.monotonic()) - last_s >= 0.05:
+            ticks.append((now_s, total_s + now_s - last_s))
+        return ticks[-1][1]
+
+    monkeypatch.setattr(slot_module, "_cpu_time_s", computed_s)
+    monkeypatch.setattr(slot_module.asyncio, "wait", wait_too_short)
+    slot = ComputingSlot(load_settings(stall_limit_s=0.4, run_limit_s=1.05))
+    with pytest.raises(RunRefused, match="has computed for") as refused:
+        await slot._reply(0)
+    assert refused.value.code == "run_limit"
+
+
+async def test_one_that_does_not_compute_is_found_within_its_stall_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slot_module, "_cpu_time_s", lambda _pid: 7.0)  # pyright: ignore
+    slot = ComputingSlot(load_settings(stall_limit_s=0.3, run_limit_s=600))
+    with pytest.raises(EngineFailed, match="hung for") as failed:
+        await slot._reply(0)
+    assert failed.value.fault
