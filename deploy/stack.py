@@ -100,6 +100,12 @@ class Stack:
         return {server.name: server.child for server in servers} | self._children
 
     @property
+    def server_names(self) -> str:
+        """What ran as servers here, for whoever writes down what was measured."""
+        names = [name for name in self.processes if name not in self._children]
+        return " + ".join({"mongo": "nx-27017", "valkey": "Valkey"}.get(name, name) for name in names)
+
+    @property
     def mongodb_uri(self) -> str:
         return self.settings.mongodb_uri.get_secret_value()
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import candles, engine, service
+from tests.bench import candles, engine, instead, round_trips, service
 from tests.bench.rows import MARKDOWN_FILE, keep
 
-SUITES = {"candles": candles.measure, "engine": engine.measure, "service": service.measure}
+SUITES = {
+    "candles": candles.measure,
+    "engine": engine.measure,
+    "instead": instead.measure,
+    "round_trips": round_trips.measure,
+    "service": service.measure,
+}
 
 
 def main() -> int:
