@@ -191,6 +191,12 @@ class Bus:
         with _translate_redis_errors():
             return int(await self._redis.publish(Channel.TASK.value, task.as_json()))
 
+    async def count_listeners(self, channel: Channel) -> int:
+        """How many processes listen to a channel by its name. Those who follow a pattern are not counted."""
+        with _translate_redis_errors():
+            [(_, count)] = await self._redis.pubsub_numsub(channel.value)
+        return int(count)
+
     async def win_bell(self, name: str) -> bool:
         """True for exactly one of all the workers that heard the same bell."""
         return (await self.win_bells([name], BELL_TTL_MS))[0]

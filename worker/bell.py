@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Coroutine
 
 from shared.adoption import RECORDED, Adoption
 from shared.bus import Bus, Resubscribed
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 # A busy worker leaves a foreign task to an idle one for this long before it stores the record itself.
 _BUSY_ANSWER_S = 0.25
 _HEARD_AT_ONCE = 100
+_COUNT_AGAIN_S = 1.0
 
 
 class Look:
@@ -47,6 +50,8 @@ class Bell:
             patience_s=lambda: 0.0 if look.seeking else _BUSY_ANSWER_S,
         )
         self._answers: set[asyncio.Task[None]] = set()
+        self._alone = False
+        self._counted_s = float("-inf")
         self._warn = RareWarning(log)
 
     async def hear(self) -> None:
@@ -54,6 +59,7 @@ class Bell:
             count = 0
             async for item in heard:
                 if isinstance(item, Resubscribed):
+                    self._alone = False
                     self._look.again.set()
                     self._mailboxes.ring_all()
                 elif item.channel is Channel.CONTROL:
@@ -73,7 +79,10 @@ class Bell:
 
     def pass_on(self, task: Task) -> None:
         """Somebody else has to answer this bell: the last free slot has gone meanwhile."""
-        answer = asyncio.create_task(self._pass_on(task))
+        self._beside(self._pass_on(task))
+
+    def _beside(self, work: Coroutine[None, None, None]) -> None:
+        answer = asyncio.create_task(work)
         self._answers.add(answer)
         answer.add_done_callback(self._answers.discard)
 
@@ -118,7 +127,21 @@ class Bell:
             log.warning("%s: its bell was not passed on, a sweep will find it: %s", task.backtest_id, error.message)
 
     async def _wins(self, name: str) -> bool:
+        """Whether this worker is the one that looks. Looking once too often is cheaper than not looking."""
+        now_s = time.monotonic()
+        if now_s - self._counted_s > _COUNT_AGAIN_S:
+            self._counted_s = now_s
+            self._beside(self._count_workers())
+        if self._alone:
+            return True
         try:
             return await self._bus.win_bell(name)
         except BusUnavailable:
-            return True  # Looking once too often is cheaper than not looking.
+            return True
+
+    async def _count_workers(self) -> None:
+        """Whoever listens alone has nobody to race. What has changed since costs another worker a look in vain."""
+        try:
+            self._alone = await self._bus.count_listeners(Channel.CONTROL) == 1
+        except BusUnavailable:
+            self._alone = False

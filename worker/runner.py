@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 
 _STORE_RETRY_S = 0.25
 _FETCHES_MAX = 5
-# A run that is over sooner says all it has to say at once, with its end: four messages cost little more than one.
+# A run that is over sooner says all it has to say at once, with its end: four messages cost little more than one, and
+# its end would have to wait for those that are still on their way.
 _QUIET_S = 0.05
 
 
@@ -186,8 +187,7 @@ class Runner:
         """The first step, which is the only one of most runs. What lasts longer is announced meanwhile."""
         loading = asyncio.create_task(self._load(run, bars, until_bar))
         try:
-            if run.crowded:
-                await asyncio.wait([loading], timeout=_QUIET_S)
+            await asyncio.wait([loading], timeout=_QUIET_S)
             if not loading.done():
                 run.telling.send()
             return await loading

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from shared.bus import Bus, Heard, Resubscribed
 from shared.contracts import Channel, Cursor, Progress
@@ -91,6 +92,18 @@ async def test_exactly_one_worker_wins_a_bell(bus: Bus) -> None:
     won = await asyncio.gather(*(bus.win_bell("bt_1") for _ in range(10)))
     assert sum(won) == 1
     assert await bus.win_bell("bt_2")
+
+
+async def test_listeners_are_counted_by_channel_without_those_who_follow_a_pattern(bus: Bus, redis_url: str) -> None:
+    assert await bus.count_listeners(Channel.CONTROL) == 0
+    async with bus.listen(Channel.CONTROL) as first, bus.listen(Channel.CONTROL, Channel.TASK) as second:
+        assert isinstance(await anext(first), Resubscribed)
+        assert isinstance(await anext(second), Resubscribed)
+        async with Redis.from_url(redis_url, protocol=3).pubsub() as follower:
+            await follower.psubscribe("backtest:*")
+            await follower.get_message(timeout=5)
+            assert await bus.count_listeners(Channel.CONTROL) == 2
+            assert await bus.count_listeners(Channel.TASK) == 1
 
 
 async def test_a_subscription_that_the_server_cut_comes_back_and_says_so(bus: Bus) -> None:
