@@ -92,7 +92,7 @@ async def _check_parity(ours: Client, theirs: Client) -> None:
     our_trades = (await ours.read(f"/api/algo/backtest/{backtest_id}/result"))["summary"]["totalTrades"]
     backtest_id = await theirs.submit()
     await theirs.end_of(backtest_id)
-    their_trades = (await theirs.read(f"/backtest/{backtest_id}"))["result"]["metrics"]["# Trades"]
+    their_trades = (await theirs.read(f"/backtest/{backtest_id}"))["result"]["metrics"]["totalTrades"]
     if our_trades != their_trades or not our_trades:
         raise RuntimeError(f"ours made {our_trades} trades, the peer {their_trades}")
 

@@ -22,6 +22,17 @@ app = Celery("tutorial", broker=REDIS_URL)
 app.conf.update(task_ignore_result=True, task_acks_late=True, worker_prefetch_multiplier=4)
 app.conf.broker_connection_retry_on_startup = True
 
+FIGURES = {
+    "totalReturn": "Return [%]",
+    "sharpeRatio": "Sharpe Ratio",
+    "maxDrawdown": "Max. Drawdown [%]",
+    "winRate": "Win Rate [%]",
+    "profitFactor": "Profit Factor",
+    "totalTrades": "# Trades",
+    "finalEquity": "Equity Final [$]",
+}
+TRADE_COLUMNS = ["Size", "EntryTime", "ExitTime", "EntryPrice", "ExitPrice", "PnL", "ReturnPct"]
+
 
 @cache
 def database() -> Any:
@@ -69,16 +80,16 @@ def run_backtest(backtest_id: str) -> None:
     chosen = params["strategyParams"][params["strategies"][0]]
     ran = Backtest(bars, Crossover, cash=10_000, commission=params["commission"]["rate"], finalize_trades=True)
     statistics = ran.run(**chosen)
-    numbers = {name: value for name, value in statistics.items() if isinstance(value, float | int)}
-    metrics = {name: value for name, value in numbers.items() if math.isfinite(value)}
+    figures = {name: float(statistics[theirs]) for name, theirs in FIGURES.items()}
+    metrics = {name: value if math.isfinite(value) else None for name, value in figures.items()}
     result = {
         "_id": backtest_id,
         "metrics": metrics,
         "equity": statistics["_equity_curve"]["Equity"].tolist(),
-        "trades": pd.DataFrame(statistics["_trades"]).astype(str).to_dict("records"),
+        "trades": pd.DataFrame(statistics["_trades"])[TRADE_COLUMNS].to_dict("records"),
     }
     database()["results"].insert_one(result)
     ended = {"status": "completed", "completedAt": datetime.now(UTC)}
     backtests.update_one({"_id": backtest_id}, {"$set": ended})
-    news = {"backtestId": backtest_id, "summary": {"totalReturn": metrics["Return [%]"]}}
+    news = {"backtestId": backtest_id, "summary": {"totalReturn": metrics["totalReturn"]}}
     events().emit("backtest:complete", news, room=record["user"])
