@@ -184,10 +184,10 @@ async def test_while_the_store_is_away_tasks_are_kept_and_the_channel_is_read(
 ) -> None:
     adopt, away = Store.adopt, True
 
-    async def away_for_now(self: Store, tasks: Any) -> Any:
+    async def away_for_now(self: Store, *tasks: Any) -> Any:
         if away:
             raise StoreUnavailable("away")
-        return await adopt(self, tasks)
+        return await adopt(self, *tasks)
 
     monkeypatch.setattr(Store, "adopt", away_for_now)
     async with listening(fleet) as one:
@@ -202,7 +202,7 @@ async def test_while_the_store_is_away_tasks_are_kept_and_the_channel_is_read(
 async def test_when_the_store_stays_away_every_task_is_answered_once(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(self: Store, tasks: Any) -> Any:
+    async def away(self: Store, *tasks: Any) -> Any:
         raise StoreUnavailable("away")
 
     monkeypatch.setattr(Store, "adopt", away)

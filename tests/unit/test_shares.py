@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -79,6 +80,22 @@ async def test_a_count_that_fails_is_the_answer_to_all_and_the_next_one_counts_a
     counted.error = None
     await share.take("ann")
     assert counted.asked == ["ann", "ann"]
+
+
+async def test_a_count_that_fails_when_nobody_waits_any_more_surprises_nobody() -> None:
+    surprises: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, surprise: surprises.append(surprise))
+    counted = Counted()
+    counted.error = AutoReconnect("gone")
+    share = shares_of(counted)
+    [take] = await begun(share.take("ann"))
+    take.cancel()
+    await asyncio.wait([take])
+    counted.answers.set()
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+    await asyncio.sleep(0)
+    gc.collect()
+    assert surprises == []
 
 
 async def test_a_full_share_is_counted_again_soon_and_another_one_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
