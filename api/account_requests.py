@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from api.passwords import PASSWORD_MAX_CHARS, PASSWORD_MIN_CHARS
 from shared.users import NAME_PATTERN
-from shared.wire import Text, Wire
+from shared.wire import Asked, Text
 
 KEY_DAYS_MAX = 366
 _SECRET = {"format": "password", "writeOnly": True}
@@ -23,7 +23,7 @@ Roles = Annotated[
 ]
 
 
-class _Secretive(Wire):
+class _Secretive(Asked):
     model_config = ConfigDict(hide_input_in_errors=True)
 
 

@@ -44,6 +44,28 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Submitted:
+    """A backtest that was asked for, as it stands. `created` is False where its key had been used before."""
+
+    record: BacktestRecord
+    created: bool
+
+    @property
+    def backtest_id(self) -> str:
+        return self.record["_id"]
+
+    @property
+    def ended(self) -> bool:
+        return Status(self.record["status"]) in TERMINAL
+
+    def as_wire(self) -> dict[str, Any]:
+        """Of a new one only its id and status; of another one also how far it is, its result and its error."""
+        wire = backtest_as_wire(self.record)
+        named = ("backtestId", "status") if self.created else ("backtestId", "status", "progress", "resultId", "error")
+        return {name: wire[name] for name in named if wire[name] is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class CandlesFound:
     """Bars that were asked for, and the length of those that are sent."""
 
@@ -89,7 +111,9 @@ class Commands:
         *,
         on_submitted: Callable[[str, str], None],
     ) -> None:
-        """`on_submitted` is called with backtest id and user id, whichever edge a backtest comes in by."""
+        """`on_submitted` is called with backtest id and user id, whichever edge a backtest comes in by, unless it has
+        ended already.
+        """
         self._store = store
         self._results = results
         self._bus = bus
@@ -98,9 +122,10 @@ class Commands:
         self._on_submitted = on_submitted
         self._tables = _Turns(TABLES_AT_ONCE)
 
-    async def submit(self, asker: Identity, request: BacktestRequest, idempotency_key: str | None = None) -> str:
-        """Stores a backtest and rings for a worker: its id. From here on it cannot vanish (S9).
+    async def submit(self, asker: Identity, request: BacktestRequest, idempotency_key: str | None = None) -> Submitted:
+        """Stores a backtest and rings for a worker. From here on it cannot vanish (S9).
 
+        Where the key was used for the same request before, that backtest is the answer, as it stands now.
         Raises `InvalidRequest` (also `UnknownMarketData`), `TooMany`, `StoreUnavailable`.
         """
         check_key(idempotency_key)
@@ -108,7 +133,7 @@ class Commands:
         resolve(request.strategies, request.strategy_params)
         params = request.params()
         bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)
-        record, _ = await self._store.insert(
+        record, created = await self._store.insert(
             user_id=asker.user_id,
             params=params,
             priority=request.priority,
@@ -128,8 +153,10 @@ class Commands:
             except BusUnavailable as error:
                 # The record is the queue: a worker's sweep finds it without the bell.
                 log.warning("backtest %s is stored but the bell did not ring: %s", record["_id"], error.message)
-        self._on_submitted(record["_id"], asker.user_id)
-        return record["_id"]
+        submitted = Submitted(record, created)
+        if not submitted.ended:
+            self._on_submitted(record["_id"], asker.user_id)
+        return submitted
 
     async def get(self, asker: Identity, backtest_id: str) -> dict[str, Any]:
         return backtest_as_wire(await self._store.get(backtest_id, asker.user_id))
@@ -278,6 +305,7 @@ def backtest_as_wire(record: BacktestRecord) -> dict[str, Any]:
     wire["resultId"] = record["resultId"] or None
     wire["datasetHash"] = record["datasetHash"] or None
     wire["error"] = record.get("error")
+    wire["warnings"] = record.get("warnings", [])
     return wire
 
 

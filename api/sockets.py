@@ -289,8 +289,8 @@ class Sockets:
         return {"ok": True}
 
     async def _start(self, asker: SignedIn, payload: object) -> Ack:
-        backtest_id = await self._commands.submit(asker.identity, validate(BacktestRequest, payload))
-        return {"ok": True, "backtestId": backtest_id}
+        submitted = await self._commands.submit(asker.identity, validate(BacktestRequest, payload))
+        return {"ok": True, "backtestId": submitted.backtest_id}
 
     async def _control(self, _asker: SignedIn, _payload: object) -> Ack:
         raise InvalidRequest.of("action", "backtests cannot be controlled yet; delete one to end it", "not_supported")

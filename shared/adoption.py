@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from shared import news
@@ -27,9 +27,10 @@ from shared.contracts import USER_PATTERN, Channel, Failure, Task
 from shared.errors import BackfleetError, BusUnavailable, FieldError, InvalidRequest, StoreUnavailable, TooMany
 from shared.observability import RareWarning
 from shared.records import BacktestRecord
+from shared.result_warnings import WarningDocument, of_unknown_fields
 from shared.settings import Settings
 from shared.store import Store
-from shared.wire import decode, matches
+from shared.wire import decode_noting, matches
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class PublishedTask:
     heard_s: float
     heard_ms: int
     due_s: float
+    warnings: list[WarningDocument] = field(default_factory=list[WarningDocument])
 
     @property
     def bell(self) -> str:
@@ -304,7 +306,7 @@ class Adoption:
             unfit: list[PublishedTask] = []
             for number, one in enumerate(batch, 1):
                 try:
-                    tasks.append((one, self._read(one.payload)))
+                    tasks.append((one, self._read(one)))
                 except InvalidRequest as error:
                     refusals.append(self._refusal(one.payload, error))
                 except Exception:
@@ -320,12 +322,14 @@ class Adoption:
         finally:
             self._let_go(batch)
 
-    def _read(self, payload: str) -> Task:
+    def _read(self, one: PublishedTask) -> Task:
         """Raises `InvalidRequest`, also for a task that is longer than a gateway would take it."""
-        if len(payload) > self._longest:
-            message = f"has {len(payload)} characters, the most allowed is {self._longest}"
+        if len(one.payload) > self._longest:
+            message = f"has {len(one.payload)} characters, the most allowed is {self._longest}"
             raise InvalidRequest.of("$", message, "too_long")
-        return decode(Task, payload)
+        task, unknown = decode_noting(Task, one.payload)
+        one.warnings = of_unknown_fields(unknown)
+        return task
 
     async def _store_all(self, tasks: list[tuple[PublishedTask, Task]]) -> None:
         tries = 0
@@ -352,7 +356,7 @@ class Adoption:
 
     async def _store_once(self, tasks: list[tuple[PublishedTask, Task]]) -> None:
         unrecorded = [(one, task) for one, task in tasks if not task.recorded]
-        found = await self._store.adopt([task for _, task in unrecorded])
+        found = await self._store.adopt([task for _, task in unrecorded], [one.warnings for one, _ in unrecorded])
         stored = [task for _, task in tasks if task.recorded]
         answers: list[tuple[Channel, str]] = []
         for (one, task), record in zip(unrecorded, found, strict=True):

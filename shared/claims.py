@@ -196,14 +196,20 @@ def lease_of(record: BacktestRecord) -> Lease:
 
 
 def completed(record: BacktestRecord, said: Complete, *, dataset_hash: str) -> Ending:
-    changes = {"resultId": said.result_id, "datasetHash": dataset_hash, "progress": 100.0}
+    changes = _with_result(said, dataset_hash) | {"progress": 100.0}
     return Ending(lease_of(record), Status.COMPLETED, news.news_document(Channel.COMPLETE, said), changes)
 
 
 def stopped(record: BacktestRecord, said: Complete, *, dataset_hash: str) -> Ending:
     """Of a run that was stopped where it was: with what it came to until there."""
-    changes = {"resultId": said.result_id, "datasetHash": dataset_hash}
+    changes = _with_result(said, dataset_hash)
     return Ending(lease_of(record), Status.STOPPED, news.news_document(Channel.COMPLETE, said), changes)
+
+
+def _with_result(said: Complete, dataset_hash: str) -> Document:
+    """What a record learns of its result: to read on, and what to know before that."""
+    warnings = [one.as_wire() for one in said.warnings or []]
+    return {"resultId": said.result_id, "datasetHash": dataset_hash} | ({"warnings": warnings} if warnings else {})
 
 
 def failed(record: BacktestRecord, said: Failure) -> Ending:

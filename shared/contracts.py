@@ -20,7 +20,8 @@ from pydantic import (
 
 from shared.instants import Instant, to_ms, write_instant
 from shared.request import BacktestParams
-from shared.wire import Text, Wire, storable
+from shared.result_warnings import ResultWarning
+from shared.wire import Asked, Text, Wire, storable
 
 
 class Channel(StrEnum):
@@ -106,7 +107,7 @@ class Summary(Wire):
 
 
 class Complete(News):
-    """`backtest:complete`: the result can be read by whoever sees this."""
+    """`backtest:complete`: the result can be read by whoever sees this. Without `warnings` there are none."""
 
     status: Literal["success"] = "success"
     result_id: str
@@ -114,6 +115,9 @@ class Complete(News):
     dataset_hash: str | None = None
     result_hash: str | None = None
     total_bars: int | None = None
+    effective_start: str | None = None
+    effective_end: str | None = None
+    warnings: list[ResultWarning] | None = None
 
 
 class Failure(News):
@@ -149,20 +153,20 @@ class Cursor(Wire):
     seq: int = Field(ge=0)
 
 
-class SubscribeRequest(Wire):
+class SubscribeRequest(Asked):
     """`backtest:subscribe`. Without `after`, all that is kept is replayed."""
 
     backtest_id: BacktestId
     after: Cursor | None = None
 
 
-class UnsubscribeRequest(Wire):
+class UnsubscribeRequest(Asked):
     """`backtest:unsubscribe`."""
 
     backtest_id: BacktestId
 
 
-class ValidateRequest(Wire):
+class ValidateRequest(Asked):
     """The body of `POST /api/algo/strategies/validate`."""
 
     strategy: str = Field(min_length=1, max_length=64)
@@ -172,7 +176,7 @@ class ValidateRequest(Wire):
 CANDLES_MAX = 5_000
 
 
-class CandlesRequest(Wire):
+class CandlesRequest(Asked):
     """The query of `GET /api/algo/data/{symbol}/{interval}/candles`. Without `from` and `to`: all bars."""
 
     start: Instant | None = Field(default=None, alias="from")

@@ -16,7 +16,9 @@ from shared.errors import BackfleetError, Conflict, FieldError, InvalidRequest, 
 from shared.instants import iso_from_ms, read_instant_ms
 from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord, NewsDocument
+from shared.result_warnings import ResultWarning
 from shared.results import ResultDocument
+from shared.wire import validate
 
 DELETED = "deleted"
 POISONED = "poisoned"
@@ -117,6 +119,9 @@ def complete(line: Line, result: ResultDocument) -> Complete:
         dataset_hash=result["datasetHash"],
         result_hash=result["resultHash"],
         total_bars=result["totalBars"],
+        effective_start=result.get("effectiveStart"),
+        effective_end=result.get("effectiveEnd"),
+        warnings=[validate(ResultWarning, one) for one in result.get("warnings", [])] or None,
     )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 from shared.lifecycle import Status
+from shared.result_warnings import WarningDocument
 
 PRIORITY_MAX = 9
 _RANK_STEP = 10**13  # Turns stay below this; so do milliseconds until the year 2286, by which records of 0.1.0 wait.
@@ -40,7 +42,8 @@ class NewsDocument(TypedDict):
 class BacktestRecord(TypedDict):
     """One document of `backtests`. `controls` were asked for, by seq; `controlDone` is the last one done.
 
-    `published` says that it came as a task on the channel. Records of 0.1.0 have neither that nor a `turn`.
+    `published` says that it came as a task on the channel, `warnings` what its asker should know; once it has a result,
+    they are the result's. Records of 0.1.0 have neither of these nor a `turn`.
     """
 
     _id: str
@@ -70,6 +73,7 @@ class BacktestRecord(TypedDict):
     outboxAt: int
     requestKey: str
     published: NotRequired[bool]
+    warnings: NotRequired[list[WarningDocument]]
     error: NotRequired[dict[str, Any]]
 
 
@@ -106,6 +110,7 @@ def new_record(
     manifest_id: str = "",
     dataset_hash: str = "",
     published: bool = False,
+    warnings: Sequence[WarningDocument] = (),
 ) -> BacktestRecord:
     """A pending record with every field present, so that no query has to tell a missing field from an empty one.
 
@@ -140,4 +145,5 @@ def new_record(
         "outboxAt": 0,
         "requestKey": request_key,
         "published": published,
+        "warnings": list(warnings),
     }

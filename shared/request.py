@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Field,
     JsonValue,
     model_validator,
@@ -211,6 +212,8 @@ class BacktestParams(Wire):
 
 class BacktestRequest(BacktestParams):
     """The body of `POST /api/algo/backtest` and of `backtest:start`: the params, and how soon."""
+
+    model_config = ConfigDict(extra="forbid")
 
     priority: int = Field(default=0, ge=-9, le=9, description="Higher runs earlier.")
 

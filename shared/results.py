@@ -25,11 +25,12 @@ from pymongo.errors import BulkWriteError
 from shared.candles import Slice
 from shared.errors import FieldError, NotFound
 from shared.frames import INLINE_MAX_BYTES, Columns, Frames
-from shared.instants import iso_from_ms
+from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.mongo import Mongo, translate_mongo_errors
 from shared.reasons import Reason
 from shared.records import BacktestRecord, new_id
 from shared.result_garbage import Claim, Fate, Removed, UploadNotes, Walk, fates_of
+from shared.result_warnings import ResultWarning, WarningDocument, gathered, of_range
 
 EQUITY_POINTS_MAX = 2_000
 _DUPLICATE_KEY = 11000
@@ -57,7 +58,10 @@ class Outcome(Protocol):
 
 class Findings(TypedDict):
     """What a run came to, whoever stored it. `config` are the parameters as they were sent, `datasetHash` names the
-    bars, `resampledFrom` is the interval of the finer bars they were made of; results of 0.1.0 have none.
+    bars, `resampledFrom` is the interval of the finer bars they were made of.
+
+    `effectiveStart` is when the first bar that was run opens, `effectiveEnd` where the last one ends: what was asked
+    for may be longer than the data. Results of 0.1.0 have neither them, nor `warnings`, nor `resampledFrom`.
     """
 
     summary: dict[str, Any]
@@ -69,6 +73,9 @@ class Findings(TypedDict):
     engineVersion: str
     seed: int
     totalBars: int
+    effectiveStart: NotRequired[str]
+    effectiveEnd: NotRequired[str]
+    warnings: NotRequired[list[WarningDocument]]
 
 
 class ResultDocument(Findings):
@@ -102,20 +109,30 @@ class Result(BaseModel):
     engine_version: str
     seed: int
     total_bars: int
+    effective_start: str | None = Field(description="When the first bar that was run opens; null in older results.")
+    effective_end: str | None = Field(description="Where the last bar that was run ends; null in older results.")
+    warnings: list[ResultWarning] = Field(
+        description="What went otherwise than may be thought, although nothing was refused: a range longer than the "
+        "data, say, or fields of a published task that are unknown. No part of `resultHash`."
+    )
 
     @classmethod
     def of(cls, document: ResultDocument) -> Self:
         same = {name: document.get(name) for name in map(to_camel, cls.model_fields)}
-        made = {"resultId": document["_id"], "createdAt": iso_from_ms(document["createdAt"])}
+        made = {
+            "resultId": document["_id"],
+            "createdAt": iso_from_ms(document["createdAt"]),
+            "warnings": document.get("warnings", []),
+        }
         return cls.model_validate(same | made)
 
     def as_wire(self) -> dict[str, Any]:
         """JSON-ready, camelCase."""
-        return self.model_dump(by_alias=True)
+        return self.model_dump(by_alias=True) | {"warnings": [one.as_wire() for one in self.warnings]}
 
 
-def findings(params: Mapping[str, Any], bars: Slice, outcome: Outcome) -> Findings:
-    """What a run of the request `params` (as sent) on these bars came to."""
+def findings(params: Mapping[str, Any], bars: Slice, outcome: Outcome, warnings: list[WarningDocument]) -> Findings:
+    """What a run of the request `params` (as sent) on these bars came to, and what to warn of."""
     return {
         "summary": {name: outcome.metrics[name] for name in _SUMMARY},
         "metrics": dict(outcome.metrics),
@@ -126,18 +143,23 @@ def findings(params: Mapping[str, Any], bars: Slice, outcome: Outcome) -> Findin
         "engineVersion": outcome.engine_version,
         "seed": int(params.get("seed", 0)),
         "totalBars": len(outcome.time_ms),
+        "effectiveStart": iso_from_ms(int(outcome.time_ms[0])),
+        "effectiveEnd": iso_from_ms(int(outcome.time_ms[-1]) + INTERVAL_MS[bars.interval]),
+        "warnings": warnings,
     }
 
 
 def new_result(record: BacktestRecord, bars: Slice, outcome: Outcome, now_ms: int) -> ResultDocument:
     """The result of a record's run under the claim it has, still without its frames (`Results.prepare`)."""
+    within = "params." if record.get("published") else ""
+    warnings = gathered(record.get("warnings", []), of_range(record["params"], bars, within))
     return {
         "_id": new_id("res"),
         "backtestId": record["_id"],
         "userId": record["userId"],
         "claimId": record["claimId"],
         "createdAt": now_ms,
-        **findings(record["params"], bars, outcome),
+        **findings(record["params"], bars, outcome, warnings),
         "equity": b"",
         "frames": {},
     }

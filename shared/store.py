@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -20,20 +19,17 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from shared.batches import Batches
 from shared.candles import Slice
 from shared.contracts import Task
-from shared.errors import Conflict, FieldError, InvalidRequest, NotFound, StoreUnavailable, TooMany
+from shared.errors import Conflict, FieldError, InvalidRequest, NotFound, StoreUnavailable
 from shared.lifecycle import Document
 from shared.mongo import Mongo, translate_mongo_errors
 from shared.records import BacktestRecord, RequestKeyDocument, new_id, new_record
 from shared.request import BacktestParams
+from shared.result_warnings import WarningDocument
 from shared.results import Results
 from shared.settings import Settings
+from shared.shares import Shares
 from shared.turns import Turns
 
-# A count reads every pending record of the user on some servers: it is made when the estimate reaches the limit, and
-# now and then, never once a request.
-_RECOUNT_S = 1.0
-_COUNT_TRUSTED_S = 30.0
-_COUNTED_USERS_MAX = 1_000
 ENDED_PAGE = 1_000
 # A request may be a megabyte, and one message to MongoDB at most 48: the driver cuts what is longer.
 _INSERTS_MOST = 32
@@ -47,10 +43,9 @@ class Store:
     def __init__(self, mongo: Mongo, results: Results, settings: Settings) -> None:
         self._mongo = mongo
         self._results = results
-        self._pending_max = settings.pending_max
-        self._pending_counts: dict[str, tuple[float, int]] = {}
         self._backtests: AsyncCollection[Document] = mongo.collection("backtests")
         self._request_keys: AsyncCollection[Document] = mongo.collection("request_keys")
+        self._shares = Shares(self._backtests, settings.pending_max)
         self.turns = Turns(mongo)
         self._inserts: Batches[BacktestRecord, None] = Batches(self._insert_all, most=_INSERTS_MOST)
 
@@ -61,6 +56,7 @@ class Store:
             await self._backtests.create_index([("outboxAt", ASCENDING)], name="outbox")
             await self._backtests.create_index([("userId", ASCENDING), ("createdAt", DESCENDING)], name="owner")
             await self._backtests.create_index([("completedAt", ASCENDING)], name="ends")
+            await self._shares.create_index()
 
     async def close(self) -> None:
         await self.turns.close()
@@ -85,7 +81,7 @@ class Store:
         """
         wire = params.as_wire()
         if idempotency_key is None:
-            await self._refuse_beyond_share(user_id)
+            await self._shares.take(user_id)
             record = _pinned(
                 bars,
                 backtest_id=new_id("bt"),
@@ -135,7 +131,7 @@ class Store:
         with translate_mongo_errors():
             found = await self._request_keys.find_one({"_id": key_id})
             if found is None:
-                await self._refuse_beyond_share(user_id)
+                await self._shares.take(user_id)
                 try:
                     await self._request_keys.insert_one(cast("Document", key))
                 except DuplicateKeyError:
@@ -164,30 +160,16 @@ class Store:
         self.turns.given([record])
         return record, True
 
-    async def _refuse_beyond_share(self, user_id: str) -> None:
-        """Bounds a user's pending backtests. Approximate: what has run since the last count is not known."""
-        limit = self._pending_max
-        counted_s, count = self._pending_counts.get(user_id, (-_COUNT_TRUSTED_S, 0))
-        if time.monotonic() - counted_s > (_RECOUNT_S if count >= limit else _COUNT_TRUSTED_S):
-            with translate_mongo_errors():
-                # Some servers answer this in milliseconds where `count_documents` takes them seconds.
-                waiting = [{"$match": {"queueRank": {"$gt": 0}, "userId": user_id}}, {"$count": "waiting"}]
-                found = await (await self._backtests.aggregate(waiting)).to_list()
-            count = int(found[0]["waiting"]) if found else 0
-            counted_s = time.monotonic()
-            if len(self._pending_counts) >= _COUNTED_USERS_MAX:
-                self._pending_counts.clear()
-        if count >= limit:
-            raise TooMany(f"{count} backtests are pending, the most allowed is {limit}; wait until some have run")
-        self._pending_counts[user_id] = (counted_s, count + 1)
-
-    async def adopt(self, tasks: Sequence[Task]) -> list[BacktestRecord | None]:
+    async def adopt(
+        self, tasks: Sequence[Task], warnings: Sequence[Sequence[WarningDocument]] = ()
+    ) -> list[BacktestRecord | None]:
         """Stores the records of tasks that somebody published: of each None, or the record that had its id before.
 
-        One insert for all, of which one that is refused does not hold up another.
+        `warnings` are what each one's publisher should know. One insert for all, of which one that is refused does not
+        hold up another.
         """
         records: list[BacktestRecord] = []
-        for number, task in enumerate(tasks, 1):
+        for number, (task, warned) in enumerate(zip(tasks, warnings or [()] * len(tasks), strict=True), 1):
             records.append(
                 new_record(
                     backtest_id=task.backtest_id,
@@ -196,6 +178,7 @@ class Store:
                     priority=task.priority,
                     now_ms=self._mongo.now_ms(),
                     published=True,
+                    warnings=warned,
                 )
             )
             if number % _WRITTEN_AT_ONCE == 0:

@@ -1,15 +1,17 @@
 """What crosses a wire: the base of its models, and how its text is read.
 
-Names on the wire are camelCase, names in Python snake_case. Unknown extra fields are ignored; a required field that is
-missing or malformed is refused with its path.
+Names on the wire are camelCase, names in Python snake_case. A required field that is missing or malformed is refused
+with its path. Fields that are unknown are refused in what a person asks for (`Asked`), where they are misspelled ones;
+in messages between programs they are ignored, because the other one may be newer.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from functools import cache
 from itertools import islice
 from typing import Annotated, Any, TypeVar, cast, get_args
@@ -35,6 +37,8 @@ def _no_nul(value: str) -> str:
 
 _DEPTH_MAX = 8
 _KEY_CHARACTERS_MAX = 64
+UNKNOWN_FIELD = "unknown_field"
+_UNKNOWN_NAMED_MAX = 20
 
 
 def storable(value: JsonValue, depth: int = 0) -> JsonValue:
@@ -85,6 +89,12 @@ class Wire(BaseModel):
         return self.model_dump_json(by_alias=True, exclude_none=True)
 
 
+class Asked(Wire):
+    """Base of what a person asks for: also in the models inside it, an unknown field is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -107,27 +117,85 @@ def decode(model: type[Model], text: str | bytes) -> Model:
     return validate(model, parse_json(text))
 
 
+def decode_noting(model: type[Model], text: str | bytes) -> tuple[Model, list[FieldError]]:
+    """Reads one message of another program, and what of it is unknown and was ignored; of much the first few."""
+    value = parse_json(text)
+    read = validate(model, value)
+    unknown = list(islice(_unknown_fields(model, value), _UNKNOWN_NAMED_MAX + 1))
+    if len(unknown) > _UNKNOWN_NAMED_MAX:
+        unknown[-1] = FieldError("$", f"more than {_UNKNOWN_NAMED_MAX} fields are unknown", UNKNOWN_FIELD)
+    return read, unknown
+
+
 def validate(model: type[Model], value: object) -> Model:
     """Checks a value that is already parsed. Raises `InvalidRequest` with each field's path as the caller wrote it.
 
-    The values of a model that sets pydantic's `hide_input_in_errors` are not repeated: they may be secret.
+    A model that sets pydantic's `extra="forbid"` does so for those inside it too. The values of one that sets
+    `hide_input_in_errors` are not repeated: they may be secret.
     """
     if not isinstance(value, Mapping):
         kind = type(value).__name__
         raise MalformedMessage(f"must be a JSON object, not {kind}", [FieldError("$", f"not an object: {kind}")])
+    forbids = model.model_config.get("extra") == "forbid"
+    # Found here and not by pydantic, which makes an error of each of a hundred thousand before the first can be read.
+    given = cast("Mapping[str, Any]", value)
+    unknown = list(islice(_unknown_fields(model, given), ERRORS_MAX)) if forbids else []
     try:
-        return model.model_validate(cast("Mapping[str, Any]", value))
+        read = model.model_validate(given, extra="ignore" if forbids else None)
     except ValidationError as error:
         hidden = model.model_config.get("hide_input_in_errors", False)
-        found = [
+        wrong = (
             FieldError(_path(model, item), _plain(item["msg"], None if hidden else item.get("input")), item["type"])
-            for item in islice(error.errors(include_url=False), ERRORS_MAX)
-        ]
+            for item in error.errors(include_url=False)
+        )
+        found = [*unknown, *islice(wrong, ERRORS_MAX - len(unknown))]
         raise InvalidRequest(summary(found), found) from None
     except UnicodeEncodeError as error:
         # JSON can spell half a character. As a value pydantic refuses it by its path, as a name it raises this.
         shown = ascii(error.object[error.start : error.end])
         raise InvalidRequest.of("$", f"has a name that is no text: it holds {shown}, half a character") from None
+    if unknown:
+        raise InvalidRequest(summary(unknown), unknown)
+    return read
+
+
+def remedy_for(name: str, known: Iterable[str]) -> str:
+    """What is wrong with a name that is none of those known, for whoever may have mistyped it."""
+    plain = {one.replace("_", "").casefold(): one for one in known}
+    near = get_close_matches(name[:_KEY_CHARACTERS_MAX].replace("_", "").casefold(), plain, n=1)
+    return f"did you mean {plain[near[0]]}?" if near else "leave it out"
+
+
+def _unknown_fields(model: type[BaseModel], value: object, within: str = "") -> Iterator[FieldError]:
+    """Fields of a parsed value that a model of this kind, or one inside it, does not have."""
+    if not isinstance(value, Mapping):
+        return
+    given = cast("Mapping[str, object]", value)
+    known = _fields_of(model)
+    for name, part in given.items():
+        path = f"{within}{_plain_part(name)}"
+        alias, inner = known.get(name, ("", None))
+        if not alias:
+            remedy = remedy_for(name, (alias for alias, _ in known.values()))
+            yield FieldError(path, f"unknown field; {remedy}", UNKNOWN_FIELD)
+        elif name != alias and alias in given:
+            yield FieldError(path, f"is {alias}, which is there too; leave one of them out", UNKNOWN_FIELD)
+        elif inner is not None:
+            yield from _unknown_fields(inner, part, f"{path}.")
+
+
+@cache
+def _fields_of(model: type[BaseModel]) -> dict[str, tuple[str, type[BaseModel] | None]]:
+    """By each name that a field may be written with: its name on the wire, and the model of what is in it."""
+    found: dict[str, tuple[str, type[BaseModel] | None]] = {}
+    for name, field in model.model_fields.items():
+        alias = field.alias or name
+        parts = (field.annotation, *get_args(field.annotation))
+        inner = next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), None)
+        found[alias] = alias, inner
+        if model.model_config.get("populate_by_name"):
+            found[name] = alias, inner
+    return found
 
 
 @cache

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, cast
 
 from shared.errors import ConfigurationError, InvalidRequest, MalformedMessage
 from shared.reading import add_reading_options, reading_from
@@ -98,13 +98,17 @@ def _find_kernels(settings: Settings) -> None:
 def _show(result: LocalResult, notes: Sequence[str]) -> None:
     from rich.console import Console
 
+    from shared.instants import iso_from_ms
     from shared.metrics_table import metrics_table
 
     console = Console(highlight=False)
     console.print(metrics_table(result.params.as_wire(), result.outcome.metrics))
     for note in notes:
         console.print(f"note         {note}", soft_wrap=True, markup=False)
-    console.print(f"bars         {result.bars.total_bars:,}")
+    for warning in result.warnings:
+        console.print(f"warning      {warning['message']}", soft_wrap=True, markup=False)
+    start, end = (iso_from_ms(time_ms) for time_ms in (result.bars.start_ms, result.bars.end_ms))
+    console.print(f"bars         {result.bars.total_bars:,} from {start} to {end}", soft_wrap=True)
     console.print(f"dataset      {result.bars.dataset_hash}", soft_wrap=True)
     console.print(f"result       {result.outcome.result_hash}  engine {result.outcome.engine_version}", soft_wrap=True)
 
@@ -132,7 +136,7 @@ def read_request(asked: argparse.Namespace, most_bytes: int) -> dict[str, Any]:
         _put_param(body, text)
     for text in asked.set:
         path, value = _split("--set", text)
-        _check_field(path)
+        _check_option(path)
         _put(body, path.split("."), value)
     return body
 
@@ -196,23 +200,8 @@ def _put(body: dict[str, Any], path: list[str], value: Any) -> None:
     place[path[-1]] = value
 
 
-def _check_field(path: str) -> None:
-    """Raises `InvalidRequest` where a request has no such field: a gateway ignores those, a person mistyped one."""
-    from pydantic import BaseModel
-
-    from shared.request import BacktestRequest
-
+def _check_option(path: str) -> None:
+    """Raises `InvalidRequest` where a field has an option of its own; unknown ones are refused with the whole body."""
     option = _OPTION_OF.get(path.partition(".")[0])
     if option:
         raise InvalidRequest.of("--set", f"{path} has an option of its own; use {option}")
-    model: type[BaseModel] | None = BacktestRequest
-    for name in path.split("."):
-        fields = {field.alias: field for field in model.model_fields.values()} if model else {}
-        if name not in fields:
-            known = ", ".join(str(alias) for alias in fields if alias not in _OPTION_OF) or "none below it"
-            raise InvalidRequest.of("--set", f"{path} is no field of a request: {name} is unknown; there are {known}")
-        kind = fields[name].annotation
-        if get_origin(kind) is dict:
-            return  # Its names are the caller's.
-        parts = (kind, *get_args(kind))
-        model = next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic.alias_generators import to_camel
 
 from shared.candles import Slice, take_bars
 from shared.candles.files.parsing import ParsedSeries, read_files
@@ -18,6 +19,7 @@ from shared.errors import BackfleetError, ImportRefused, InvalidRequest
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
 from shared.request import BacktestParams, BacktestRequest
+from shared.result_warnings import WarningDocument, of_range
 from shared.results import findings, trade_columns
 from shared.wire import validate
 from worker.engine.delta import Outcome
@@ -36,9 +38,14 @@ class LocalResult:
     bars: Slice
     outcome: Outcome
 
+    @property
+    def warnings(self) -> list[WarningDocument]:
+        """What to know beside the figures, as a stored result has it."""
+        return of_range(self.params.as_wire(), self.bars)
+
     def as_wire(self) -> dict[str, Any]:
         """The fields of a stored result that do not depend on who stored it, and the number of trades."""
-        found = findings(self.params.as_wire(), self.bars, self.outcome)
+        found = findings(self.params.as_wire(), self.bars, self.outcome, self.warnings)
         return {**found, "trades": self.outcome.trades.total}
 
 
@@ -99,8 +106,9 @@ def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) 
     start_ms = int(bars.time_ms[0])
     if (wanted := body.get("interval", series.interval)) != series.interval:
         start_ms = bucket_before(start_ms, INTERVAL_MS.get(str(wanted), 1))
-    whole = {"interval": series.interval, "startDate": iso_from_ms(start_ms), "endDate": iso_from_ms(end_ms)}
-    params = validate(BacktestRequest, {**whole, **body, "symbol": series.symbol}).params()
+    whole = {"interval": series.interval, "start_date": iso_from_ms(start_ms), "end_date": iso_from_ms(end_ms)}
+    missing = {name: value for name, value in whole.items() if not body.keys() & {name, to_camel(name)}}
+    params = validate(BacktestRequest, {**missing, **body, "symbol": series.symbol}).params()
     manifest = first_manifest(series.symbol, series.interval, series.source, bars)
     part = manifest.slice(params.start_ms, params.end_ms, params.interval)
     first = int(np.searchsorted(bars.time_ms, part.start_ms))

@@ -16,7 +16,10 @@ class Answer(BaseModel):
 
 class Accepted(Answer):
     backtest_id: str
-    status: str = Field(description="`pending`")
+    status: str = Field(description="`pending` of a new one; where the key was used before, the status it has now.")
+    progress: float | None = Field(default=None, description="0 to 100, where the key was used before.")
+    result_id: str | None = Field(default=None, description="Only where there is a result.")
+    error: dict[str, Any] | None = Field(default=None, description="Only of one that failed, as in `Backtest`.")
 
 
 class Backtest(Answer):
@@ -34,6 +37,10 @@ class Backtest(Answer):
     result_id: str | None
     dataset_hash: str | None
     error: dict[str, Any] | None = Field(description="`code`, `message` and `errors` of a backtest that failed.")
+    warnings: list[dict[str, Any]] = Field(
+        description="`code`, `message` and maybe `field` of what its asker should know; those of its result once it "
+        "has one."
+    )
 
 
 class BacktestPage(Answer):

@@ -20,7 +20,8 @@ _IDEMPOTENCY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same user and key give the same backtest, however often the request is sent.",
+    "description": "The same user and key give the same backtest, however often the request is sent. The answer says "
+    "how it stands now.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
 }
 
@@ -35,15 +36,18 @@ def _written(text: str) -> Response:
     status_code=202,
     response_model=None,
     summary="Submit a backtest",
-    responses={202: {"model": Accepted}},
+    responses={
+        202: {"model": Accepted, "description": "It was taken in, now or by an earlier request with this key."},
+        200: {"model": Accepted, "description": "An earlier request with this key was for it, and it has ended."},
+    },
     openapi_extra=described_body(BacktestRequest) | {"parameters": [_IDEMPOTENCY_HEADER]},
 )
 async def submit(request: Request, asker: Caller) -> Response:
     body = decode(BacktestRequest, await read_body(request))
     key = request.headers.get("idempotency-key")
-    backtest_id = await services_of(request).commands.submit(asker, body, key)
-    location = {"Location": f"{ROOT}/backtest/{backtest_id}"}
-    return JSONResponse({"backtestId": backtest_id, "status": "pending"}, 202, location)
+    submitted = await services_of(request).commands.submit(asker, body, key)
+    location = {"Location": f"{ROOT}/backtest/{submitted.backtest_id}"}
+    return JSONResponse(submitted.as_wire(), 200 if submitted.ended else 202, location)
 
 
 @router.get("/backtest", response_model=None, summary="List backtests", responses={200: {"model": BacktestPage}})

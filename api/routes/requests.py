@@ -5,28 +5,44 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from api.auth import Identity
 from api.permissions import require_data
 from api.problems import MEDIA_TYPE, Problem
 from api.services import services_of
-from shared.errors import TooLarge
+from shared.errors import ERRORS_MAX, FieldError, InvalidRequest, TooLarge, summary
 from shared.users import Scope
+from shared.wire import UNKNOWN_FIELD, remedy_for
 
 ROOT = "/api/algo"
 AUTH_ROOT = "/api/auth"
 USERS_ROOT = "/api/users"
 SCHEMAS = "#/components/schemas/{model}"
+_NAME_SHOWN = 64
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "What to mend, field by field."},
     "5XX": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "Not your fault; try again."},
 }
 
 
+async def known_query(request: Request) -> None:
+    """Raises `InvalidRequest` for query parameters that the route does not know: they are misspelled ones."""
+    route: APIRoute = request.scope["route"]
+    known = [one.alias for one in route.dependant.query_params]
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        found = [
+            FieldError(name[:_NAME_SHOWN], f"unknown query parameter; {remedy_for(name, known)}", UNKNOWN_FIELD)
+            for name in unknown[:ERRORS_MAX]
+        ]
+        raise InvalidRequest(summary(found), found)
+
+
 def new_router(root: str = ROOT) -> APIRouter:
     """Routes below `root` that refuse with problem documents."""
-    return APIRouter(prefix=root, responses=_PROBLEMS)
+    return APIRouter(prefix=root, responses=_PROBLEMS, dependencies=[Depends(known_query)])
 
 
 async def any_caller(request: Request) -> Identity:

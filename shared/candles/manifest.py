@@ -39,7 +39,8 @@ class Slice:
 
     They are the backtest's `total_bars` bars, or, where `resampled_from` names their interval, the finer bars that
     those are made of. `start_ms` is the time of its first bar, `end_ms` the end of its last one; both may lie inside
-    what was asked for. `dataset_hash` names these bars: equal hashes mean equal bars.
+    what was asked for. `series_start_ms` and `series_end_ms` are the same of all that is stored of the series.
+    `dataset_hash` names these bars: equal hashes mean equal bars.
     """
 
     manifest_id: str
@@ -53,6 +54,8 @@ class Slice:
     stored_bars: int
     total_bars: int
     dataset_hash: str
+    series_start_ms: int
+    series_end_ms: int
     resampled_from: str | None = None
 
 
@@ -102,6 +105,8 @@ class Manifest:
             last - first,
             last - first,
             hash_dataset(self.symbol, self.interval, [chunk.id for chunk in chunks], skip, last - first),
+            self.index.first_ms,
+            self.index.end_ms,
         )
 
     def _resampled_slice(self, start_ms: int, end_ms: int, interval: str) -> Slice:

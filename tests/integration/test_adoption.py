@@ -22,6 +22,7 @@ from shared.contracts import Channel, Complete, Summary
 from shared.errors import StoreUnavailable
 from shared.records import new_id
 from shared.request import BacktestParams
+from shared.results import Result
 from shared.settings import Settings
 from shared.store import Store
 from tests.fleet import Fleet, fleet_on, request
@@ -121,6 +122,31 @@ async def test_a_task_heard_by_gateways_alone_rings_for_the_workers_once_it_is_s
     assert (record["status"], record["params"]) == ("pending", PARAMS.as_wire())
 
 
+async def test_what_a_published_task_has_too_much_is_warned_of_with_its_result(fleet: Fleet) -> None:
+    params = request(startDate="2023-12-01").as_wire() | {"stopLos": {"percent": 2}}
+    async with listening(fleet):
+        await publish(
+            fleet, [json.dumps({"backtestId": "bt_1", "userId": "ann", "params": params, "source": "elsewhere"})]
+        )
+        await stored(fleet, 1)
+        unknown = (await fleet.store.get("bt_1", "ann")).get("warnings", [])
+        fleet.start_worker()
+        end = await fleet.end_of("bt_1")
+    assert [(one["code"], one["field"]) for one in end["warnings"]] == [
+        ("unknown_field", "params.stopLos"),
+        ("unknown_field", "source"),
+        ("data_begin_later", "params.startDate"),
+        ("data_end_earlier", "params.endDate"),
+    ]
+    assert unknown == end["warnings"][:2]
+    assert unknown[0]["message"] == "was ignored: unknown field; did you mean stopLoss?"
+    assert (await fleet.store.get("bt_1", "ann")).get("warnings") == end["warnings"]
+    result = Result.of(await fleet.results.read(end["resultId"], "ann")).as_wire()
+    assert result["warnings"] == end["warnings"]
+    span = ("2024-01-01T00:00:00Z", "2024-01-05T04:00:00Z")
+    assert (result["effectiveStart"], result["effectiveEnd"]) == span == (end["effectiveStart"], end["effectiveEnd"])
+
+
 async def test_a_task_whose_winner_died_before_it_was_stored_is_stored_by_whoever_else_heard_it(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,10 +184,10 @@ async def test_while_the_store_is_away_tasks_are_kept_and_the_channel_is_read(
 ) -> None:
     adopt, away = Store.adopt, True
 
-    async def away_for_now(self: Store, tasks: Any) -> Any:
+    async def away_for_now(self: Store, *tasks: Any) -> Any:
         if away:
             raise StoreUnavailable("away")
-        return await adopt(self, tasks)
+        return await adopt(self, *tasks)
 
     monkeypatch.setattr(Store, "adopt", away_for_now)
     async with listening(fleet) as one:
@@ -176,7 +202,7 @@ async def test_while_the_store_is_away_tasks_are_kept_and_the_channel_is_read(
 async def test_when_the_store_stays_away_every_task_is_answered_once(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(self: Store, tasks: Any) -> Any:
+    async def away(self: Store, *tasks: Any) -> Any:
         raise StoreUnavailable("away")
 
     monkeypatch.setattr(Store, "adopt", away)

@@ -14,6 +14,7 @@ import jwt
 import pytest
 
 from api.commands import TABLES_AT_ONCE
+from api.relay import Relay
 from api.routes.answers import (
     Accepted,
     BacktestPage,
@@ -27,8 +28,10 @@ from api.routes.answers import (
 from shared.bus import Bus, Heard
 from shared.candles import Candles, take_bars
 from shared.candles.resample import resample_bars
+from shared.claims import failed
 from shared.contracts import Channel, Task
 from shared.instants import iso_from_ms
+from shared.news import refused
 from shared.results import Result, Results
 from shared.settings import Settings, environment_for_child
 from shared.wire import decode
@@ -44,6 +47,14 @@ ROOT = Path(__file__).parents[2]
 async def site(any_mongodb_uri: str, any_redis_url: str, make_settings: MakeSettings) -> AsyncIterator[Site]:
     async with site_on(make_settings()) as one:
         yield one
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The backtests that the gateway's relay is to watch from now on, if it is built later."""
+    ids: list[str] = []
+    monkeypatch.setattr(Relay, "watch", lambda _self, backtest_id, _user: ids.append(backtest_id))
+    return ids
 
 
 async def submit(client: httpx.AsyncClient, **changes: Any) -> str:
@@ -156,6 +167,55 @@ async def test_a_key_stands_for_one_backtest_however_often_it_is_sent(site: Site
     assert fields_of(problem) == {"Idempotency-Key"}
     for wrong in ("", "k" * 201, "tab\there"):
         assert fields_of(problem_of(await post(client, wrong), 422)) == {"Idempotency-Key"}
+
+
+async def test_a_key_that_is_sent_again_is_answered_by_how_its_backtest_stands(watched: list[str], site: Site) -> None:
+    client = await site.client()
+
+    async def post(key: str = "k") -> tuple[int, dict[str, Any]]:
+        answer = await client.post(BACKTESTS, json=BODY, headers={"Idempotency-Key": key})
+        Accepted.model_validate(answer.json())
+        assert answer.headers["location"] == f"{BACKTESTS}/{answer.json()['backtestId']}"
+        return answer.status_code, answer.json()
+
+    status, new = await post()
+    assert (status, set(new), new["status"]) == (202, {"backtestId", "status"}, "pending")
+    assert await post() == (202, new | {"progress": 0.0})
+    record = await site.claim()
+    assert await post() == (202, new | {"status": "running", "progress": 0.0})
+    assert watched == [new["backtestId"]] * 3
+    news = await site.finish(record)
+    ended = new | {"status": "completed", "progress": 100.0, "resultId": news.result_id}
+    assert await post() == (200, ended)
+
+    _, other = await post("other")
+    record = await site.claim()
+    said = refused(record["_id"], "ann", "no bars", [], 0, "unknown_market_data")
+    assert await site.claims.end([failed(record, said)]) == [True]
+    error = {"code": "unknown_market_data", "message": "no bars", "errors": []}
+    assert await post("other") == (200, other | {"status": "failed", "progress": 0.0, "error": error})
+    assert watched[3:] == [other["backtestId"]]
+
+
+async def test_a_misspelled_name_is_refused_with_the_right_one(site: Site) -> None:
+    client, ear = await site.client(), await site.ear()
+    body = BODY | {"stopLos": {"percent": 2}}
+    wanted = [{"field": "stopLos", "message": "unknown field; did you mean stopLoss?", "code": "unknown_field"}]
+    assert problem_of(await client.post(BACKTESTS, json=body), 422)["errors"] == wanted
+    assert await ear.call("backtest:start", body) == {"ok": False, "errors": wanted}
+    assert (await client.get(BACKTESTS)).json()["items"] == []
+    for path, query, field, remedy in (
+        (BACKTESTS, "statsu=failed&limit=5", "statsu", "did you mean status?"),
+        (f"{BACKTESTS}/bt_1", "statsu=1", "statsu", "leave it out"),
+        (f"{BACKTESTS}/bt_1/equity", "max_points=9", "max_points", "did you mean maxPoints?"),
+        (f"{BACKTESTS}/bt_1/trades", "ofset=9", "ofset", "did you mean offset?"),
+        ("/api/algo/data/WALK/1h/candles", "form=2024-01-02", "form", "did you mean from?"),
+        ("/api/users", "limt=3", "limt", "did you mean limit?"),
+    ):
+        [error] = problem_of(await client.get(f"{path}?{query}"), 422)["errors"]
+        said = f"unknown query parameter; {remedy}"
+        assert error == {"field": field, "message": said, "code": "unknown_field"}
+    assert (await client.get("/healthz?anything=1")).status_code == 200
 
 
 async def test_lists_are_paged_newest_first_and_by_status(site: Site) -> None:

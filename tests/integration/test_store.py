@@ -450,6 +450,12 @@ async def test_the_claim_query_walks_an_index(kept: Database) -> None:
     assert "SCAN backtests" not in plan
 
 
+async def test_what_a_user_has_pending_is_counted_by_an_index_of_its_own(kept: Database) -> None:
+    """Else some servers read all that the user has ever asked for. No server here shows its plan of a count."""
+    indexes = await (await kept.mongo.collection("backtests").list_indexes()).to_list()
+    assert [("userId", 1), ("queueRank", 1)] in [list(one["key"].items()) for one in indexes]
+
+
 async def test_mongodbs_clock_is_followed(kept: Database) -> None:
     hello = await kept.mongo.durable.client.admin.command("hello")
     server_ms = hello["localTime"].replace(tzinfo=None).timestamp() * 1000

@@ -1,20 +1,41 @@
-"""The wire contract: its own examples are read, what is wrong is named, and what is extra is ignored."""
+"""The wire contract: its own examples are read, what is wrong is named, and what is extra is ignored between programs
+and refused in what a person asks for.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts import Complete, Failure, Progress, SubscribeRequest, Task
-from shared.errors import InvalidRequest, MalformedMessage
+from api.account_requests import (
+    AddUserRequest,
+    ChangePasswordRequest,
+    KeyRequest,
+    LoginRequest,
+    RefreshRequest,
+    RolesRequest,
+    SetPasswordRequest,
+)
+from shared.contracts import (
+    CandlesRequest,
+    Complete,
+    Failure,
+    Progress,
+    SubscribeRequest,
+    Task,
+    UnsubscribeRequest,
+    ValidateRequest,
+)
+from shared.errors import ERRORS_MAX, InvalidRequest, MalformedMessage
 from shared.instants import iso_from_ms, to_ms
 from shared.request import BacktestRequest
-from shared.wire import decode, validate
+from shared.wire import Wire, decode, decode_noting, validate
 
 TASK: dict[str, Any] = {
     "backtestId": "bt_abc123",
@@ -62,6 +83,73 @@ def test_the_contracts_own_examples_come_through_unchanged(model: Any, message: 
     assert "unknownField" not in wire
     if model is Task:
         assert message["params"].items() <= wire["params"].items()
+
+
+ASKED = [
+    *(BacktestRequest, ValidateRequest, CandlesRequest, SubscribeRequest, UnsubscribeRequest),
+    *(LoginRequest, RefreshRequest, AddUserRequest, SetPasswordRequest, ChangePasswordRequest, RolesRequest),
+    KeyRequest,
+]
+
+
+@pytest.mark.parametrize("model", ASKED)
+def test_a_misspelled_field_of_what_a_person_asks_is_refused_with_the_nearest_name(model: type[Wire]) -> None:
+    name = max((field.alias or "" for field in model.model_fields.values()), key=len)
+    misspelled = name[:1] + name[2:]
+    with pytest.raises(InvalidRequest) as refused:
+        validate(model, {misspelled: "secret"})
+    assert refused.value.errors[0].as_wire() == {
+        "field": misspelled,
+        "message": f"unknown field; did you mean {name}?",
+        "code": "unknown_field",
+    }
+
+
+@pytest.mark.parametrize(
+    ("extra", "field", "message"),
+    [
+        ({"stopLos": {"percent": 2}}, "stopLos", "unknown field; did you mean stopLoss?"),
+        ({"STOP_LOSS": {"percent": 2}}, "STOP_LOSS", "unknown field; did you mean stopLoss?"),
+        ({"commission": {"rat": 0.1}}, "commission.rat", "unknown field; did you mean rate?"),
+        ({"stopLoss": {"percent": 2, "art": 1}}, "stopLoss.art", "unknown field; did you mean atr?"),
+        ({"xyz": 1}, "xyz", "unknown field; leave it out"),
+        ({"start_date": "2020-01-01"}, "start_date", "is startDate, which is there too; leave one of them out"),
+        ({"\ud800": 1}, "\\ud800", "unknown field; leave it out"),
+    ],
+)
+def test_a_field_without_effect_is_refused_by_its_path(extra: dict[str, Any], field: str, message: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        validate(BacktestRequest, TASK["params"] | extra)
+    assert [(one.field, one.message) for one in refused.value.errors] == [(field, message)]
+
+
+def test_fields_are_known_by_their_names_in_python_too_and_those_of_strategies_are_theirs() -> None:
+    params = {key: value for key, value in TASK["params"].items() if key != "startDate"}
+    own = {"strategyParams": {"sma": {"anything": 1}}, "start_date": "2024-01-01"}
+    assert validate(BacktestRequest, params | own).start_ms == 1_704_067_200_000
+
+
+def test_a_hundred_thousand_unknown_fields_are_refused_at_once() -> None:
+    many = {f"field{number}": 1 for number in range(100_000)}
+    began_s = time.process_time()
+    with pytest.raises(InvalidRequest) as refused:
+        validate(BacktestRequest, TASK["params"] | many)
+    assert len(refused.value.errors) == ERRORS_MAX
+    assert time.process_time() - began_s < 0.5  # pydantic alone takes seconds to make an error of each
+
+
+def test_what_another_program_publishes_may_have_unknown_fields_which_are_named() -> None:
+    params = TASK["params"] | {"stopLos": {"percent": 2}, "commission": {"rat": 1}}
+    task, unknown = decode_noting(Task, json.dumps(TASK | {"params": params, "note": "x"}))
+    assert task == validate(Task, TASK | {"params": TASK["params"] | {"commission": {}}})
+    assert [(one.field, one.code) for one in unknown] == [
+        ("params.stopLos", "unknown_field"),
+        ("params.commission.rat", "unknown_field"),
+        ("note", "unknown_field"),
+    ]
+    _, many = decode_noting(Task, json.dumps(TASK | {f"x{number}": 1 for number in range(1_000)}))
+    assert (len(many), many[-1].message) == (21, "more than 20 fields are unknown")
+    assert decode_noting(Task, json.dumps(TASK))[1] == []
 
 
 @pytest.mark.parametrize("name", ["symbol", "interval", "startDate", "endDate", "strategies"])

@@ -120,9 +120,6 @@ def test_options_override_a_request_from_a_file(tmp_path: Path) -> None:
         (("--strategy", "sma", "--param", "=3"), "--param", ["'=3'", "NAME=VALUE"]),
         (("--strategy", "sma", "--param", "rsi.period=3"), "--param", ["rsi.period", "sma", "STRATEGY.period=VALUE"]),
         (("--strategy", "sma", "--strategy", "rsi", "--param", "fast=3"), "--param", ["'fast=3'", "(sma, rsi)"]),
-        (("--strategy", "sma", "--set", "alowShort=true"), "--set", ["alowShort", "allowShort"]),
-        (("--strategy", "sma", "--set", "commission.rat=1"), "--set", ["rat is unknown", "rate, fixed, minimum"]),
-        (("--strategy", "sma", "--set", "seed.of=1"), "--set", ["seed.of", "none below it"]),
         (("--strategy", "sma", "--set", "endDate=2024-01-01"), "--set", ["endDate", "--to"]),
         (("--strategy", "sma", "--set", "strategyParams.sma.fast=2"), "--set", ["--param"]),
         (("--request", "absent.json"), "--request", ["absent.json", "No such file"]),
@@ -178,6 +175,67 @@ def test_each_wrong_field_has_a_line(call: Callable[..., Any], bars: Path) -> No
     status, _, [error] = call("--data", bars, "--strategy", "smaa")
     assert status == 2
     assert error.startswith('backfleet: strategies.0: there is no strategy "smaa"; there are: ')
+
+
+def test_a_misspelled_field_is_refused_wherever_it_stands(call: Callable[..., Any], bars: Path, tmp_path: Path) -> None:
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps({"stopLos": {"percent": 2}, "takeProfit": {"percnt": 2, "percent": 2}}))
+    options = ("--set", "alowShort=true", "--set", "commission.rat=1", "--set", "seed.of=1")
+    status, out, errors = call("--data", bars, *SMA, "--request", file, *options)
+    assert (status, out) == (2, "")
+    assert errors[:4] == [
+        "backfleet: stopLos: unknown field; did you mean stopLoss?",
+        "backfleet: takeProfit.percnt: unknown field; did you mean percent?",
+        "backfleet: alowShort: unknown field; did you mean allowShort?",
+        "backfleet: commission.rat: unknown field; did you mean rate?",
+    ]
+    assert [line[:16] for line in errors[4:]] == ["backfleet: seed:"]
+
+
+def test_a_date_counts_however_its_field_is_written(call: Callable[..., Any], bars: Path, tmp_path: Path) -> None:
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps({"start_date": "2024-01-03", "endDate": "2024-01-05"}))
+    status, out, _ = call("--data", bars, *SMA, "--json", "--request", file)
+    assert (status, json.loads(out)["totalBars"]) == (0, 48)
+
+
+def test_a_range_longer_than_the_data_is_warned_of(call: Callable[..., Any], bars: Path) -> None:
+    whole = json.loads(call("--data", bars, *SMA, "--json")[1])
+    assert whole["warnings"] == []
+    assert (whole["effectiveStart"], whole["effectiveEnd"]) == ("2024-01-01T00:00:00Z", "2024-01-13T12:00:00Z")
+    longer = (*SMA, "--from", "2020-01-01", "--to", "2030-01-01")
+    status, out, errors = call("--data", bars, *longer, "--json")
+    result = json.loads(out)
+    assert (status, errors) == (0, [])
+    assert [(one["code"], one["field"]) for one in result["warnings"]] == [
+        ("data_begin_later", "startDate"),
+        ("data_end_earlier", "endDate"),
+    ]
+    same = ("effectiveStart", "effectiveEnd", "resultHash", "datasetHash", "metrics")
+    assert [result[name] for name in same] == [whole[name] for name in same]
+    shown = call("--data", bars, *longer)[1]
+    assert (
+        "warning      the data of WALK begin at 2024-01-01T00:00:00Z, after startDate 2020-01-01T00:00:00Z\n"
+        "warning      the data of WALK end at 2024-01-13T12:00:00Z, before endDate 2030-01-01T00:00:00Z\n"
+        "bars         300 from 2024-01-01T00:00:00Z to 2024-01-13T12:00:00Z\n"
+    ) in shown
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "interval", "codes"),
+    [
+        ("2023-12-31T23:00:01Z", "2024-01-13T12:00:00Z", "1h", []),
+        ("2023-12-31T23:00:00Z", "2024-01-13T12:00:00.001Z", "1h", ["data_begin_later", "data_end_earlier"]),
+        ("2024-01-01T00:30:00Z", "2024-01-13T11:30:00Z", "1h", []),
+        ("2023-12-31T12:00:00Z", "2024-01-13T12:00:00Z", "1d", []),
+        ("2023-12-31", "2024-01-14", "1d", ["data_begin_later", "data_end_earlier"]),
+    ],
+)
+def test_a_range_is_longer_than_the_data_where_a_bar_could_have_been(
+    call: Callable[..., Any], bars: Path, start: str, end: str, interval: str, codes: list[str]
+) -> None:
+    status, out, _ = call("--data", bars, *SMA, "--interval", interval, "--from", start, "--to", end, "--json")
+    assert (status, [one["code"] for one in json.loads(out)["warnings"]]) == (0, codes)
 
 
 def test_without_dates_it_runs_on_the_whole_file(call: Callable[..., Any], bars: Path) -> None:

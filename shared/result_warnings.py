@@ -1,0 +1,68 @@
+"""What whoever reads a result should know of how it came about, although nothing was refused: its `warnings`.
+
+Who takes a task in finds some, and the record keeps them; the run finds the others in its bars. A result has all. None
+is part of its `resultHash`, which names what was computed: the same run on the same bars comes to the same, whatever
+was asked for beyond them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from shared.errors import FieldError
+from shared.instants import INTERVAL_MS, iso_from_ms, read_instant_ms
+from shared.wire import Wire
+
+if TYPE_CHECKING:
+    from shared.candles import Slice
+
+# As a result, a record and a message hold them.
+WarningDocument = dict[str, Any]
+WARNINGS_MAX = 100
+
+
+class ResultWarning(Wire):
+    """One thing that went otherwise than whoever asked may think."""
+
+    code: str = Field(description="Stable machine-readable name.")
+    message: str
+    field: str | None = Field(default=None, description="Dotted path as the asker wrote it, where it is about one.")
+
+
+def gathered(*parts: Iterable[WarningDocument]) -> list[WarningDocument]:
+    """All of them, in order; of many the first, and that there were more."""
+    found = [one for part in parts for one in part]
+    if len(found) <= WARNINGS_MAX:
+        return found
+    kept = found[: WARNINGS_MAX - 1]
+    more = ResultWarning(code="more_warnings", message=f"there are {len(found) - len(kept)} more warnings")
+    return [*kept, more.as_wire()]
+
+
+def of_unknown_fields(unknown: Sequence[FieldError]) -> list[WarningDocument]:
+    """For fields of a task that another program published, which may be newer: they did nothing."""
+    return [
+        ResultWarning(code=one.code, message=f"was ignored: {one.message}", field=one.field).as_wire()
+        for one in unknown
+    ]
+
+
+def of_range(params: Mapping[str, Any], bars: Slice, within: str = "") -> list[WarningDocument]:
+    """For a range that is longer than the data: the run was of what there is.
+
+    `params` are those of a request as they were sent, `within` is where in what was sent they are.
+    """
+    found: list[ResultWarning] = []
+    start_ms, end_ms = (read_instant_ms(name, params[name]) for name in ("startDate", "endDate"))
+    data = f"the data of {bars.symbol}"
+    # Less than a bar's length before the first one there is no bar to miss.
+    if bars.series_start_ms - start_ms >= INTERVAL_MS[bars.interval]:
+        message = f"{data} begin at {iso_from_ms(bars.series_start_ms)}, after startDate {iso_from_ms(start_ms)}"
+        found.append(ResultWarning(code="data_begin_later", message=message, field=f"{within}startDate"))
+    if bars.series_end_ms < end_ms:
+        message = f"{data} end at {iso_from_ms(bars.series_end_ms)}, before endDate {iso_from_ms(end_ms)}"
+        found.append(ResultWarning(code="data_end_earlier", message=message, field=f"{within}endDate"))
+    return [one.as_wire() for one in found]
