@@ -2,7 +2,7 @@
 # All it takes is make and Python 3.11 or later; `make PYTHON=/path/to/python3 …` names one.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench lint format lock clean
+.PHONY: help demo up test test-compose bench lint format lock clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -14,8 +14,8 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.14 python3.11 python3 py
 TEST_PROCESSES ?= 2
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/.ready ## one real backtest, from an HTTP request to a stored result, watched live; leaves nothing running
 	@exec $(BIN)/python -m deploy demo
@@ -25,6 +25,9 @@ up: $(VENV)/.ready ## keep servers, gateway and workers running on this machine,
 
 test: lint $(VENV)/.peers ## lint, types and all tests
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+
+test-compose: $(VENV)/.ready ## docker-compose.yml for real: needs a Docker engine with Compose, and a quarter of an hour
+	BACKFLEET_TEST_COMPOSE=1 $(BIN)/python -m pytest -s -v --durations=0 tests/e2e/test_compose_runs.py
 
 bench: $(VENV)/.peers $(NAUTILUS)/.ready ## measure engine and service beside their peers
 	$(BIN)/python -m tests.bench
@@ -46,6 +49,8 @@ lock: $(VENV)/.ready ## resolve the dependencies of pyproject.toml anew into the
 	@PATH="$$PWD/$(BIN):$$PATH"; command -v uv >/dev/null || $(PIP) install --quiet uv; \
 	$(RESOLVE) pyproject.toml --extra embedded --extra dev --output-file requirements.lock && \
 	$(RESOLVE) pyproject.toml --constraint requirements.lock --output-file requirements-runtime.lock && \
+	$(RESOLVE) pyproject.toml --extra exchanges --extra files --constraint requirements.lock \
+		--output-file requirements-extras.lock && \
 	$(RESOLVE) pyproject.toml --extra peers --constraint requirements.lock --output-file requirements-peers.lock && \
 	printf '%s\n' 'nautilus_trader==1.221.0' 'python-dateutil<3' | \
 		$(RESOLVE) - --output-file tests/bench/requirements-nautilus.lock

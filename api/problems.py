@@ -38,6 +38,8 @@ RETRY_AFTER_S = 2
 _ERRORS_MAX = 100
 _SILENT = "A server behind the gateway does not answer; try again"
 _SURPRISE = "Something went wrong on our side; it was logged"
+# As RFC 9110 calls them: Python has other names before 3.13.
+_TITLES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 
 # The first class that fits decides, so subclasses stand before their parents.
 _STATUS: tuple[tuple[type[BackfleetError], int], ...] = (
@@ -80,7 +82,7 @@ def problem(status: int, code: str, detail: str, errors: tuple[FieldError, ...] 
     """The document's fields. At most `_ERRORS_MAX` field errors are listed."""
     return {
         "type": f"urn:backfleet:problem:{code}",
-        "title": http.HTTPStatus(status).phrase,
+        "title": _TITLES.get(status) or http.HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": code,

@@ -471,6 +471,7 @@ def test_the_locks_pin_the_same_hashed_versions() -> None:
     everything = pins((ROOT / "requirements.lock").read_text())
     runtime = pins((ROOT / "requirements-runtime.lock").read_text())
     peers = pins((ROOT / "requirements-peers.lock").read_text())
+    more = pins((ROOT / "requirements-extras.lock").read_text())
     names = {name for name, _ in everything}
     peer_names = {name for name, _ in peers}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -478,6 +479,8 @@ def test_the_locks_pin_the_same_hashed_versions() -> None:
     assert names >= {"numpy", "pymongo", "pytest", "nx-27017"}
     assert names >= declared_names([*project["dependencies"], *extras["embedded"], *extras["dev"]])
     assert peer_names >= declared_names(extras["peers"]) >= {"backtesting", "empyrical-reloaded"}
+    assert {name for name, _ in more} >= {name for name, _ in runtime} | {"ccxt", "pyarrow"}
+    assert {pin: (everything | peers).get(pin) for pin in more} == more
     assert not declared_names(extras["peers"]) & names, "the demo would wait for packages it does not need"
     assert all(everything.values())
     assert all(peers.values())

@@ -110,6 +110,12 @@ def _known() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not cut the steps that tests count on."""
+    monkeypatch.setattr(engine_loop, "_DECIDING_S", 60.0)
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> BarFiles:
     path = tmp_path / "chunk"
@@ -142,8 +148,7 @@ def hash_of(reply: Reply) -> str:
     return outcome_of(reply).result_hash
 
 
-def test_a_strategy_that_decides_runs_like_any_other(files: BarFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_loop, "_DECIDING_S", 60.0)  # a busy machine must not cut the steps this counts on
+def test_a_strategy_that_decides_runs_like_any_other(files: BarFiles) -> None:
     whole, part, rest, known = replies_to(
         load(files, "sma", "steps"),
         load(files, "sma", "steps", until=70),
@@ -161,7 +166,7 @@ def test_a_step_ends_where_deciding_takes_long(files: BarFiles, monkeypatch: pyt
     command = load(files, "steps", strategyParams={"steps": {"every": 100}})
     *moved, last = replies_to(command, *[Advance(TOTAL)] * 2)
     assert [one.bar for one in moved if isinstance(one, Moved)] == [100, 200]
-    monkeypatch.undo()
+    monkeypatch.setattr(engine_loop, "_DECIDING_S", 60.0)
     assert hash_of(last) == hash_of(replies_to(command)[0])
 
 

@@ -58,8 +58,6 @@ INSTANT = re.compile(
 )
 CURSOR = re.compile(r'("nextCursor":")\d{13}(?=\.(?:bt_|<backtest))')
 ETA = re.compile(r'("etaSeconds":)\d+\.\d(?=[,}])')
-# Python 3.13 gave 422 another name.
-TITLE = re.compile(r'("title":")Unprocessable (?:Entity|Content)(?=","status":422,)')
 SOCKET_ID = re.compile(r'("sid":")[\w-]{20}(?=")')
 
 
@@ -108,7 +106,6 @@ class Words:
         text = INSTANT.sub(lambda found: found[1] + _moment(found[2]), text)
         text = CURSOR.sub(r"\1<ms>", text)
         text = ETA.sub(r'\1"<eta>"', text)
-        text = TITLE.sub(r"\1<title of 422>", text)
         return SOCKET_ID.sub(r"\1<socket>", text)
 
     def _name(self, prefix: str, known: str) -> str:
@@ -382,7 +379,6 @@ def with_now(text: str) -> str:
         ('"timestamp":"<now>Z"', '"timestamp":"<instant>"'),
         ('"nextCursor":"1764315942490.bt_1"', '"nextCursor":"<ms>.bt_1"'),
         ('"etaSeconds":12.0}', '"etaSeconds":"<eta>"}'),
-        ('"title":"Unprocessable Content","status":422,', '"title":"<title of 422>","status":422,'),
         ('"sid":"k3J-_abcdefghijklAAA"', '"sid":"<socket>"'),
     ],
 )
@@ -400,7 +396,6 @@ def test_what_no_two_runs_share_is_taken_out(text: str, plain: str) -> None:
         *('"createdAt":"1970-01-21T10:05:15.942Z"', '"createdAt":"2024-01-01T00:00:00Z"'),
         *('"nextCursor":"1764315942.bt_1"', '"nextCursor":"1764315942490"', '"nextCursor":null'),
         *('"etaSeconds":12,', '"etaSeconds":12.25,', '"etaSeconds":-1.0,', '"etaSeconds":null,', '"etaSeconds":"1.0",'),
-        *('"title":"Unprocessable","status":422,', '"title":"Unprocessable Entity","status":400,'),
         *('"sid":"short"', '"sid":null'),
     ],
 )

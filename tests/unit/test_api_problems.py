@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from api.problems import respond, socket_errors
+from api.problems import problem, respond, socket_errors
 from shared import errors
 from shared.errors import BackfleetError, FieldError
 
@@ -28,9 +28,9 @@ STATUS = {
 def document_of(error: BackfleetError) -> dict[str, Any]:
     response = respond(error)
     assert response.headers["content-type"] == "application/problem+json"
-    problem = json.loads(bytes(response.body))
-    assert problem["status"] == response.status_code
-    return problem
+    document = json.loads(bytes(response.body))
+    assert document["status"] == response.status_code
+    return document
 
 
 @pytest.mark.parametrize("kind", STATUS)
@@ -39,15 +39,23 @@ def test_each_error_has_its_status(kind: type[BackfleetError]) -> None:
 
 
 def test_a_refusal_names_type_title_detail_code_and_fields() -> None:
-    problem = document_of(errors.InvalidRequest.of("params.fast", "must be positive", "greater_than"))
-    assert problem == {
+    document = document_of(errors.InvalidRequest.of("params.fast", "must be positive", "greater_than"))
+    assert document == {
         "type": "urn:backfleet:problem:invalid_request",
-        "title": "Unprocessable Entity",
+        "title": "Unprocessable Content",
         "status": 422,
         "detail": "params.fast: must be positive",
         "code": "invalid_request",
         "errors": [{"field": "params.fast", "message": "must be positive", "code": "greater_than"}],
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "title"),
+    [(404, "Not Found"), (413, "Content Too Large"), (414, "URI Too Long"), (416, "Range Not Satisfiable")],
+)
+def test_a_title_is_the_same_on_each_version_of_python(status: int, title: str) -> None:
+    assert problem(status, "code", "detail")["title"] == title
 
 
 @pytest.mark.parametrize("kind", [errors.StoreUnavailable, errors.StoreUnfit, errors.BackfleetError])
