@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,18 @@ print(backfleet.__file__, sys.modules[backfleet.Strategy.__module__].__file__)
         "shared/public/backfleet/__init__.py",
         "shared/strategies/strategy.py",
     ]
+
+
+def test_the_image_finds_backfleet_in_what_it_copies() -> None:
+    [paths] = re.findall(r"\bPYTHONPATH=(\S+)", (ROOT / "deploy" / "Dockerfile").read_text())
+    program = f"""
+import sys
+sys.path.append({sysconfig.get_path("purelib")!r})
+import backfleet, deploy.cli
+print(backfleet.__file__, sys.modules[backfleet.Strategy.__module__].__file__)
+"""
+    found = run(sys.executable, "-S", "-c", program, cwd=ROOT.parent, path=paths.replace("/opt/backfleet", str(ROOT)))
+    assert [Path(one) for one in found.split()] == [FACE, ROOT / "shared" / "strategies" / "strategy.py"]
 
 
 def test_importing_it_and_all_its_names_loads_nothing_heavy() -> None:
