@@ -133,6 +133,7 @@ class Stack:
         self._lock = lock_directory(self.directory)
         try:
             self._recall_ports()
+            self._tell_where()
             self._start_servers()
             self.settings = self._settings_of_children()
             for _ in range(self._workers):
@@ -260,7 +261,7 @@ class Stack:
         self._ports_before = before.ports if before is not None else {}
 
     def _tell_where(self) -> None:
-        """For whoever looks for this stack, and for the next one here."""
+        """For whoever looks for this stack, and for the next one here. Without gateways until it is up."""
         ours = "jwt_secret" not in self._given and self.settings.jwt_secret is not None
         told = StackFile(
             pid=os.getpid(),

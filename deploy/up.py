@@ -54,7 +54,7 @@ The user {FIRST_USER!r}, an admin, logs in with this password, which is not show
   curl -s -X POST {url}/api/auth/login -d '{json.dumps({"name": FIRST_USER, "password": password})}'
 """
     return f"""
-backfleet is up: {url}  (documentation: {url}/docs, logs: {stack.directory / "logs"})
+backfleet is up: {url}  (documentation: {url}/docs, logs: {_from_here(stack.directory / "logs")})
 
 {how}
 
@@ -72,16 +72,19 @@ Market data, tokens, users: this command finds the stack by itself, from this fo
 One more worker, in another terminal:
   {worker_line(stack)}
 
-Ctrl-C stops everything; the data stays in {stack.directory}.
+Ctrl-C stops everything; the data stays in {_from_here(stack.directory)}.
 """
 
 
 def _command_line(stack: Stack) -> str:
     """`backfleet`, as it is called in the folder we are in."""
-    path, here = Path(sys.executable).with_name("backfleet"), Path.cwd()
-    command = shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
-    elsewhere = stack.directory != here / Settings.model_fields["stack_dir"].default
+    command = shlex.quote(_from_here(Path(sys.executable).with_name("backfleet")))
+    elsewhere = stack.directory != Settings.model_fields["stack_dir"].default.absolute()
     return f"{PREFIX}STACK_DIR={shlex.quote(str(stack.directory))} {command}" if elsewhere else command
+
+
+def _from_here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def worker_line(stack: Stack) -> str:

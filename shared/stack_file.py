@@ -27,7 +27,7 @@ _OF_THE_STACK_ALONE = frozenset({"host", "port", "stack_dir", "redis_server", "d
 
 
 class StackFile(Wire):
-    """Who keeps the stack; its gateways; the port of each process; its settings, of which none is secret.
+    """Who keeps the stack; its gateways, none while it starts; the port of each process; its settings, none secret.
 
     `jwt_secret_file` is None where the environment named the secret, which then stands in no file.
     """
@@ -148,7 +148,7 @@ def find_settings(wanted: str, say: Callable[[str], None]) -> Settings:
             f"server: {PREFIX}{wanted.upper()} is not set"
         )
         return settings
-    if keeper != told.pid:
+    if not told.urls:
         raise ConfigurationError(f"the stack of {directory} (pid {keeper}) is starting; try again once it is up")
     found = _settings_with(settings, told)
     if wanted not in found.model_fields_set and not (wanted == "jwt_secret" and found.jwt_jwks_url):

@@ -103,10 +103,12 @@ def test_a_stack_that_has_ended_is_told_from_one_that_runs(directory: Path) -> N
         f"the stack of {directory} (pid 4711) has ended; start it again with `make up`, or name another server: "
         "BACKFLEET_MONGODB_URI is not set"
     ]
-    lock = lock_directory(directory)
+
+
+def test_a_stack_that_is_only_starting_is_said_to(running: Path) -> None:
+    leave(running, urls=[])
     with pytest.raises(ConfigurationError, match=rf"\(pid {os.getpid()}\) is starting; try again"):
         found()
-    os.close(lock)
 
 
 def test_what_the_stacks_own_environment_named_must_be_named_again(running: Path) -> None:
