@@ -143,10 +143,8 @@ def find_settings(wanted: str, say: Callable[[str], None]) -> Settings:
         return settings
     keeper = running_in(directory)
     if keeper is None:
-        say(
-            f"the stack of {directory} (pid {told.pid}) has ended; start it again with `make up`, or name another "
-            f"server: {PREFIX}{wanted.upper()} is not set"
-        )
+        variable = PREFIX + wanted.upper()
+        say(f"the stack of {directory} (pid {told.pid}) has ended; start it again with `make up`, or set {variable}")
         return settings
     if not told.urls:
         raise ConfigurationError(f"the stack of {directory} (pid {keeper}) is starting; try again once it is up")

@@ -100,8 +100,7 @@ def test_a_stack_that_has_ended_is_told_from_one_that_runs(directory: Path) -> N
     settings, said = found()
     assert settings["mongodb_uri"] == "mongodb://127.0.0.1:27017"
     assert said == [
-        f"the stack of {directory} (pid 4711) has ended; start it again with `make up`, or name another server: "
-        "BACKFLEET_MONGODB_URI is not set"
+        f"the stack of {directory} (pid 4711) has ended; start it again with `make up`, or set BACKFLEET_MONGODB_URI"
     ]
 
 
