@@ -99,7 +99,9 @@ def worker_line(stack: Stack) -> str:
 def stay_up(interruption: Interruption) -> int:
     """`make up`: a stack until somebody interrupts it. Exit code 0 then."""
     settings = load_settings()
-    stack = Stack(settings, usual_port=settings.port, check=interruption.check, hurry=interruption.hurry, say=announce)
+    stack = Stack(
+        settings, usual_port=settings.port or None, check=interruption.check, hurry=interruption.hurry, say=announce
+    )
 
     def look_after() -> None:
         interruption.check()

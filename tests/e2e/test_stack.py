@@ -192,6 +192,18 @@ def test_a_dead_child_is_reported_with_its_log_and_the_others_are_stopped(settin
     assert not stack.processes["valkey"].running
 
 
+def test_a_worker_that_can_never_start_is_tried_after_pauses_that_grow(directory: Path) -> None:
+    nowhere = load_settings(
+        stack_dir=directory, mongodb_uri="mongodb://127.0.0.1:1", redis_url="redis://127.0.0.1:1", store_timeout_s=0.2
+    )
+    said: list[str] = []
+    with Stack(nowhere, api_replicas=0, workers=1, say=said.append) as stack:
+        _poll(lambda: stack.tend() or len(said) == 2, "the second end of the worker")
+    why = r"exited with code 1 \(backfleet worker: MongoDB did not answer.*; see .*/worker-1\.log\)"
+    for line, pause in zip(said, ("1 s", "2 s"), strict=True):
+        assert re.fullmatch(rf"worker-1 \(pid \d+\) {why}; it is started again in {pause}", line), line
+
+
 def test_an_interrupted_start_stops_what_it_had_started(settings: Settings) -> None:
     with Interruption() as interruption:
         stack = Stack(settings, check=interruption.check, say=lambda _line: os.kill(os.getpid(), signal.SIGTERM))
