@@ -96,20 +96,25 @@ def _add_fetch_options(parser: argparse.ArgumentParser) -> None:
 
 def _token(asked: argparse.Namespace) -> None:
     from api.auth import mint_token
-    from shared.settings import load_settings
 
-    print(mint_token(load_settings(), asked.user, asked.ttl_s))
+    print(mint_token(settings_here("jwt_secret"), asked.user, asked.ttl_s))
+
+
+def settings_here(wanted: str = "mongodb_uri") -> Settings:
+    """The environment's, or those of the stack that runs here. A stack that has ended is mentioned on stderr."""
+    from shared.stack_file import find_settings
+
+    return find_settings(wanted, lambda line: print(f"backfleet: {line}", file=sys.stderr))
 
 
 def _import(asked: argparse.Namespace) -> None:
     from api.market_data.importing import import_files
-    from shared.settings import load_settings
 
     async def work(candles: Candles, _store: Store) -> list[ImportReport]:
         async with _bar_on_terminal(len(asked.files)) as on_chunk:
             return await import_files(candles, asked.files, reading_from(asked), asked.on_conflict, on_chunk)
 
-    for report in asyncio.run(_with_candles(load_settings(), work)):
+    for report in asyncio.run(_with_candles(settings_here(), work)):
         tell(report.summary(), report.notes)
 
 
@@ -122,9 +127,7 @@ def _fetch(asked: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from shared.settings import load_settings
-
-    settings, order = load_settings(), read_order(asked)
+    settings, order = settings_here(), read_order(asked)
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"))
     fetches: list[Fetch] = []
@@ -229,14 +232,11 @@ async def _bar_on_terminal(files: int) -> AsyncIterator[OnSeriesChunk | None]:
 
 
 def _list(_asked: argparse.Namespace) -> None:
-    from shared.settings import load_settings
-
-    print(describe_datasets(asyncio.run(_with_candles(load_settings(), lambda candles, _: candles.list_series()))))
+    print(describe_datasets(asyncio.run(_with_candles(settings_here(), lambda candles, _: candles.list_series()))))
 
 
 def _collect_garbage(asked: argparse.Namespace) -> None:
     from shared.errors import InvalidRequest
-    from shared.settings import load_settings
 
     hours: float = asked.older_than_hours
     if not 1 <= hours <= MOST_HOURS:
@@ -245,7 +245,7 @@ def _collect_garbage(asked: argparse.Namespace) -> None:
     def work(candles: Candles, store: Store) -> Awaitable[GarbageReport]:
         return candles.collect_garbage(store.pinned_among, int(hours * HOUR_MS), asked.dry_run)
 
-    print(asyncio.run(_with_candles(load_settings(), work)).summary())
+    print(asyncio.run(_with_candles(settings_here(), work)).summary())
 
 
 async def _with_candles(settings: Settings, work: Callable[[Candles, Store], Awaitable[Answer]]) -> Answer:
@@ -320,10 +320,9 @@ def _read_password() -> str:
 def _add_user(asked: argparse.Namespace) -> None:
     from api.accounts import add_user
     from api.passwords import Passwords
-    from shared.settings import load_settings
     from shared.users import Role, check_name
 
-    settings = load_settings()
+    settings = settings_here()
     check_name(asked.name)
     password = None if asked.no_password else _read_password()
     roles = [Role.USER, Role.ADMIN] if asked.admin else [Role.USER]
@@ -338,9 +337,8 @@ def _add_user(asked: argparse.Namespace) -> None:
 def _set_password(asked: argparse.Namespace) -> None:
     from api.accounts import set_password
     from api.passwords import Passwords
-    from shared.settings import load_settings
 
-    settings, password = load_settings(), _read_password()
+    settings, password = settings_here(), _read_password()
 
     async def work(database: Database) -> None:
         await set_password(database.users, database.families, Passwords(settings), asked.name, password)
@@ -360,18 +358,14 @@ def _enable_user(asked: argparse.Namespace) -> None:
 
 
 def _set_disabled(name: str, disabled: bool) -> None:
-    from shared.settings import load_settings
-
     async def work(database: Database) -> None:
         await database.users.set_disabled(name, disabled)
         await database.families.end_all_of(name)
 
-    asyncio.run(_with_database(load_settings(), work))
+    asyncio.run(_with_database(settings_here(), work))
 
 
 def _list_users(_asked: argparse.Namespace) -> None:
-    from shared.settings import load_settings
-
     async def work(database: Database) -> list[UserDocument]:
         users, cursor = await database.users.list_page(limit=USERS_PAGE, after=None)
         while cursor is not None:
@@ -379,7 +373,7 @@ def _list_users(_asked: argparse.Namespace) -> None:
             users += more
         return users
 
-    print(describe_users(asyncio.run(_with_database(load_settings(), work))))
+    print(describe_users(asyncio.run(_with_database(settings_here(), work))))
 
 
 def describe_users(users: Sequence[UserDocument]) -> str:

@@ -10,7 +10,7 @@ from deploy.processes import Interruption, announce, exit_code_of
 def _run(interruption: Interruption) -> int:
     match sys.argv[1:]:
         case ["up"]:
-            from deploy.stack import stay_up as command
+            from deploy.up import stay_up as command
         case ["demo"]:
             from deploy.demo import demonstrate as command
         case _:

@@ -7,7 +7,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from api.cli import add_data_options, add_token_options, add_user_options, tell
+from api.cli import add_data_options, add_token_options, add_user_options, settings_here, tell
 from shared import package_version
 from shared.errors import BackfleetError, InvalidRequest
 from worker.cli import add_run_options
@@ -34,10 +34,9 @@ def add_demo_options(parser: argparse.ArgumentParser) -> None:
 def _load_demo(asked: argparse.Namespace) -> None:
     from deploy.demo_bars import demo_series, import_series
     from deploy.synthetic_bars import BARS_DEFAULT, synthetic_series
-    from shared.settings import load_settings
 
     series = [*demo_series(), synthetic_series(BARS_DEFAULT if asked.bars is None else asked.bars)]
-    for report in asyncio.run(import_series(load_settings(), series)):
+    for report in asyncio.run(import_series(settings_here(), series)):
         tell(report.summary(), report.notes)
 
 

@@ -211,6 +211,9 @@ class Child:
             return log.read(_HEAD_BYTES).decode(errors="replace")
 
     def log_tail(self) -> str:
+        """The last lines, indented; nothing where somebody has removed the log."""
+        if not self.log.exists():
+            return ""
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - _HEAD_BYTES))
             lines = log.read().decode(errors="replace").splitlines()
@@ -218,14 +221,20 @@ class Child:
 
     def obituary(self) -> str:
         """How the process ended, for people, with the tail of its log."""
+        return f"{self.name} (pid {self.pid}) {self._how()}; the end of {self.log}:\n{self.log_tail() or '  | (empty)'}"
+
+    def end(self) -> str:
+        """How the process ended, in one line: where it gave up by itself, with the last it said."""
+        code, said = self.exit_code, self.log_tail().rpartition("\n")[2].strip(" |")
+        return self._how() + (f" ({said}; see {self.log})" if said and code is not None and code > 0 else "")
+
+    def _how(self) -> str:
         code = self.exit_code
         if code is None:
-            how = "is running but does not answer"
-        elif code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
-        else:
-            how = f"exited with code {code}"
-        return f"{self.name} (pid {self.pid}) {how}; the end of {self.log}:\n{self.log_tail() or '  | (empty)'}"
+            return "is running but does not answer"
+        if code >= 0:
+            return f"exited with code {code}"
+        return f"was killed by {next((one.name for one in signal.Signals if one == -code), f'signal {-code}')}"
 
 
 def stop_all(children: Sequence[Child], timeout_s: float, hurry: Callable[[], bool] = lambda: False) -> None:

@@ -92,14 +92,15 @@ class Server:
     def started(self) -> bool:
         return self._child is not None
 
-    def start(self, deadline_s: float = START_DEADLINE_S) -> Self:
+    def start(self, deadline_s: float = START_DEADLINE_S, *, port: int | None = None) -> Self:
+        """`port` is for one that has none yet."""
         if self._child is not None and self._child.running:
             raise RuntimeError(f"{self.name} is running already")
         self.directory.mkdir(parents=True, exist_ok=True)
         self._child, self._port = start_on_port(
             lambda port: Child(self.name, self.command(port), log=self.log),
             self._answers,
-            port=self._port,
+            port=self._port or port,
             remedy=self.remedy,
             deadline_s=deadline_s,
             check=self._check,

@@ -1,19 +1,16 @@
-"""The embedded stack: servers, gateways and workers as ordinary processes. `python -m deploy.stack` keeps one up.
+"""The embedded stack: servers, gateways and workers as ordinary processes.
 
-Data, logs and the token secret live in one directory and survive a restart. A server that is named in the settings
-(`BACKFLEET_MONGODB_URI`, `BACKFLEET_REDIS_URL`) is used instead of one of ours.
+Data, logs, ports and the token secret live in one directory and survive a restart. A server that is named in the
+settings (`BACKFLEET_MONGODB_URI`, `BACKFLEET_REDIS_URL`) is used instead of one of ours.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import http.client
-import json
 import os
 import secrets
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
@@ -21,35 +18,35 @@ from typing import Any, Self, TypeVar
 
 from pydantic import SecretStr
 
-from api.accounts import add_user
 from api.auth import mint_token
-from api.passwords import Passwords
 from deploy.demo_bars import demo_series, import_series
 from deploy.processes import (
     HOST,
     Child,
-    Interrupted,
-    Interruption,
     ProcessFailed,
-    announce,
-    exit_code_of,
     port_is_free,
     proceed,
     start_on_port,
     stop_all,
 )
+from deploy.restarts import Restarts
 from deploy.servers import FakeRedisServer, MongoServer, Server, ValkeyServer, redis_server
-from shared.database import Database
-from shared.errors import ConfigurationError, Conflict
-from shared.settings import Settings, environment_for_child, load_settings
-from shared.users import Role
+from shared.errors import ConfigurationError
+from shared.settings import Settings, environment_for_child
+from shared.stack_file import (
+    StackFile,
+    lock_directory,
+    read_stack_file,
+    secret_path,
+    settings_to_tell,
+    write_private,
+    write_stack_file,
+)
 
 Result = TypeVar("Result")
 
 GATEWAY_DEADLINE_S = 60.0
-IMPORT_DEADLINE_S = 60.0
 TOKEN_TTL_S = 30 * 86_400
-FIRST_USER = "dev"
 _DRAIN_TIMEOUT_S = 5.0
 _HTTP_TIMEOUT_S = 1.0
 _WATCH_S = 0.1
@@ -67,6 +64,8 @@ class Stack:
     `Bus` opens on the same servers) and `processes` by name (`api-1`, `worker-1`, …, `valkey`, `mongo`). Raises
     `ConfigurationError` for a directory or port in use, `ProcessFailed` for a child that dies. A failed or interrupted
     start leaves nothing running. `check` is called in every wait and may raise; `hurry` turns stopping into killing.
+
+    What listens takes the port it had here the last time, where that is free; the first gateway else `usual_port`.
     """
 
     def __init__(
@@ -76,6 +75,7 @@ class Stack:
         api_replicas: int = 1,
         workers: int = 2,
         directory: Path | None = None,
+        usual_port: int | None = None,
         check: Callable[[], None] = proceed,
         hurry: Callable[[], bool] = lambda: False,
         say: Callable[[str], None] = _hush,
@@ -85,6 +85,8 @@ class Stack:
         self.api_urls: list[str] = []
         self.redis_server: ValkeyServer | FakeRedisServer | None = None
         self.mongo_server: MongoServer | None = None
+        self._given = frozenset(settings.model_fields_set)
+        self._usual_port = usual_port
         self._api_replicas = api_replicas
         self._workers = workers
         self._check = check
@@ -92,12 +94,18 @@ class Stack:
         self._say = say
         self._lock: int | None = None
         self._children: dict[str, Child] = {}
+        self._ports: dict[str, int] = {}
+        self._ports_before: dict[str, int] = {}
+        self._restarts = Restarts(say)
 
     @property
     def processes(self) -> dict[str, Child]:
         """What we started, by name; a server or worker that was started again is the new one."""
-        servers = [server for server in (self.redis_server, self.mongo_server) if server is not None and server.started]
-        return {server.name: server.child for server in servers} | self._children
+        return {server.name: server.child for server in self._servers} | self._children
+
+    @property
+    def _servers(self) -> list[Server]:
+        return [server for server in (self.redis_server, self.mongo_server) if server is not None and server.started]
 
     @property
     def server_names(self) -> str:
@@ -114,6 +122,12 @@ class Stack:
         return self.settings.redis_url.get_secret_value()
 
     @property
+    def own_urls(self) -> dict[str, str]:
+        """By setting, where the servers answer that are ours. The URL of another may carry a password."""
+        mongo = {} if self.mongo_server is None else {"mongodb_uri": self.mongo_server.uri}
+        return mongo | ({} if self.redis_server is None else {"redis_url": self.redis_server.url})
+
+    @property
     def mints_tokens(self) -> bool:
         return not self.settings.production and not self.settings.jwt_jwks_url
 
@@ -122,15 +136,17 @@ class Stack:
         return mint_token(self.settings, user_id, ttl_s)
 
     def start(self) -> Self:
-        self._lock = _lock_directory(self.directory)
+        self._lock = lock_directory(self.directory)
         try:
+            self._recall_ports()
+            self._tell_where()
             self._start_servers()
             self.settings = self._settings_of_children()
             for _ in range(self._workers):
                 self.start_worker()
             for _ in range(self._api_replicas):
                 self._start_gateway()
-            self.check_alive()
+            self._tell_where()
         except BaseException:
             self.stop()
             raise
@@ -138,11 +154,10 @@ class Stack:
 
     def stop(self) -> None:
         """Gateways and workers first, so that they can still write; then the servers. Bounded; nothing is left."""
-        servers = [child for name, child in self.processes.items() if name not in self._children]
         try:
             stop_all(list(self._children.values()), self.settings.drain_timeout_s + 5.0, self._hurry)
         finally:
-            stop_all(servers, 5.0, self._hurry)
+            stop_all([server.child for server in self._servers], 5.0, self._hurry)
             if self._lock is not None:
                 os.close(self._lock)
                 self._lock = None
@@ -159,17 +174,26 @@ class Stack:
             if not child.running:
                 raise ProcessFailed(child.obituary())
 
+    def tend(self) -> None:
+        """Starts workers and gateways that died again, each after its pause; never waits. Call it often.
+
+        Raises `ProcessFailed` naming a server of ours that is lost: nothing can go on without it.
+        """
+        for server in self._servers:
+            if not server.child.running:
+                raise ProcessFailed(f"{server.name} is lost, and without it everything ends: {server.child.obituary()}")
+        self._restarts.tend(self._children, self._start_child)
+
     def start_worker(self) -> Child:
         """One more worker, named `worker-<n>`. It is not waited for: the record is the queue."""
         number = sum(name.startswith("worker-") for name in self._children) + 1
         name = f"worker-{number}"
-        self._children[name] = self._start_module(name, "worker", self.settings)
+        self._children[name] = self._start_child(name)
         return self._children[name]
 
     def _start_servers(self) -> None:
-        given = self.settings.model_fields_set
         update: dict[str, Any] = {}
-        if "redis_url" not in given:
+        if "redis_url" not in self._given:
             self.redis_server = redis_server(
                 self.directory / "valkey",
                 named=self.settings.redis_server,
@@ -179,19 +203,19 @@ class Stack:
             )
             self._start_server(self.redis_server)
             update["redis_url"] = SecretStr(self.redis_server.url)
-        if "mongodb_uri" not in given:
+        if "mongodb_uri" not in self._given:
             self.mongo_server = MongoServer(self.directory / "mongo", log=self._log("mongo"), check=self._check)
             self._start_server(self.mongo_server)
             update["mongodb_uri"] = SecretStr(self.mongo_server.uri)
         self.settings = self.settings.model_copy(update=update)
 
     def _start_server(self, server: Server) -> None:
-        server.start()
+        server.start(port=self._port_before(server.name))
+        self._ports[server.name] = server.port
         self._say(f"{server.name} answers on port {server.port}")
 
     def _settings_of_children(self) -> Settings:
-        settings = self.settings
-        given = settings.model_fields_set
+        settings, given = self.settings, self._given
         update: dict[str, Any] = {}
         if settings.jwt_secret is None and not settings.jwt_jwks_url:
             update["jwt_secret"] = _secret_of(self.directory)
@@ -206,15 +230,17 @@ class Stack:
     def _start_gateway(self) -> None:
         number = len(self.api_urls) + 1
         name = f"api-{number}"
-        wanted = self.settings.port if number == 1 and "port" in self.settings.model_fields_set else 0
+        named = self.settings.port if number == 1 and "port" in self._given else 0
+        usual = self._usual_port if number == 1 else None
 
         def start(port: int) -> Child:
-            return self._start_module(name, "api", self.settings.model_copy(update={"port": port}))
+            self._ports[name] = port
+            return self._start_child(name)
 
         self._children[name], port = start_on_port(
             start,
             self._gateway_answers,
-            port=wanted or None,
+            port=named or self._port_before(name, usual),
             remedy="free it, or set BACKFLEET_PORT to another (0 takes a free one)",
             deadline_s=GATEWAY_DEADLINE_S,
             check=self._check,
@@ -222,13 +248,47 @@ class Stack:
         self.api_urls.append(f"http://{HOST}:{port}")
         self._say(f"{name} answers on port {port}")
 
+    def _port_before(self, name: str, usual: int | None = None) -> int | None:
+        """The port it had the last time, else the usual one; None, which is said, where somebody has that."""
+        port = self._ports_before.get(name, usual)
+        if port is None or port_is_free(port):
+            return port
+        before = f", which {name} had the last time," if name in self._ports_before else ""
+        remedy = " (BACKFLEET_PORT names another)" if name == "api-1" else ""
+        self._say(f"port {port}{before} is taken; a free one is used{remedy}")
+        return None
+
+    def _recall_ports(self) -> None:
+        try:
+            before = read_stack_file(self.directory)
+        except ConfigurationError as error:
+            self._say(f"{error.message}; other ports may be used")
+            return
+        self._ports_before = before.ports if before is not None else {}
+
+    def _tell_where(self) -> None:
+        """For whoever looks for this stack, and for the next one here. Without gateways until it is up."""
+        ours = "jwt_secret" not in self._given and self.settings.jwt_secret is not None
+        told = StackFile(
+            pid=os.getpid(),
+            urls=self.api_urls,
+            ports=self._ports_before | self._ports,
+            settings=settings_to_tell(self.settings, self.own_urls),
+            jwt_secret_file=str(secret_path(self.directory)) if ours else None,
+        )
+        write_stack_file(self.directory, told)
+
     def _gateway_answers(self, port: int, _child: Child) -> bool:
         if _status_of(port, "/readyz") != 200:
             return False
         # Another gateway may have taken the port meanwhile; only ours knows our secret.
         return not self.mints_tokens or _status_of(port, "/api/algo/strategies", self.token()) == 200
 
-    def _start_module(self, name: str, module: str, settings: Settings) -> Child:
+    def _start_child(self, name: str) -> Child:
+        """The worker, or the gateway on its port, of that name; the one before it, if any, is gone."""
+        settings, module = self.settings, "worker"
+        if name in self._ports:
+            settings, module = settings.model_copy(update={"port": self._ports[name]}), "api"
         env = environment_for_child(settings)
         env["PYTHONPATH"] = os.pathsep.join(part for part in (str(_ROOT), env.get("PYTHONPATH")) if part)
         return Child(name, [sys.executable, "-m", module], log=self._log(name), env=env)
@@ -247,32 +307,11 @@ def _status_of(port: int, path: str, token: str | None = None) -> int:
             return 0
 
 
-def _lock_directory(directory: Path) -> int:
-    """Takes the directory for this process; the kernel gives it back when we are gone, however that happens."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise ConfigurationError(
-            f"another stack (pid {holder}) uses {directory}: stop it, or set BACKFLEET_STACK_DIR to another directory"
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
-
-
 def _secret_of(directory: Path) -> SecretStr:
     """The directory's token secret: made once, readable by its owner only, so that tokens outlive a restart."""
-    path = directory / "jwt-secret"
+    path = secret_path(directory)
     if not path.exists():
-        unfinished = path.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48))
-        unfinished.replace(path)
+        write_private(path, secrets.token_urlsafe(48))
     return SecretStr(path.read_text().strip())
 
 
@@ -280,19 +319,6 @@ async def import_demo_bars(settings: Settings) -> list[str]:
     """Puts the daily bars of AAPL, IBM and MSFT into the stack's market data, unless they are there. Says what."""
     reports = await import_series(settings, demo_series())
     return [f"{one.symbol} {one.interval}: {one.added + one.known:,} bars" for one in reports]
-
-
-async def add_first_user(settings: Settings) -> str | None:
-    """The user `dev`, an admin: its password the first time, None where it exists already."""
-    password = secrets.token_urlsafe(15)
-    database = await Database.open(settings)
-    try:
-        await add_user(database.users, Passwords(settings), FIRST_USER, password, [Role.USER, Role.ADMIN])
-    except Conflict:
-        return None
-    finally:
-        await database.close()
-    return password
 
 
 def run_interruptible(work: Coroutine[Any, Any, Result], check: Callable[[], None], deadline_s: float) -> Result:
@@ -325,65 +351,3 @@ EXAMPLE_REQUEST: dict[str, Any] = {
     "strategyParams": {"sma_crossover": {"fast": 20, "slow": 100}},
     "commission": {"rate": 0.001},
 }
-
-
-def _welcome(stack: Stack, password: str | None) -> str:
-    url = stack.api_urls[0]
-    if stack.mints_tokens:
-        how = f'A token for the user "demo", good for {TOKEN_TTL_S // 86_400} days:\n  TOKEN={stack.token()}'
-    elif stack.settings.jwt_jwks_url:
-        how = "A token:\n  TOKEN=<a token of your identity provider>"
-    else:
-        how = f"A token, after `backfleet user add`:\n  TOKEN=<the accessToken of POST {url}/api/auth/login>"
-    first_user = ""
-    if password is not None:
-        first_user = f"""
-The user {FIRST_USER!r}, an admin, logs in with this password, which is not shown again:
-  curl -s -X POST {url}/api/auth/login -d '{json.dumps({"name": FIRST_USER, "password": password})}'
-"""
-    return f"""
-backfleet is up: {url}  (documentation: {url}/docs, logs: {stack.directory / "logs"})
-
-{how}
-
-A backtest:
-  curl -s -X POST {url}/api/algo/backtest \\
-    -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
-    -d '{json.dumps(EXAMPLE_REQUEST)}'
-
-Its result, with the id that came back:
-  curl -s -H "Authorization: Bearer $TOKEN" {url}/api/algo/backtest/ID/result
-{first_user}
-Ctrl-C stops everything; the data stays in {stack.directory}.
-"""
-
-
-def stay_up(interruption: Interruption) -> int:
-    """`make up`: a stack until somebody interrupts it. Exit code 0 then."""
-    settings = load_settings()
-    if "port" not in settings.model_fields_set:
-        if port_is_free(settings.port):
-            settings = settings.model_copy(update={"port": settings.port})
-        else:
-            announce(f"port {settings.port} is taken; a free one is used (BACKFLEET_PORT names another)")
-    stack = Stack(settings, check=interruption.check, hurry=interruption.hurry, say=announce)
-    password: str | None = None
-    with stack:
-        if stack.mongo_server is not None:
-            for line in run_interruptible(import_demo_bars(stack.settings), interruption.check, IMPORT_DEADLINE_S):
-                announce(f"market data: {line}")
-            if not stack.settings.jwt_jwks_url:
-                password = run_interruptible(add_first_user(stack.settings), interruption.check, IMPORT_DEADLINE_S)
-        print(_welcome(stack, password), flush=True)
-        try:
-            while True:
-                interruption.check()
-                stack.check_alive()
-                time.sleep(_WATCH_S)
-        except Interrupted:
-            announce("stopping; once more kills")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(exit_code_of(stay_up))

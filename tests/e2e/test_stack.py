@@ -192,6 +192,18 @@ def test_a_dead_child_is_reported_with_its_log_and_the_others_are_stopped(settin
     assert not stack.processes["valkey"].running
 
 
+def test_a_worker_that_can_never_start_is_tried_after_pauses_that_grow(directory: Path) -> None:
+    nowhere = load_settings(
+        stack_dir=directory, mongodb_uri="mongodb://127.0.0.1:1", redis_url="redis://127.0.0.1:1", store_timeout_s=0.2
+    )
+    said: list[str] = []
+    with Stack(nowhere, api_replicas=0, workers=1, say=said.append) as stack:
+        _poll(lambda: stack.tend() or len(said) == 2, "the second end of the worker")
+    why = r"exited with code 1 \(backfleet worker: MongoDB did not answer.*; see .*/worker-1\.log\)"
+    for line, pause in zip(said, ("1 s", "2 s"), strict=True):
+        assert re.fullmatch(rf"worker-1 \(pid \d+\) {why}; it is started again in {pause}", line), line
+
+
 def test_an_interrupted_start_stops_what_it_had_started(settings: Settings) -> None:
     with Interruption() as interruption:
         stack = Stack(settings, check=interruption.check, say=lambda _line: os.kill(os.getpid(), signal.SIGTERM))
@@ -224,6 +236,19 @@ def test_a_taken_port_that_was_named_ends_the_start_with_a_remedy(settings: Sett
         assert not any(child.running for child in stack.processes.values())
 
 
+def test_a_port_of_the_last_time_that_is_taken_is_replaced_and_said(settings: Settings, tmp_path: Path) -> None:
+    with Stack(settings, api_replicas=0, workers=0) as stack:
+        first = stack.own_urls
+    with Stack(settings, api_replicas=0, workers=0) as stack:
+        assert stack.own_urls == first
+    said: list[str] = []
+    port = int(first["redis_url"].partition("//")[2].split(":")[1].partition("/")[0])
+    with ValkeyServer(tmp_path / "v", port=port), Stack(settings, api_replicas=0, workers=0, say=said.append) as stack:
+        assert stack.own_urls["mongodb_uri"] == first["mongodb_uri"]
+        assert stack.own_urls["redis_url"] != first["redis_url"]
+    assert f"port {port}, which valkey had the last time, is taken; a free one is used" in said
+
+
 @pytest.mark.slow
 @needs_proc
 def test_up_serves_its_own_example_again_after_a_restart_and_ends_with_0_on_ctrl_c(directory: Path) -> None:
@@ -244,11 +269,14 @@ def test_up_serves_its_own_example_again_after_a_restart_and_ends_with_0_on_ctrl
         path = f"/api/algo/backtest/{accepted['backtestId']}"
         _poll(lambda: _ask(url + path, token)[1]["status"] == "completed", "the example to complete")
         before = _ask(f"{url}{path}/result", token)[1]
+        ports = json.loads((directory / "stack.json").read_text())["ports"]
         up.process.send_signal(signal.SIGINT)
         assert up.wait() == 0, up.output
     _assert_nothing_is_left(directory)
     with _command("up", directory, BACKFLEET_PORT="0") as up:
-        url = up.read_until("backfleet is up").split()[3]
+        assert up.read_until("backfleet is up").split()[3] == url
+        assert json.loads((directory / "stack.json").read_text())["ports"] == ports
+        assert set(ports) == {"valkey", "mongo", "api-1"}
         assert _ask(f"{url}{path}/result", token)[1] == before
         up.read_until("Ctrl-C stops everything")
         assert '"dev"' not in up.output, "the password is shown once"
@@ -273,24 +301,66 @@ def test_up_interrupted_while_it_starts_leaves_nothing(line: str, directory: Pat
 
 @pytest.mark.slow
 @needs_proc
-def test_up_whose_worker_dies_says_so_stops_the_rest_and_fails(directory: Path) -> None:
+def test_up_starts_what_died_again_and_ends_only_without_a_server(directory: Path) -> None:
     with _command("up", directory, BACKFLEET_PORT="0") as up:
+        url = up.read_until("backfleet is up").split()[3]
         up.read_until("Ctrl-C stops everything")
-        worker = next(
-            int(process.name) for process in Path("/proc").glob("[0-9]*") if _is_worker_of(process, directory)
+        [gateway], workers = _running(directory, "api"), _running(directory, "worker")
+        os.kill(workers[0], signal.SIGKILL)
+        again = r"(worker-\d) \(pid (\d+)\) was killed by SIGKILL; it is started again in 1 s"
+        told = re.fullmatch(again, up.read_until("started again"))
+        assert told is not None
+        assert int(told[2]) == workers[0]
+        os.kill(gateway, signal.SIGTERM)
+        assert re.fullmatch(
+            rf"api-1 \(pid {gateway}\) exited with code 0; it is started again in 1 s", up.read_until("started again")
         )
-        os.kill(worker, signal.SIGKILL)
+        _poll(lambda: len(set(_running(directory, "worker")) - {workers[0]}) == 2, "another worker")
+        _poll(lambda: _answers(f"{url}/readyz"), "the gateway to answer where it did before")
+        log = (directory / "logs" / f"{told[1]}.log").read_text
+        _poll(lambda: "is ready with" in log(), "the new worker to be ready")
+        [mongo] = _running(directory, "nx_27017")
+        os.kill(mongo, signal.SIGKILL)
         assert up.wait() == 1, up.output
-        assert re.search(rf"worker-\d \(pid {worker}\) was killed by SIGKILL", up.output)
+        assert f"mongo is lost, and without it everything ends: mongo (pid {mongo}) was killed by" in up.output
     _assert_nothing_is_left(directory)
 
 
-def _is_worker_of(process: Path, directory: Path) -> bool:
+def _answers(url: str) -> bool:
     try:
-        arguments = (process / "cmdline").read_bytes().split(b"\0")
-        return arguments[1:3] == [b"-m", b"worker"] and str(directory).encode() in (process / "environ").read_bytes()
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
     except OSError:
         return False
+
+
+def _running(directory: Path, module: str) -> list[int]:
+    """The processes of the stack there that run a Python module."""
+    return sorted(int(one.name) for one in Path("/proc").glob("[0-9]*") if _runs(one, directory, module.encode()))
+
+
+def _runs(process: Path, directory: Path, module: bytes) -> bool:
+    try:
+        arguments = (process / "cmdline").read_bytes().split(b"\0")[1:]
+        ours = str(directory).encode() in (process / "environ").read_bytes() + b"\0".join(arguments)
+    except OSError:
+        return False  # ended meanwhile, or somebody else's
+    return ours and (
+        arguments[:2] == [b"-m", module] or arguments[1:2] == [b"from %s.%s import main; main()" % (module, module)]
+    )
+
+
+@pytest.mark.slow
+@needs_proc
+def test_up_interrupted_while_it_starts_the_dead_again_leaves_nothing(directory: Path) -> None:
+    with _command("up", directory, BACKFLEET_PORT="0") as up:
+        up.read_until("Ctrl-C stops everything")
+        for module in ("worker", "api"):
+            os.kill(_running(directory, module)[0], signal.SIGKILL)
+        up.read_until("started again")
+        up.process.send_signal(signal.SIGINT)
+        assert up.wait() == 0, up.output
+    _assert_nothing_is_left(directory)
 
 
 @pytest.mark.slow
@@ -304,6 +374,55 @@ def test_up_that_is_killed_leaves_nothing(directory: Path) -> None:
         assert up.wait() == -signal.SIGKILL
     # An engine process that was still compiling notices only when it is done that its worker is gone.
     _assert_nothing_is_left(directory, deadline_s=30.0)
+
+
+@pytest.mark.slow
+@needs_proc
+def test_what_up_prints_works_in_another_terminal(directory: Path) -> None:
+    with _command("up", directory, BACKFLEET_PORT="0") as up:
+        url = up.read_until("backfleet is up").split()[3]
+        up.read_until("data list")
+        list_line = up.lines[-1].strip()
+        worker_line = up.read_until("-m worker").strip()
+        assert worker_line.startswith("BACKFLEET_MONGODB_URI=mongodb://127.0.0.1:")
+        assert worker_line.endswith("/python -m worker")
+        with _another_terminal(worker_line) as worker:
+            for line in worker.stdout or ():
+                if "is ready with" in line:
+                    break
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(30) == 0
+        assert list_line.startswith(f"BACKFLEET_STACK_DIR={directory} ")
+        backfleet = f"BACKFLEET_STACK_DIR={directory} {sys.executable} -m deploy.cli"
+        assert _said(f"{backfleet} data list")[0].splitlines()[1].startswith("AAPL")
+        token = _said(f"{backfleet} token --user ann")[0].strip()
+        assert _ask(f"{url}/api/users/me", token)[1]["name"] == "ann"
+        up.process.send_signal(signal.SIGINT)
+        assert up.wait() == 0, up.output
+    out, error = _said(f"{backfleet} token --user ann", code=2)
+    assert out == ""
+    assert error.startswith(f"backfleet: the stack of {directory} (pid {up.process.pid}) has ended; start it again")
+    _assert_nothing_is_left(directory)
+
+
+@contextmanager
+def _another_terminal(line: str) -> Iterator[subprocess.Popen[str]]:
+    """A shell of its own in this folder, to which nothing was said before but where compiled kernels are."""
+    env = {name: os.environ[name] for name in ("PATH", "HOME", "NUMBA_CACHE_DIR")}
+    with subprocess.Popen(
+        ["sh", "-c", f"exec env {line}"], cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as shell:
+        try:
+            yield shell
+        finally:
+            shell.kill()
+
+
+def _said(line: str, code: int = 0) -> tuple[str, str]:
+    env = {name: os.environ[name] for name in ("PATH", "HOME")}
+    done = subprocess.run(["sh", "-c", line], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
 
 
 @pytest.mark.slow

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.readme import shown
+
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).parent / "plugin"
 
 
 def python(site: Path, program: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
+    path = os.pathsep.join(map(str, (site, ROOT, ROOT / "shared" / "public")))
+    environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-c", program]
     return subprocess.run(command, cwd=site, env=environment, capture_output=True, text=True, timeout=100, check=False)
 
@@ -38,22 +41,22 @@ def test_an_installed_strategy_is_shown_checked_run_and_restored(site: Path) -> 
         """
 from shared.errors import InvalidRequest
 from shared.strategies import catalogue, resolve
-from tests.engine.markets import random_walk
+from tests.engine.markets import HOUR_MS, random_walk
 from worker.engine.config import EngineConfig
 from worker.engine.simulation import Simulation
 
 found = {one.id: one for one in catalogue()[-2:]}
-assert list(found) == ["inside_bars", "three_closes"], [one.id for one in catalogue()]
-assert found["inside_bars"].parameters_schema["properties"]["quiet"]["maximum"] == 20
-assert [(one.form, one.every) for one in found.values()] == [("signals", None), ("decide", 1)]
+assert list(found) == ["dips", "month_start"], [one.id for one in catalogue()]
+assert found["month_start"].parameters_schema["properties"]["days"]["maximum"] == 28
+assert [(one.form, one.every) for one in found.values()] == [("decide", 4), ("signals", None)]
 try:
-    resolve(["inside_bars"], {"inside_bars": {"quiet": 21}})
+    resolve(["month_start"], {"month_start": {"days": 29}})
 except InvalidRequest as refusal:
-    assert [error.field for error in refusal.errors] == ["strategyParams.inside_bars.quiet"]
+    assert [error.field for error in refusal.errors] == ["strategyParams.month_start.days"]
 else:
-    raise SystemExit("21 was accepted")
-bars = random_walk(600, 1)
-uses = resolve(["inside_bars"], {})
+    raise SystemExit("29 was accepted")
+bars = random_walk(600, 1, step_ms=24 * HOUR_MS)
+uses = resolve(["month_start"], {})
 said = uses[0].signals(bars)
 assert all((uses[0].signals(bars.first(cut)) == said[:cut]).all() for cut in range(0, 601, 7))
 whole = Simulation.start(bars, EngineConfig(allow_short=True), uses)
@@ -70,53 +73,48 @@ assert part.finish().result_hash == outcome.result_hash
     assert done.returncode == 0, done.stderr
 
 
-def test_an_installed_strategy_that_decides_trades_like_its_signals(site: Path) -> None:
+def test_an_installed_strategy_that_decides_trades_as_it_says(site: Path) -> None:
     done = python(
         site,
         """
-import dataclasses
-import numpy as np
-from shared.strategies import NO_OPINION, Strategy, resolve
+from shared.strategies import resolve
 from tests.engine.markets import random_walk
 from worker.engine.config import EngineConfig
 from worker.engine.deciding import play
 from worker.engine.simulation import Simulation
 
-def signals(bars, params):
-    said = np.full(bars.total, NO_OPINION, np.int8)
-    step = np.sign(np.diff(bars.close)).astype(int).tolist()
-    for bar in range(params.every - 1, bars.total, params.every):
-        last = step[max(bar - params.closes, 0) : bar]
-        if len(last) == params.closes and abs(sum(last)) == params.closes:
-            said[bar] = last[0]
-    return said
-
 bars = random_walk(800, 1)
-config = EngineConfig(allow_short=True, stop_loss_percent=3.0, commission_rate=0.001, combine="majority")
-for params in ({}, {"closes": 2, "every": 3}):
-    for others in ([], ["sma_crossover"]):
-        chosen = {"three_closes": params, **{name: {"fast": 3, "slow": 9} for name in others}}
-        uses = resolve([*others, "three_closes"], chosen)
-        twin = Strategy("twin", "Twin", "As signals.", uses[-1].strategy.parameters, signals)
-        known = Simulation.start(bars, config, [*uses[:-1], dataclasses.replace(uses[-1], strategy=twin)])
-        known.advance(800)
-        part = Simulation.start(bars, config, uses)
-        for until in (100, 101, 440):
-            play(part, until)
-            part = Simulation.resume(part.position(), bars, config, uses)
-        part.advance(800)
+config = EngineConfig(commission_rate=0.001)
+for every in (4, 7):
+    uses = resolve(["dips"], {"dips": {"every": every}})
+    whole = Simulation.start(bars, config, uses)
+    play(whole, 800)
+    part = Simulation.start(bars, config, uses)
+    for until in (100, 101, 440):
+        play(part, until)
         part = Simulation.resume(part.position(), bars, config, uses)
-        assert part.ask is not None
-        play(part, 800)
-        outcome, expected = part.finish(), known.finish()
-        assert outcome.trades.total > 10
-        assert (outcome.trades.direction < 0).any()
-        assert outcome.trades.as_rows() == expected.trades.as_rows()
-        assert outcome.equity.tobytes() == expected.equity.tobytes()
-        assert outcome.result_hash == expected.result_hash
+    part.advance(800)
+    part = Simulation.resume(part.position(), bars, config, uses)
+    assert part.ask is not None
+    play(part, 800)
+    outcome = whole.finish()
+    assert part.finish().result_hash == outcome.result_hash
+    assert outcome.trades.total > 10
+    for trade in outcome.trades.as_rows()[:-1]:
+        told, left = trade["entry_bar"] - 1, trade["exit_bar"] - 1
+        assert (told + 1) % every == (left + 1) % every == 0
+        assert bars.close[told] < bars.close[max(told - 9, 0) : told + 1].mean()
+        assert 20 <= left - trade["entry_bar"] < 20 + every
 """,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_shows_this_very_package() -> None:
+    files = [SOURCE / "pyproject.toml", *sorted((SOURCE / "my_strategies").glob("[!_]*.py"))]
+    assert len(files) == 3
+    blocks = [*shown("toml"), *(block for block in shown("python") if "STRATEGY = " in block)]
+    assert sorted(blocks) == sorted(file.read_text() for file in files)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +124,7 @@ for params in ({}, {"closes": 2, "every": 3}):
         ("OTHER = 1", "cannot be loaded"),
         ("STRATEGY = 1", "is a int, not a Strategy"),
         (
-            "from shared.strategies import Strategy\n"
-            "from shared.strategies.parameters import Parameters\n"
-            "STRATEGY = Strategy('odd', 'Odd', 'Odd.', Parameters)",
+            "from backfleet import Parameters, Strategy\nSTRATEGY = Strategy('odd', 'Odd', 'Odd.', Parameters)",
             "cannot be loaded: strategy odd must have exactly one of signals and decide, and has neither",
         ),
         (
@@ -139,10 +135,10 @@ for params in ({}, {"closes": 2, "every": 3}):
 )
 def test_a_plugin_that_cannot_be_used_is_refused_by_its_name(site: Path, tmp_path: Path, code: str, words: str) -> None:
     broken = Path(shutil.copytree(site, tmp_path / "site"))
-    (broken / "backfleet_inside_bars" / "__init__.py").write_text(code)
+    (broken / "my_strategies" / "dips.py").write_text(code)
     done = python(broken, "from shared.strategies import catalogue; catalogue()")
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert "ConfigurationError: the strategy plug-in inside_bars" in last
+    assert "ConfigurationError: the strategy plug-in dips" in last
     assert words in last
-    assert "package backfleet-inside-bars" in last
+    assert "package my-strategies" in last

@@ -1,0 +1,59 @@
+"""What code outside of backfleet imports: `from backfleet import Strategy, View`.
+
+Nothing is loaded before it is used, and each name is the very object that backfleet itself works with.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shared.bars import Bars
+    from shared.strategies.parameters import Parameters
+    from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals, silent, told_once
+    from shared.strategies.strategy import Strategy
+    from shared.strategies.view import OpenTrade, View
+
+__all__ = [
+    "BE_FLAT",
+    "BE_LONG",
+    "BE_SHORT",
+    "NO_OPINION",
+    "Bars",
+    "OpenTrade",
+    "Parameters",
+    "Signals",
+    "Strategy",
+    "View",
+    "silent",
+    "told_once",
+]
+
+_HOMES = {
+    "Bars": "shared.bars",
+    "Parameters": "shared.strategies.parameters",
+    "BE_FLAT": "shared.strategies.signals",
+    "BE_LONG": "shared.strategies.signals",
+    "BE_SHORT": "shared.strategies.signals",
+    "NO_OPINION": "shared.strategies.signals",
+    "Signals": "shared.strategies.signals",
+    "silent": "shared.strategies.signals",
+    "told_once": "shared.strategies.signals",
+    "Strategy": "shared.strategies.strategy",
+    "OpenTrade": "shared.strategies.view",
+    "View": "shared.strategies.view",
+}
+
+
+if not TYPE_CHECKING:  # to a checker it would say that there is every name
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Two strategies of one's own, as the README shows them."""
