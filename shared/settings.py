@@ -67,6 +67,13 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = Field((), description="Origins that browsers may call from (JSON list).")
     request_max_bytes: int = Field(1_000_000, ge=1_000, description="Largest HTTP body and socket message.")
     upload_max_bytes: int = Field(256 * 1024 * 1024, ge=1_000, description="Largest upload of market data.")
+    sign_in_timeout_s: float = Field(
+        10.0, gt=0, le=300, description="After so long a socket that has not signed in is closed."
+    )
+    sockets_per_address_max: int = Field(5_000, ge=1, description="Sockets that one address may have open at once.")
+    anonymous_sockets_per_address_max: int = Field(
+        500, ge=1, description="Sockets of one address that may be open without having signed in."
+    )
     pending_max: int = Field(10_000, ge=1, description="Pending backtests one user may have at once.")
 
     worker_slots: int = Field(
