@@ -61,7 +61,8 @@ async def _send_described(send: Send, of_coding: bytes, message: Message) -> Non
     """
     if message["type"] == "http.response.start":
         headers = MutableHeaders(scope=message)
-        headers.add_vary_header("Accept-Encoding")
+        if "accept-encoding" not in headers.get("vary", "").lower():
+            headers.add_vary_header("Accept-Encoding")
         tag = headers.get("etag", "")
         if tag.endswith('"'):
             headers["ETag"] = f'{tag[:-1]}{of_coding.decode()}"'

@@ -183,7 +183,7 @@ class Sockets:
             identity.require(Right.READ)
             since = read_since(said)
         except BackfleetError as error:
-            raise Refused(f"{error.code}: {socket_errors(error)[0]['message']}") from None
+            raise Refused(_why_refused(error)) from None
         eio_sid: str | None = self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)
         if eio_sid is None or eio_sid not in self._sio.eio.sockets or self._sio.eio.sockets[eio_sid].closed:
             raise Refused("gone")
@@ -336,6 +336,12 @@ def _address(scope: Scope) -> str:
     """Whose socket it is. Behind a proxy that is trusted the server has put its client's address here."""
     client = scope.get("client")
     return client[0] if client else ""
+
+
+def _why_refused(error: BackfleetError) -> str:
+    first = socket_errors(error)[0]
+    where = "" if first["field"] == "$" else f"{first['field']} "
+    return f"{error.code}: {where}{first['message']}"
 
 
 def _malformed_packet(error: Exception) -> str:
