@@ -75,7 +75,8 @@ async def _open_services(
         relay = Relay(database.store, bus)
         adoption = Adoption(database.store, bus, settings)
         mongo = database.mongo
-        for work in (relay.relay(), adoption.listen(), _keep_store_clock(mongo), mongo.outage.watch()):
+        watching = (mongo.outage.watch(), bus.outage.watch())
+        for work in (relay.relay(), adoption.listen(), _keep_store_clock(mongo), *watching):
             stack.push_async_callback(_cancel, asyncio.create_task(work))
         limits = LoginLimits(bus, _secret(settings))
         yield Services(

@@ -12,7 +12,7 @@ LEAST_BYTES = 1_000
 # Larger ones are compressed in a thread: what is answered meanwhile must not wait for them.
 THREAD_FROM_BYTES = 16_384
 # Of rows of numbers in JSON, level 9 makes hardly less than this one, in several times the time.
-_LEVEL = 4
+_LEVEL = 5
 _DENSE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/zstd", "application/vnd.apache.parquet")
 
 _OF_GZIP = b"-gzip"

@@ -10,6 +10,7 @@ from typing import Any
 from api.listeners import Client
 from shared.errors import InvalidRequest, StoreUnavailable
 from shared.instants import iso_from_ms, read_instant_ms
+from shared.observability import RareWarning
 from shared.store import ENDED_PAGE, Ended, Store
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Missed:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._warn = RareWarning(log)
 
     async def greet(self, client: Client, since: Since) -> None:
         """Says what time it is, and at most `ENDED_PAGE` ends, oldest first; `more` where there are, or may be, others.
@@ -59,7 +61,7 @@ class Missed:
         try:
             found = [] if since.at_ms is None else await self._store.ended_since([client.user_id], since.at_ms)
         except StoreUnavailable as error:
-            log.warning("what ended while a socket was away could not be read: %s", error.message)
+            self._warn(f"what ended while a socket was away could not be read: {error.message}")
             greeting |= {"ended": None, "more": True}
         else:
             greeting |= {"ended": [_as_wire(one) for one in found], "more": len(found) >= ENDED_PAGE}

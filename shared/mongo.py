@@ -33,7 +33,7 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
-from shared.errors import ConfigurationError, StoreUnavailable, StoreUnfit
+from shared.errors import ConfigurationError, StoreAway, StoreUnavailable, StoreUnfit
 from shared.instants import to_ms
 from shared.outage import Outage
 from shared.records import new_id
@@ -243,11 +243,11 @@ def translate_mongo_errors() -> Generator[None, None, None]:
 
     `DuplicateKeyError` passes: it is an answer, and who inserts knows what it means. So does what pymongo raises before
     it asks a server (a document too large, a closed client): that is a fault of ours, and trying again would hide it.
-    Inside `Mongo.refusing_at_once` nothing is asked of a server that is known to be away.
+    Inside `Mongo.refusing_at_once` nothing is asked of a server that is known to be away: `StoreAway`.
     """
     outage = _HURRIED.get()
     if outage is not None and outage.away:
-        raise StoreUnavailable("MongoDB is away")
+        raise StoreAway("MongoDB is away")
     try:
         yield
     except DuplicateKeyError:

@@ -79,7 +79,7 @@ async def opened(site: Site, session: aiohttp.ClientSession, auth: dict[str, Any
 async def test_a_poll_ends_when_its_client_says_goodbye_and_what_it_is_told_is_compressed(site: Site) -> None:
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         url = await opened(site, session, {"token": site.token()})
-        body = BODY | {"strategies": [f"unknown-{number}" for number in range(60)]}
+        body = BODY | {"strategies": [f"unknown-{number}" for number in range(10)], "strategyParams": {}}
         async with session.post(url, data='421["backtest:start",' + json.dumps(body) + "]") as posted:
             assert posted.status == 200
         async with session.get(url) as polled:

@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Scope
 
 from api.origins import Origins
-from shared.settings import Settings
+from shared.settings import load_settings
 
 
 def scope(origin: str | None, *, scheme: str = "ws", host: str = "gate.example", forwarded: str = "") -> Scope:
@@ -34,16 +34,16 @@ def scope(origin: str | None, *, scheme: str = "ws", host: str = "gate.example",
 def test_the_own_origin_may_call_whichever_others_are_set(
     allowed: tuple[str, ...], origin: str, scheme: str, admitted: bool
 ) -> None:
-    assert Origins(Settings(cors_origins=allowed)).admits(scope(origin, scheme=scheme)) is admitted
+    assert Origins(load_settings(cors_origins=allowed)).admits(scope(origin, scheme=scheme)) is admitted
 
 
 def test_those_that_are_set_may_call_and_a_star_is_everybody() -> None:
-    assert Origins(Settings(cors_origins=("https://app.example",))).admits(scope("https://app.example"))
-    assert Origins(Settings(cors_origins=("*",))).admits(scope("https://whoever.example"))
-    assert not Origins(Settings(cors_origins=("*",))).admits(scope(None))
+    assert Origins(load_settings(cors_origins=("https://app.example",))).admits(scope("https://app.example"))
+    assert Origins(load_settings(cors_origins=("*",))).admits(scope("https://whoever.example"))
+    assert not Origins(load_settings(cors_origins=("*",))).admits(scope(None))
 
 
 def test_a_proxy_says_by_which_name_it_is_known_if_it_is_trusted() -> None:
     seen = scope("https://app.example", host="10.0.0.7:8000", forwarded="app.example, inner")
-    assert not Origins(Settings()).admits(seen)
-    assert Origins(Settings(trusted_proxies=("10.0.0.1",))).admits(seen)
+    assert not Origins(load_settings()).admits(seen)
+    assert Origins(load_settings(trusted_proxies=("10.0.0.1",))).admits(seen)

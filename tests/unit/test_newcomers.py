@@ -9,12 +9,12 @@ import pytest
 from api.missed import Since, read_since
 from api.newcomers import Newcomers
 from shared.errors import InvalidRequest, TooMany
-from shared.settings import Settings
+from shared.settings import load_settings
 
 
 def newcomers(turned_away: list[str] | None = None, **changes: float) -> Newcomers:
     few = {"sockets_per_address_max": 3, "anonymous_sockets_per_address_max": 2} | changes
-    return Newcomers(Settings(**few), (turned_away if turned_away is not None else []).append)  # pyright: ignore[reportArgumentType]
+    return Newcomers(load_settings(**few), (turned_away if turned_away is not None else []).append)
 
 
 async def test_an_address_is_refused_beyond_its_share_of_sockets_that_do_not_say_who_they_are() -> None:
