@@ -207,7 +207,7 @@ class Bus:
         return True
 
     async def ping(self) -> None:
-        with _translate_redis_errors():
+        async with self._waited_for():
             await cast("Any", self._redis.ping())
 
     async def ring(self, task: Task) -> int:
