@@ -25,12 +25,12 @@ from shared.errors import (
     MalformedMessage,
     NotFound,
     Refusal,
-    StoreAway,
     TooLarge,
     TooMany,
     Unauthenticated,
     Unavailable,
 )
+from shared.outage import StoreAway
 
 log = logging.getLogger(__name__)
 

@@ -159,10 +159,6 @@ class StoreUnavailable(Unavailable):
     code = "store_unavailable"
 
 
-class StoreAway(StoreUnavailable):
-    """It is known not to answer, which was logged, and it was not asked: nothing was begun."""
-
-
 class BusUnavailable(Unavailable):
     code = "bus_unavailable"
 

@@ -33,9 +33,9 @@ from pymongo.errors import (
 )
 from pymongo.read_concern import ReadConcern
 
-from shared.errors import ConfigurationError, StoreAway, StoreUnavailable, StoreUnfit
+from shared.errors import ConfigurationError, StoreUnavailable, StoreUnfit
 from shared.instants import to_ms
-from shared.outage import Outage
+from shared.outage import Outage, StoreAway
 from shared.records import new_id
 from shared.settings import Settings
 

@@ -7,6 +7,8 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from shared.errors import StoreUnavailable
+
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 1.0
@@ -16,6 +18,10 @@ UNANSWERED_MAX = 4
 _PING_LEAST_S = 0.25
 _PING_AWAY_MOST_S = 1.0
 _PAUSE_S = 0.25
+
+
+class StoreAway(StoreUnavailable):
+    """It is known not to answer, which was logged, and it was not asked: nothing was begun."""
 
 
 class Outage:

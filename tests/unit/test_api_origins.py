@@ -6,6 +6,7 @@ import pytest
 from starlette.types import Scope
 
 from api.origins import Origins
+from shared.errors import ConfigurationError
 from shared.settings import load_settings
 
 
@@ -47,3 +48,9 @@ def test_a_proxy_says_by_which_name_it_is_known_if_it_is_trusted() -> None:
     seen = scope("https://app.example", host="10.0.0.7:8000", forwarded="app.example, inner")
     assert not Origins(load_settings()).admits(seen)
     assert Origins(load_settings(trusted_proxies=("10.0.0.1",))).admits(seen)
+
+
+@pytest.mark.parametrize("origin", ["https://app.example/", "app.example", "https://App.example", "https://", ""])
+def test_what_no_browser_would_send_is_refused_by_its_name(origin: str) -> None:
+    with pytest.raises(ConfigurationError, match="BACKFLEET_CORS_ORIGINS"):
+        load_settings(cors_origins=(origin,))
