@@ -22,6 +22,7 @@ from shared.news import terminal_news
 from shared.records import BacktestRecord, new_id, queue_rank
 from shared.request import BacktestParams
 from shared.settings import Settings, load_settings
+from shared.store import Ended
 from shared.wire import validate
 
 PARAMS = validate(
