@@ -93,9 +93,20 @@ class SettledReads:
 class Mongo:
     """One server and one database of it. Build with `Mongo.open`."""
 
-    def __init__(self, client: AsyncMongoClient[Document], database: str, timeout_s: float = 5.0) -> None:
-        """`timeout_s` is what the client waits for one operation."""
+    def __init__(
+        self,
+        client: AsyncMongoClient[Document],
+        database: str,
+        timeout_s: float = 5.0,
+        pinging: AsyncMongoClient[Document] | None = None,
+    ) -> None:
+        """`timeout_s` is what the client waits for one operation.
+
+        `pinging` asks whether the server is there: were it the same client, its pings would wait with whatever waits
+        for a connection while all of them are in use, and a server that is busy would count as away.
+        """
         self._client = client
+        self._pinging = pinging or client
         self._clock = Clock()
         self.outage = Outage("MongoDB", self._answers, timeout_s)
         self.durable: AsyncDatabase[Document] = client.get_database(database, write_concern=_DURABLE)
@@ -108,7 +119,9 @@ class Mongo:
         Raises `ConfigurationError` for a URI that cannot be used, `StoreUnavailable` when no server answers and
         `StoreUnfit` when its updates are not atomic.
         """
-        mongo = cls(_connect(settings), settings.mongodb_database, settings.store_timeout_s)
+        mongo = cls(
+            _connect(settings), settings.mongodb_database, settings.store_timeout_s, _connect(settings, maxPoolSize=1)
+        )
         try:
             await mongo.sync_clock()
             await prove_updates_are_atomic(mongo.durable)
@@ -119,6 +132,7 @@ class Mongo:
 
     async def close(self) -> None:
         await self._client.close()
+        await self._pinging.close()
 
     async def ping(self) -> None:
         with translate_mongo_errors():
@@ -138,7 +152,7 @@ class Mongo:
 
     async def _answers(self) -> bool:
         try:
-            await self._client.admin.command("ping")
+            await self._pinging.admin.command("ping")
         except ConnectionFailure:
             return False
         except PyMongoError:
@@ -177,7 +191,7 @@ class Mongo:
             yield SettledReads(majority, session)
 
 
-def _connect(settings: Settings) -> AsyncMongoClient[Document]:
+def _connect(settings: Settings, **options: Any) -> AsyncMongoClient[Document]:
     timeout_ms = int(settings.store_timeout_s * 1000)
     try:
         return AsyncMongoClient(
@@ -187,6 +201,7 @@ def _connect(settings: Settings) -> AsyncMongoClient[Document]:
             serverSelectionTimeoutMS=timeout_ms,
             connectTimeoutMS=timeout_ms,
             socketTimeoutMS=timeout_ms,
+            **options,
         )
     except (PyMongoError, ValueError) as error:
         # The driver's words may repeat a part of the URI, which may be a part of the password.

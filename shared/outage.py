@@ -51,11 +51,14 @@ class Outage:
     async def watch(self) -> None:
         """Pings the server, a little more often than once a second while it is away. Runs until cancelled."""
         unanswered = 0
+        task = asyncio.current_task()
         self._watched = True
         try:
             while True:
                 self._suspected.clear()
                 unanswered = 0 if await self._answers() else unanswered + 1
+                if task is not None and task.cancelling():
+                    raise asyncio.CancelledError  # which a driver may have taken for a timeout of its own
                 self._note(away=unanswered > 0 and (self.away or unanswered >= UNANSWERED_MAX))
                 if unanswered:
                     await asyncio.sleep(_PAUSE_S)

@@ -100,6 +100,25 @@ async def test_who_finds_no_server_is_believed_until_a_ping_is_answered(monkeypa
         assert not found.away
 
 
+async def test_watching_ends_when_it_is_cancelled_also_by_a_driver_that_hides_it() -> None:
+    pinging = asyncio.Event()
+
+    async def ping() -> bool:
+        pinging.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return False
+        return True
+
+    watching = asyncio.create_task(Outage("x", ping, 3_600.0).watch())
+    await pinging.wait()
+    watching.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([watching])
+    assert watching.cancelled()
+
+
 async def test_nothing_is_away_for_whoever_does_not_watch() -> None:
     found = Outage("x", Server().ping, 0.05)
     found.suspect()
