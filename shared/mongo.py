@@ -27,7 +27,6 @@ from pymongo.errors import (
     ExecutionTimeout,
     OperationFailure,
     PyMongoError,
-    ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
     WTimeoutError,
 )
@@ -108,7 +107,7 @@ class Mongo:
         self._client = client
         self._pinging = pinging or client
         self._clock = Clock()
-        self.outage = Outage("MongoDB", self._answers, timeout_s)
+        self.outage = Outage("MongoDB", self._answers, timeout_s, self._is_lost)
         self.durable: AsyncDatabase[Document] = client.get_database(database, write_concern=_DURABLE)
         self._quick: AsyncDatabase[Document] = client.get_database(database, write_concern=_QUICK)
 
@@ -149,6 +148,9 @@ class Mongo:
             yield
         finally:
             _HURRIED.reset(before)
+
+    def _is_lost(self) -> bool:
+        return not self._client.topology_description.has_readable_server()
 
     async def _answers(self) -> bool:
         try:
@@ -267,11 +269,9 @@ def translate_mongo_errors() -> Generator[None, None, None]:
         yield
     except DuplicateKeyError:
         raise
-    except ServerSelectionTimeoutError as error:
-        if outage is not None:
-            outage.suspect()
-        raise StoreUnavailable(f"MongoDB did not answer: {_shown(error)}") from error
     except _NO_ANSWER as error:
+        if outage is not None and isinstance(error, ConnectionFailure):
+            outage.suspect()
         raise StoreUnavailable(f"MongoDB did not answer: {_shown(error)}") from error
     except OperationFailure as error:
         raise StoreUnavailable(f"MongoDB refused (code {error.code}): {_shown(error)}") from error

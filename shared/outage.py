@@ -30,21 +30,30 @@ class Outage:
     Only while `watch` runs: without it nothing is ever known to be away.
     """
 
-    def __init__(self, name: str, ping: Callable[[], Awaitable[bool]], timeout_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        ping: Callable[[], Awaitable[bool]],
+        timeout_s: float,
+        lost: Callable[[], bool] = lambda: False,
+    ) -> None:
         """`ping` says whether the server answered, however it did; it is cancelled when it takes too long.
 
-        `timeout_s` is how long one operation is waited for.
+        `timeout_s` is how long one operation is waited for. `lost` says whether the driver knows of no server.
         """
         self._name = name
         self._ping = ping
         self._ping_s = max(timeout_s / (UNANSWERED_MAX + 1), _PING_LEAST_S)
+        self._lost = lost
         self._suspected = asyncio.Event()
         self._watched = False
         self.away = False
 
     def suspect(self) -> None:
-        """An operation found no server in all its time: it is away, unless the ping that follows is answered."""
-        if self._watched:
+        """An operation failed in the network. A server that the driver has lost, too, is away until a ping is answered,
+        and one follows at once; one that the driver sees was only slow to answer.
+        """
+        if self._watched and self._lost():
             self._note(away=True)
             self._suspected.set()
 

@@ -134,9 +134,7 @@ async def test_while_mongodb_is_away_clients_are_refused_at_once_and_soon_served
         for _ in range(5):
             status, took_s = await timed()
             assert status == 503
-            if (
-                took_s > timeout_s / 2
-            ):  # It has waited for a server in vain; one before may have met a broken connection.
+            if took_s > timeout_s / 2:  # In vain; one before may have met a broken connection.
                 break
         for _ in range(20):
             status, took_s = await timed()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from pymongo import AsyncMongoClient
-from pymongo.errors import NetworkTimeout, ServerSelectionTimeoutError
+from pymongo.errors import AutoReconnect, ExecutionTimeout, OperationFailure
 
 from shared import outage
 from shared.errors import StoreUnavailable
@@ -84,20 +84,24 @@ async def test_one_answer_in_between_is_enough() -> None:
             assert not found.away
 
 
-async def test_who_finds_no_server_is_believed_until_a_ping_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lost", [True, False], ids=["the driver has lost it", "the driver sees it"])
+async def test_who_meets_a_broken_network_is_believed_where_the_driver_has_lost_the_server_until_a_ping_is_answered(
+    monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
     monkeypatch.setattr(outage, "LOOK_AGAIN_S", 3_600.0)
     server = Server()
-    async with watched(Outage("x", server.ping, 0.05)) as found:
+    async with watched(Outage("x", server.ping, 0.05, lambda: lost)) as found:
         await asyncio.sleep(0)
         server.answer = False
         found.suspect()
-        assert found.away
-        await server.has_pings(3)
-        assert found.away
-        server.answer = True
-        await server.has_pings(1)
-        await asyncio.sleep(0)
-        assert not found.away
+        assert found.away is lost
+        if lost:
+            await server.has_pings(3)
+            assert found.away
+            server.answer = True
+            await server.has_pings(1)
+            await asyncio.sleep(0)
+            assert not found.away
 
 
 async def test_watching_ends_when_it_is_cancelled_also_by_a_driver_that_hides_it() -> None:
@@ -120,7 +124,7 @@ async def test_watching_ends_when_it_is_cancelled_also_by_a_driver_that_hides_it
 
 
 async def test_nothing_is_away_for_whoever_does_not_watch() -> None:
-    found = Outage("x", Server().ping, 0.05)
+    found = Outage("x", Server().ping, 0.05, lambda: True)
     found.suspect()
     assert not found.away
 
@@ -147,13 +151,18 @@ async def test_only_who_is_in_a_hurry_is_refused_without_asking() -> None:
     await mongo.close()
 
 
-async def test_one_operation_without_an_answer_makes_no_outage_and_one_without_a_server_does() -> None:
+async def test_only_a_broken_network_is_suspect() -> None:
     mongo = Mongo(AsyncMongoClient("mongodb://127.0.0.1:1", connect=False), "test")
     server = Server()
     server.answer = None
-    mongo.outage = Outage("x", server.ping, 3_600.0)
-    async with watched(mongo.outage):
-        for error, away in ((NetworkTimeout("slow"), False), (ServerSelectionTimeoutError("nobody"), True)):
+    errors = {
+        ExecutionTimeout("slow", 50): False,
+        OperationFailure("not allowed", 13): False,
+        AutoReconnect("the connection is closed"): True,
+    }
+    for error, away in errors.items():
+        mongo.outage = Outage("x", server.ping, 3_600.0, lambda: True)
+        async with watched(mongo.outage):
             with mongo.refusing_at_once(), pytest.raises(StoreUnavailable), translate_mongo_errors():
                 raise error
             assert mongo.outage.away is away
