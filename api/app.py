@@ -6,17 +6,20 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.accounts import Accounts
 from api.auth import Authenticator
 from api.commands import Commands
+from api.compression import Compression
 from api.gate import Gate
 from api.limits import LoginLimits
 from api.market_data.uploads import Uploads
+from api.missed import Missed
+from api.origins import Origins
 from api.passwords import Passwords
 from api.problems import install_problems
 from api.relay import Relay
@@ -42,24 +45,17 @@ def create_app(settings: Settings) -> ASGIApp:
     app = FastAPI(title="backfleet", version=package_version(), redoc_url=None)
     include_routes(app, package_version())
     install_problems(app)
-    http: ASGIApp = app
-    if settings.cors_origins:
-        http = CORSMiddleware(
-            app,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
-            expose_headers=["Location", "Retry-After"],
-        )
+    http = Origins(settings).around(Compression(app))
 
     @asynccontextmanager
-    async def open_edges() -> AsyncGenerator[ASGIApp, None]:
+    async def open_edges() -> AsyncGenerator[Edges, None]:
         async with _open_services(settings, authenticator, passwords) as services:
             app.state.services = services
             sockets = Sockets(services)
             looking = asyncio.create_task(sockets.look_again())
             try:
-                yield sockets.app
+                mongo = services.mongo
+                yield Edges(_refusing_at_once(mongo, http), _refusing_at_once(mongo, sockets))
             finally:
                 await _cancel(looking)
                 await sockets.close()
@@ -78,7 +74,9 @@ async def _open_services(
         stack.push_async_callback(bus.close)
         relay = Relay(database.store, bus)
         adoption = Adoption(database.store, bus, settings)
-        for work in (relay.relay(), adoption.listen(), _keep_store_clock(database.mongo)):
+        mongo = database.mongo
+        watching = (mongo.outage.watch(), bus.outage.watch())
+        for work in (relay.relay(), adoption.listen(), _keep_store_clock(mongo), *watching):
             stack.push_async_callback(_cancel, asyncio.create_task(work))
         limits = LoginLimits(bus, _secret(settings))
         yield Services(
@@ -89,20 +87,29 @@ async def _open_services(
                 database.store, database.results, bus, database.candles, settings, on_submitted=relay.watch
             ),
             relay=relay,
+            missed=Missed(database.store),
             uploads=Uploads(database.candles, settings),
-            mongo=database.mongo,
+            mongo=mongo,
             bus=bus,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What serves HTTP and what serves Socket.IO, with all that stands behind them open."""
+
+    http: ASGIApp
+    sockets: ASGIApp
 
 
 class Gateway:
     """Splits requests between HTTP and Socket.IO, and says in one line why it cannot start."""
 
-    def __init__(self, http: ASGIApp, open_edges: Callable[[], AbstractAsyncContextManager[ASGIApp]]) -> None:
-        """`open_edges` opens all that stands behind both edges, and answers the one for sockets."""
-        self._http = http
+    def __init__(self, http: ASGIApp, open_edges: Callable[[], AbstractAsyncContextManager[Edges]]) -> None:
+        """`open_edges` opens all that stands behind both edges."""
         self._open_edges = open_edges
-        self._sockets = http  # Before the lifespan has begun nothing is served; a server that tried would hear of it.
+        # Before the lifespan has begun nothing is served; a server that tried would hear of it.
+        self._edges = Edges(http, http)
         self._prefix = f"/{PATH}/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,14 +121,14 @@ class Gateway:
             await receive()
             await send({"type": "websocket.close", "code": 1000, "reason": f"no socket here; try /{PATH}/"})
         else:
-            await self._http(scope, receive, send)
+            await self._edges.http(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """The lifespan protocol: everything is open before the first request, and closed after the last."""
         await receive()
         async with AsyncExitStack() as stack:
             try:
-                self._sockets = await stack.enter_async_context(self._open_edges())
+                self._edges = await stack.enter_async_context(self._open_edges())
             except BackfleetError as error:
                 await send({"type": "lifespan.startup.failed", "message": f"Cannot start: {error.message}"})
                 return
@@ -131,10 +138,20 @@ class Gateway:
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self._sockets(scope, receive, send)
+            await self._edges.sockets(scope, receive, send)
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             # The library lets a frame that is not of its protocol end the connection with an exception.
             log.info("closed a connection that does not speak Engine.IO: %s: %s", type(error).__name__, error)
+
+
+def _refusing_at_once(mongo: Mongo, edge: ASGIApp) -> ASGIApp:
+    """Clients can ask again, so they need not wait for a server that is known to be away."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        with mongo.refusing_at_once():
+            await edge(scope, receive, send)
+
+    return serve
 
 
 def _secret(settings: Settings) -> bytes:

@@ -6,6 +6,7 @@ counted is kept under a keyed hash: people type passwords where their name belon
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import ipaddress
 import logging
@@ -21,6 +22,8 @@ from shared.observability import RareWarning
 log = logging.getLogger(__name__)
 
 COUNTS_MAX = 10_000
+# Who logs in waits for a count no longer than this, then his gateway counts for itself.
+SHARED_WAIT_S = 0.5
 _IPV6_SITE_BITS = 64  # what one customer is given: each of them can choose among 2**64 addresses
 
 
@@ -104,15 +107,17 @@ class LoginLimits:
         """A try that succeeded counts for nothing; those that failed before it still do."""
         for hashed, tries in self._counted(name, address):
             try:
-                await self._shared.uncount(hashed, tries.window_s)
-            except BusUnavailable:
+                async with asyncio.timeout(SHARED_WAIT_S):
+                    await self._shared.uncount(hashed, tries.window_s)
+            except (BusUnavailable, TimeoutError):
                 await self._own.uncount(hashed, tries.window_s)
 
     async def _count(self, hashed: str, tries: Tries) -> tuple[int, float]:
         try:
-            return await self._shared.count(hashed, tries.window_s)
-        except BusUnavailable as error:
-            self._warn(f"failures to log in are counted by each gateway for itself: {error.message}")
+            async with asyncio.timeout(SHARED_WAIT_S):
+                return await self._shared.count(hashed, tries.window_s)
+        except (BusUnavailable, TimeoutError) as error:
+            self._warn(f"failures to log in are counted by each gateway for itself: {error or type(error).__name__}")
             return await self._own.count(hashed, tries.window_s)
 
     def _counted(self, name: str, address: str) -> tuple[tuple[str, Tries], tuple[str, Tries]]:

@@ -30,6 +30,7 @@ from shared.errors import (
     Unauthenticated,
     Unavailable,
 )
+from shared.outage import StoreAway
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,8 @@ def respond(error: BackfleetError) -> JSONResponse:
         known_s = error.retry_after_s if isinstance(error, TooMany) else None
         headers["Retry-After"] = str(RETRY_AFTER_S if known_s is None else max(1, math.ceil(known_s)))
     if status == 503 and not isinstance(error, Busy):
-        log.warning("answered 503: %s", error.message)
+        if not isinstance(error, StoreAway):
+            log.warning("answered 503: %s", error.message)
         detail = _SILENT
     elif status == 500:
         log.error("answered 500: %s: %s", type(error).__name__, error.message)
@@ -122,7 +124,8 @@ def socket_errors(error: BackfleetError) -> list[dict[str, str]]:
         if error.errors:
             return [one.as_wire() for one in error.errors[:_ERRORS_MAX]]
         return [FieldError("$", error.message, error.code).as_wire()]
-    log.warning("answered a socket with %s: %s", error.code, error.message)
+    if not isinstance(error, StoreAway):
+        log.warning("answered a socket with %s: %s", error.code, error.message)
     message = _SILENT if isinstance(error, Unavailable) else _SURPRISE
     return [FieldError("$", message, error.code).as_wire()]
 

@@ -305,13 +305,13 @@ class Relay:
     async def _watch_ended(self, user_ids: list[str], since_ms: int) -> None:
         for _ in range(ENDED_PAGES_MAX):
             found = await self._store.ended_since(user_ids, since_ms)
-            for backtest_id, user_id, _ in found:
-                self.watch(backtest_id, user_id)
+            for one in found:
+                self.watch(one.backtest_id, one.user_id)
             if len(found) < ENDED_PAGE:
                 return
-            if found[-1][2] == since_ms:
+            if found[-1].at_ms == since_ms:
                 break
-            since_ms = found[-1][2]
+            since_ms = found[-1].at_ms
         self._warn("too many backtests ended unheard; some ends may not be told")
 
     async def _resync(self) -> None:

@@ -10,6 +10,7 @@ from api.accounts import Accounts
 from api.commands import Commands
 from api.gate import Gate
 from api.market_data.uploads import Uploads
+from api.missed import Missed
 from api.relay import Relay
 from shared.bus import Bus
 from shared.mongo import Mongo
@@ -25,6 +26,7 @@ class Services:
     accounts: Accounts
     commands: Commands
     relay: Relay
+    missed: Missed
     uploads: Uploads
     mongo: Mongo
     bus: Bus

@@ -7,34 +7,40 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import socketio
+from engineio.async_socket import AsyncSocket
 from engineio.exceptions import EngineIOError
 from socketio.exceptions import ConnectionRefusedError as Refused
-from starlette.types import ASGIApp
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.auth import Identity
+from api.compression import Compression
 from api.expiry import Expiry
 from api.listeners import Client
-from api.problems import socket_errors
+from api.missed import read_since
+from api.newcomers import Newcomers
+from api.origins import Origins
+from api.problems import respond, socket_errors
 from api.services import Services
+from api.strict_socketio import NAMESPACE, StrictJson, StrictSocketIO
 from shared.contracts import SubscribeRequest, UnsubscribeRequest
 from shared.errors import BackfleetError, FieldError, InvalidRequest, NotFound, TooMany, Unauthenticated
 from shared.instants import iso
 from shared.observability import RareWarning
 from shared.request import BacktestRequest
-from shared.users import Scope
+from shared.users import Scope as Right
 from shared.wire import validate
 
 log = logging.getLogger(__name__)
 
 PATH = "socket.io"
-NAMESPACE = "/"
 # Requests of one socket that may be under way at once: each is a task, and a client can send them at any rate.
 AT_ONCE_MAX = 64
 # Whoever could not sign in any more is closed within this time, and the time a read takes.
@@ -57,6 +63,7 @@ Ack = dict[str, Any]
 class SignedIn:
     """One connected socket: who it is, until when, and the relay's end of it."""
 
+    eio_sid: str
     identity: Identity
     client: Client
     expiry: Expiry
@@ -65,73 +72,42 @@ class SignedIn:
 Handler = Callable[[SignedIn, object], Awaitable[Ack]]
 
 
-class StrictJson:
-    """JSON as the library is to read and write it: no NaN, no Infinity, one error for all that cannot be read."""
-
-    dumps = staticmethod(json.dumps)
-
-    @staticmethod
-    def loads(text: str | bytes) -> object:
-        try:
-            return json.loads(text, parse_constant=_refuse_constant)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-
-
-def _refuse_constant(token: str) -> None:
-    raise ValueError(f"{token} is not JSON")
-
-
-class StrictSocketIO(socketio.AsyncServer):
-    """The library's server, with packets checked before it acts on them.
-
-    Without this an event without a name, or one called `disconnect`, reaches code that takes them for its own.
-    """
-
-    async def _handle_connect(self, eio_sid: str, namespace: str | None, data: object) -> None:
-        if self.manager.sid_from_eio_sid(eio_sid, namespace or NAMESPACE) is not None:
-            raise ValueError("this socket is connected already")
-        await super()._handle_connect(eio_sid, namespace, data)
-
-    async def _handle_event(self, eio_sid: str, namespace: str | None, id: int | None, data: object) -> None:
-        if not isinstance(data, list) or not data or not isinstance(data[0], str):
-            raise ValueError("an event is a list that begins with its name")
-        if data[0] in ("*", *self.reserved_events):
-            raise ValueError(f"{data[0]} is not an event to send")
-        await super()._handle_event(eio_sid, namespace, id, data)
-
-    def forget_unfinished(self, eio_sid: str) -> None:
-        """A packet whose attachments never came, or were not its own, must not swallow those after it."""
-        self._binary_packet.pop(eio_sid, None)
-
-
 class Sockets:
-    """Everybody who is connected here. `app` is the ASGI application that serves them."""
+    """Everybody who is connected here, and the ASGI application that serves them."""
 
     def __init__(self, services: Services) -> None:
         settings = services.settings
         self._gate = services.gate
         self._commands = services.commands
         self._relay = services.relay
+        self._missed = services.missed
+        self._origins = Origins(settings)
+        self._newcomers = Newcomers(settings, self._turn_away)
         self._signed_in: dict[str, SignedIn] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[None]] = set()
         self._busy: Counter[str] = Counter()
+        self._too_late = f"unauthenticated: connect with auth within {settings.sign_in_timeout_s:g} s"
         self._warn = RareWarning(log)
         self._sio = StrictSocketIO(
             async_mode="asgi",
             json=StrictJson,
             max_http_buffer_size=settings.request_max_bytes,
-            cors_allowed_origins=list(settings.cors_origins) or None,
+            cors_allowed_origins=self._origins.admits_socket,
+            http_compression=False,  # It would compress megabytes in the event loop; `Compression` uses threads.
             # The signature says `bool`; a logger that is handed over gets no handlers of the library's own.
             logger=logging.getLogger("socketio.server"),  # pyright: ignore[reportArgumentType]
             engineio_logger=logging.getLogger("engineio.server"),
         )
-        self._handle_message: Callable[[str, object], Awaitable[None]] = self._sio.eio.handlers["message"]
+        handlers: dict[str, Callable[[str, object], Awaitable[None]]] = self._sio.eio.handlers
+        self._handle_open, self._handle_message = handlers["connect"], handlers["message"]
+        self._handle_closed = handlers["disconnect"]
+        self._sio.eio.on("connect", self._on_open)
         self._sio.eio.on("message", self._on_message)
+        self._sio.eio.on("disconnect", self._on_closed)
         self._sio.on("connect", self._on_connect)
         self._sio.on("disconnect", self._on_disconnect)
         self._sio.on("*", self._on_event)
-        self.app: ASGIApp = socketio.ASGIApp(self._sio, socketio_path=PATH)
+        self._engine: ASGIApp = Compression(socketio.ASGIApp(self._sio, socketio_path=PATH))
         self._handlers: dict[str, Handler] = {
             "backtest:subscribe": self._subscribe,
             "backtest:unsubscribe": self._unsubscribe,
@@ -139,28 +115,77 @@ class Sockets:
             "backtest:control": self._control,
         }
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuses whoever wants to open one socket too many with 429, in words; all else is the library's."""
+        if b"sid=" not in scope["query_string"]:
+            try:
+                self._newcomers.check(_address(scope))
+            except TooMany as error:
+                self._warn(f"refused to open another socket: {error.message}")
+                refusal = respond(error)
+                if self._origins.admits(scope):
+                    refusal.headers["Access-Control-Allow-Origin"] = Headers(scope=scope)["origin"]
+                await refusal(scope, receive, send)
+                return
+        await self._engine(scope, receive, send)
+
     async def close(self) -> None:
+        self._newcomers.close()
         for one in self._signed_in.values():
             one.expiry.cancel()
             one.client.close()
         self._signed_in.clear()
-        if self._closing:
-            await asyncio.wait(self._closing)
+        if self._under_way:
+            await asyncio.wait(self._under_way)
         await self._sio.shutdown()
 
     # Connections
 
+    async def _on_open(self, eio_sid: str, environ: dict[str, Any]) -> object:
+        try:
+            self._newcomers.come(eio_sid, _address(environ["asgi.scope"]))
+        except TooMany as error:  # Only where several came at the same moment.
+            return error.message
+        return await self._handle_open(eio_sid, environ)
+
+    async def _on_closed(self, eio_sid: str, reason: str) -> None:
+        try:
+            await self._handle_closed(eio_sid, reason)
+        finally:
+            self._newcomers.go(eio_sid)
+            socket = self._sio.eio.sockets.get(eio_sid)
+            if socket is not None and reason != self._sio.reason.SERVER_DISCONNECT:
+                # Whoever waits for something to send waits on, also a poll that is left open, for 45 s: the library
+                # tells it of an end only where there is a farewell to send, as there is where we close.
+                socket.queue.put_nowait(None)
+
+    def _turn_away(self, eio_sid: str) -> None:
+        self._begin(self._refuse_silent(eio_sid))
+
+    async def _refuse_silent(self, eio_sid: str) -> None:
+        """Says why, as to somebody whose token is not taken, and closes."""
+        socket = self._sio.eio.sockets.get(eio_sid)
+        if socket is None:
+            return
+        try:
+            await self._sio.eio.send(eio_sid, f"4{json.dumps({'message': self._too_late})}")
+        except EngineIOError:
+            log.debug("a socket closed while it was turned away")
+        await self._close_socket(socket)
+
     async def _on_connect(self, sid: str, _environ: object, auth: object = None) -> None:
-        token = auth.get("token") if isinstance(auth, dict) else None
+        said: dict[str, Any] = auth if isinstance(auth, dict) else {}
+        token = said.get("token")
         try:
             if not isinstance(token, str):
                 raise Unauthenticated('no token; connect with auth {"token": "<token>"}')
             identity = await self._gate.identify(token)
-            identity.require(Scope.READ)
+            identity.require(Right.READ)
+            since = read_since(said)
         except BackfleetError as error:
-            raise Refused(f"{error.code}: {socket_errors(error)[0]['message']}") from None
+            raise Refused(_why_refused(error)) from None
         eio_sid: str | None = self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)
-        if eio_sid is None or eio_sid not in self._sio.eio.sockets:
+        if eio_sid is None or eio_sid not in self._sio.eio.sockets or self._sio.eio.sockets[eio_sid].closed:
             raise Refused("gone")
         # No await from here on: the library confirms the connection next, and nothing may be sent before that.
         client = Client(
@@ -169,9 +194,12 @@ class Sockets:
             backlog=partial(self._backlog, eio_sid),
             drop=partial(self._drop, eio_sid),
         )
-        expiry = Expiry(identity.expires_at_s, partial(self._begin_to_end, sid, eio_sid, _EXPIRED))
-        self._signed_in[sid] = SignedIn(identity, client, expiry)
+        expiry = Expiry(identity.expires_at_s, partial(self._begin_to_end, sid, _EXPIRED))
+        self._signed_in[sid] = SignedIn(eio_sid, identity, client, expiry)
+        self._newcomers.sign_in(eio_sid)
         self._relay.add(client)
+        if since is not None:
+            self._begin(self._missed.greet(client, since))
 
     async def look_again(self) -> None:
         """Closes, every `LOOK_AGAIN_S`, the sockets of whoever would not be let in now. Runs until cancelled."""
@@ -188,30 +216,38 @@ class Sockets:
                     continue  # gone meanwhile
                 if identity is not None:
                     self._signed_in[sid] = replace(one, identity=identity)
-                elif (eio_sid := self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)) is not None:
+                else:
                     log.info("closed a socket of %s, whose token or key is not good any more", one.identity.user_id)
-                    self._begin_to_end(sid, eio_sid, _REVOKED)
+                    self._begin_to_end(sid, _REVOKED)
 
     async def _on_disconnect(self, sid: str, _reason: object = None) -> None:
         one = self._signed_in.pop(sid, None)
         self._busy.pop(sid, None)
         if one is not None:
+            self._newcomers.sign_out(one.eio_sid)
             one.expiry.cancel()
             self._relay.remove(one.client)
 
-    def _begin_to_end(self, sid: str, eio_sid: str, why: str) -> None:
-        closing = asyncio.create_task(self._end(sid, eio_sid, why))
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+    def _begin_to_end(self, sid: str, why: str) -> None:
+        self._begin(self._end(sid, why))
 
-    async def _end(self, sid: str, eio_sid: str, why: str) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _end(self, sid: str, why: str) -> None:
         """Tells a socket that its token is good no longer, and closes it. What it has not read yet it reads first."""
-        socket = self._sio.eio.sockets.get(eio_sid)
-        if sid not in self._signed_in or socket is None:
+        one = self._signed_in.get(sid)
+        socket = None if one is None else self._sio.eio.sockets.get(one.eio_sid)
+        if one is None or socket is None:
             return
-        await self._send(eio_sid, "auth:expired", why)
+        await self._send(one.eio_sid, "auth:expired", why)
         await self._sio.disconnect(sid)
-        await socket.close(wait=False, reason=self._sio.reason.SERVER_DISCONNECT)
+        await self._close_socket(socket)
+
+    async def _close_socket(self, socket: AsyncSocket, *, abort: bool = False) -> None:
+        await socket.close(wait=False, abort=abort, reason=self._sio.reason.SERVER_DISCONNECT)
         # Whoever sends ends with this: a client that does not answer the farewell could stay for as long as it likes.
         await socket.queue.put(None)
 
@@ -230,7 +266,7 @@ class Sockets:
         socket = self._sio.eio.sockets.get(eio_sid)
         if socket is not None:
             # Not `disconnect`, which waits until the client has read everything: it does not read.
-            await socket.close(wait=False, abort=True, reason=self._sio.reason.SERVER_DISCONNECT)
+            await self._close_socket(socket, abort=True)
 
     # Requests
 
@@ -262,7 +298,7 @@ class Sockets:
             if handler is None:
                 names = ", ".join(self._handlers)
                 raise NotFound("", [FieldError("$", f"no event {event[:80]!r}; there are {names}", "unknown_event")])
-            asker.identity.require(Scope.READ if event in _READING else Scope.WRITE)
+            asker.identity.require(Right.READ if event in _READING else Right.WRITE)
             if self._busy[sid] >= AT_ONCE_MAX:
                 raise TooMany(f"{AT_ONCE_MAX} requests of this socket are under way; wait for their answers")
             self._busy[sid] += 1
@@ -294,6 +330,18 @@ class Sockets:
 
     async def _control(self, _asker: SignedIn, _payload: object) -> Ack:
         raise InvalidRequest.of("action", "backtests cannot be controlled yet; delete one to end it", "not_supported")
+
+
+def _address(scope: Scope) -> str:
+    """Whose socket it is. Behind a proxy that is trusted the server has put its client's address here."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _why_refused(error: BackfleetError) -> str:
+    first = socket_errors(error)[0]
+    where = "" if first["field"] == "$" else f"{first['field']} "
+    return f"{error.code}: {where}{first['message']}"
 
 
 def _malformed_packet(error: Exception) -> str:

@@ -24,11 +24,14 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.contracts import Channel, Cursor, News, Task
 from shared.errors import BusUnavailable, ConfigurationError
 from shared.news import news_document
+from shared.outage import Outage
 from shared.records import NewsDocument
 from shared.settings import Settings
 
@@ -148,6 +151,7 @@ class Bus:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.outage = Outage("Redis", self._answers, settings.bus_timeout_s)
         try:
             self._redis: Redis = Redis.from_url(
                 settings.redis_url.get_secret_value(),
@@ -182,13 +186,33 @@ class Bus:
     async def close(self) -> None:
         await self._redis.aclose()
 
-    async def ping(self) -> None:
+    @asynccontextmanager
+    async def _waited_for(self) -> AsyncGenerator[None, None]:
+        """For what keeps a client waiting: a server that is known to be away is not asked, and trying again takes no
+        longer than one operation may. Known it is while `outage.watch` runs.
+        """
+        if self.outage.away:
+            raise BusUnavailable("Redis is away")
         with _translate_redis_errors():
+            async with asyncio.timeout(self._settings.bus_timeout_s):
+                yield
+
+    async def _answers(self) -> bool:
+        try:
+            await cast("Any", self._redis.ping())
+        except (RedisConnectionError, RedisTimeoutError, OSError):
+            return False
+        except RedisError:
+            return True  # a refusal, which somebody is there to give
+        return True
+
+    async def ping(self) -> None:
+        async with self._waited_for():
             await cast("Any", self._redis.ping())
 
     async def ring(self, task: Task) -> int:
         """`PUBLISH backtest:task`: the number of processes that heard it, which nothing may depend on."""
-        with _translate_redis_errors():
+        async with self._waited_for():
             return int(await self._redis.publish(Channel.TASK.value, task.as_json()))
 
     async def count_listeners(self, channel: Channel) -> int:
@@ -268,7 +292,7 @@ class Bus:
         """What was said of a backtest after a cursor, or from the start. `end`: its end, where its record has one."""
 
         async def read(since: Position) -> list[Entry]:
-            with _translate_redis_errors():
+            async with self._waited_for():
                 found = await self._redis.xrange(stream_key(backtest_id), f"{since[0]}-{since[1]}", "+")
             return [
                 (_position(entry_id), Heard(Channel(fields["channel"]), fields["payload"]))
@@ -279,7 +303,7 @@ class Bus:
 
     async def count(self, name: str, window_s: float) -> tuple[int, float]:
         """Counts one more of `name`, by all gateways together: how many in this window, and its seconds left."""
-        with _translate_redis_errors():
+        async with self._waited_for():
             pipe = self._redis.pipeline(transaction=True)
             pipe.set(_count_key(name), 0, nx=True, px=int(window_s * 1000))
             pipe.incr(_count_key(name))
@@ -289,7 +313,7 @@ class Bus:
 
     async def uncount(self, name: str, window_s: float) -> None:
         """Takes one back. A window that has ended meanwhile begins anew with none."""
-        with _translate_redis_errors():
+        async with self._waited_for():
             pipe = self._redis.pipeline(transaction=True)
             pipe.set(_count_key(name), 1, nx=True, px=int(window_s * 1000))
             pipe.decr(_count_key(name))
@@ -297,7 +321,7 @@ class Bus:
 
     async def forget(self, backtest_id: str) -> None:
         """Drops the event log of a deleted backtest."""
-        with _translate_redis_errors():
+        async with self._waited_for():
             await self._redis.delete(stream_key(backtest_id))
 
     @asynccontextmanager

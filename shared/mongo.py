@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -33,6 +34,7 @@ from pymongo.read_concern import ReadConcern
 
 from shared.errors import ConfigurationError, StoreUnavailable, StoreUnfit
 from shared.instants import to_ms
+from shared.outage import Outage, StoreAway
 from shared.records import new_id
 from shared.settings import Settings
 
@@ -43,6 +45,8 @@ _QUICK = WriteConcern(w=1)
 _RACE_ROUNDS = 8
 _RACE_CONTENDERS = 8
 _NO_ANSWER = (ConnectionFailure, ExecutionTimeout, WTimeoutError, WaitQueueTimeoutError, CursorNotFound)
+# Of whoever is refused at once while this server is away; others, such as who renews a lease, ask it all the same.
+_HURRIED: ContextVar[Outage | None] = ContextVar("hurried", default=None)
 _OPTIONS = re.compile(r" \(configured timeouts:[^)]*\)")
 _SHOWN_LETTERS = 300  # a bulk error repeats the documents it was given
 
@@ -88,9 +92,22 @@ class SettledReads:
 class Mongo:
     """One server and one database of it. Build with `Mongo.open`."""
 
-    def __init__(self, client: AsyncMongoClient[Document], database: str) -> None:
+    def __init__(
+        self,
+        client: AsyncMongoClient[Document],
+        database: str,
+        timeout_s: float = 5.0,
+        pinging: AsyncMongoClient[Document] | None = None,
+    ) -> None:
+        """`timeout_s` is what the client waits for one operation.
+
+        `pinging` asks whether the server is there: were it the same client, its pings would wait with whatever waits
+        for a connection while all of them are in use, and a server that is busy would count as away.
+        """
         self._client = client
+        self._pinging = pinging or client
         self._clock = Clock()
+        self.outage = Outage("MongoDB", self._answers, timeout_s, self._is_lost)
         self.durable: AsyncDatabase[Document] = client.get_database(database, write_concern=_DURABLE)
         self._quick: AsyncDatabase[Document] = client.get_database(database, write_concern=_QUICK)
 
@@ -101,7 +118,9 @@ class Mongo:
         Raises `ConfigurationError` for a URI that cannot be used, `StoreUnavailable` when no server answers and
         `StoreUnfit` when its updates are not atomic.
         """
-        mongo = cls(_connect(settings), settings.mongodb_database)
+        mongo = cls(
+            _connect(settings), settings.mongodb_database, settings.store_timeout_s, _connect(settings, maxPoolSize=1)
+        )
         try:
             await mongo.sync_clock()
             await prove_updates_are_atomic(mongo.durable)
@@ -112,10 +131,35 @@ class Mongo:
 
     async def close(self) -> None:
         await self._client.close()
+        await self._pinging.close()
 
     async def ping(self) -> None:
         with translate_mongo_errors():
             await self._client.admin.command("ping")
+
+    @contextmanager
+    def refusing_at_once(self) -> Generator[None, None, None]:
+        """Whatever is asked inside, also by tasks begun there, is refused at once while the server is known to be away.
+
+        Known it is while `outage.watch` runs. For whoever has somebody waiting who can ask again.
+        """
+        before = _HURRIED.set(self.outage)
+        try:
+            yield
+        finally:
+            _HURRIED.reset(before)
+
+    def _is_lost(self) -> bool:
+        return not self._client.topology_description.has_readable_server()
+
+    async def _answers(self) -> bool:
+        try:
+            await self._pinging.admin.command("ping")
+        except ConnectionFailure:
+            return False
+        except PyMongoError:
+            return True  # a refusal, which somebody is there to give
+        return True
 
     async def sync_clock(self) -> None:
         """Reads the server's clock anew. Once a minute is enough: machines drift by microseconds in that time."""
@@ -149,7 +193,7 @@ class Mongo:
             yield SettledReads(majority, session)
 
 
-def _connect(settings: Settings) -> AsyncMongoClient[Document]:
+def _connect(settings: Settings, **options: Any) -> AsyncMongoClient[Document]:
     timeout_ms = int(settings.store_timeout_s * 1000)
     try:
         return AsyncMongoClient(
@@ -159,6 +203,7 @@ def _connect(settings: Settings) -> AsyncMongoClient[Document]:
             serverSelectionTimeoutMS=timeout_ms,
             connectTimeoutMS=timeout_ms,
             socketTimeoutMS=timeout_ms,
+            **options,
         )
     except (PyMongoError, ValueError) as error:
         # The driver's words may repeat a part of the URI, which may be a part of the password.
@@ -215,12 +260,18 @@ def translate_mongo_errors() -> Generator[None, None, None]:
 
     `DuplicateKeyError` passes: it is an answer, and who inserts knows what it means. So does what pymongo raises before
     it asks a server (a document too large, a closed client): that is a fault of ours, and trying again would hide it.
+    Inside `Mongo.refusing_at_once` nothing is asked of a server that is known to be away: `StoreAway`.
     """
+    outage = _HURRIED.get()
+    if outage is not None and outage.away:
+        raise StoreAway("MongoDB is away")
     try:
         yield
     except DuplicateKeyError:
         raise
     except _NO_ANSWER as error:
+        if outage is not None and isinstance(error, ConnectionFailure):
+            outage.suspect()
         raise StoreUnavailable(f"MongoDB did not answer: {_shown(error)}") from error
     except OperationFailure as error:
         raise StoreUnavailable(f"MongoDB refused (code {error.code}): {_shown(error)}") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,8 @@ from shared.errors import ConfigurationError, FieldError
 MINIMUM_SECRET_BYTES = 32
 PREFIX = "BACKFLEET_"
 _NUMBA_CACHE = "NUMBA_CACHE_DIR"
+# One that is written otherwise would match nothing, and nobody would hear why.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\sA-Z]+")
 _WEAK_SECRETS = ("secret", "password", "changeme", "change-me", "backfleet", "development", "example")
 
 
@@ -67,6 +70,13 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = Field((), description="Origins that browsers may call from (JSON list).")
     request_max_bytes: int = Field(1_000_000, ge=1_000, description="Largest HTTP body and socket message.")
     upload_max_bytes: int = Field(256 * 1024 * 1024, ge=1_000, description="Largest upload of market data.")
+    sign_in_timeout_s: float = Field(
+        10.0, gt=0, le=300, description="After so long a socket that has not signed in is closed."
+    )
+    sockets_per_address_max: int = Field(5_000, ge=1, description="Sockets that one address may have open at once.")
+    anonymous_sockets_per_address_max: int = Field(
+        500, ge=1, description="Sockets of one address that may be open without having signed in."
+    )
     pending_max: int = Field(10_000, ge=1, description="Pending backtests one user may have at once.")
 
     worker_slots: int = Field(
@@ -105,6 +115,17 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_secret_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value is not None and value.get_secret_value() else None
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_as_browsers_write_them(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin not in ("*", "null") and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin[:80]!r} is no origin: write scheme://host or scheme://host:port, in lower case and "
+                    "without a slash at the end, or * for all"
+                )
+        return value
 
     @model_validator(mode="after")
     def _lease_outlives_renewal(self) -> Self:

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pymongo import ASCENDING, DESCENDING
@@ -35,6 +36,17 @@ ENDED_PAGE = 1_000
 _INSERTS_MOST = 32
 _DUPLICATE_KEY = 11_000
 _WRITTEN_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A backtest that has ended, and when, in ms since 1970. `result_id` is empty where it has none."""
+
+    backtest_id: str
+    user_id: str
+    at_ms: int
+    status: str
+    result_id: str
 
 
 class Store:
@@ -255,15 +267,19 @@ class Store:
             ).to_list()
         return cast("list[BacktestRecord]", found)
 
-    async def ended_since(self, user_ids: Sequence[str], since_ms: int) -> list[tuple[str, str, int]]:
-        """Which backtests of these users ended at this time or later: backtest id, user id and when, oldest first.
+    async def ended_since(self, user_ids: Sequence[str], since_ms: int) -> list[Ended]:
+        """Which backtests of these users ended at this time or later, oldest first.
 
         At most `ENDED_PAGE`, of which the last says from when on to ask again. Callers bound the number of users.
         """
         asked = {"completedAt": {"$gte": max(since_ms, 1)}, "userId": {"$in": list(user_ids)}}
         with translate_mongo_errors():
-            found = self._backtests.find(asked, {"userId": 1, "completedAt": 1}).sort("completedAt", ASCENDING)
-            return [(one["_id"], one["userId"], one["completedAt"]) async for one in found.limit(ENDED_PAGE)]
+            fields = {"userId": 1, "completedAt": 1, "status": 1, "resultId": 1}
+            found = self._backtests.find(asked, fields).sort("completedAt", ASCENDING)
+            return [
+                Ended(one["_id"], one["userId"], one["completedAt"], one["status"], one["resultId"])
+                async for one in found.limit(ENDED_PAGE)
+            ]
 
     async def pinned_among(self, manifest_ids: Sequence[str]) -> set[str]:
         """Which of these versions of market data are still referred to: by what has not ended, or has a result."""

@@ -15,7 +15,7 @@ from shared.contracts import Channel, Cursor
 from shared.errors import BusUnavailable, NotFound
 from shared.lifecycle import Status
 from shared.records import BacktestRecord, NewsDocument, new_record
-from shared.store import Store
+from shared.store import Ended, Store
 
 Item = Heard | Resubscribed | Exception
 
@@ -56,10 +56,13 @@ class FakeStore:
         found = [self.records[one] for one in backtest_ids if one in self.records]
         return [record for record in found if record["completedAt"]]
 
-    async def ended_since(self, user_ids: Sequence[str], since_ms: int) -> list[tuple[str, str, int]]:
+    async def ended_since(self, user_ids: Sequence[str], since_ms: int) -> list[Ended]:
         await asyncio.sleep(0)
-        ended = [(one["_id"], one["userId"], one["completedAt"]) for one in self.records.values()]
-        return [one for one in ended if one[1] in user_ids and one[2] >= max(since_ms, 1)]
+        return [
+            Ended(one["_id"], one["userId"], one["completedAt"], one["status"], one["resultId"])
+            for one in self.records.values()
+            if one["userId"] in user_ids and one["completedAt"] >= max(since_ms, 1)
+        ]
 
 
 class FakeBus:

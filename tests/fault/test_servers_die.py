@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from deploy.servers import MongoServer, ValkeyServer, find_redis_binary
@@ -15,6 +17,7 @@ from shared.errors import BusUnavailable
 from shared.settings import Settings
 from tests.fault.test_workers_die import BARS, STEP, assert_order_holds, freeze_in_the_middle
 from tests.fleet import Fleet, fleet_on, request
+from tests.gateway import BACKTESTS, problem_of, site_on
 
 LEASE_TTL_S = 2.0
 
@@ -109,3 +112,42 @@ async def test_mongodb_dies_in_the_middle_of_a_run(fleet: Fleet, mongo_server: M
     assert await stored_status(fleet, record["_id"]) == ("completed", 0)
     assert_order_holds(fleet.said_of(record["_id"]))
     assert worker.process.poll() is None
+
+
+async def test_while_mongodb_is_away_clients_are_refused_at_once_and_soon_served_when_it_is_back(
+    redis_server: ValkeyServer, mongo_server: MongoServer, make_settings: Callable[..., Settings]
+) -> None:
+    timeout_s = 2.0
+    settings = make_settings(
+        mongodb_uri=mongo_server.uri, mongodb_database="away", redis_url=redis_server.url, store_timeout_s=timeout_s
+    )
+    async with site_on(settings) as site:
+        client = await site.client()
+
+        async def timed() -> tuple[int, float]:
+            began_s = time.monotonic()
+            answer = await client.get(BACKTESTS)
+            return answer.status_code, time.monotonic() - began_s
+
+        assert (await timed())[0] == 200
+        await asyncio.to_thread(mongo_server.kill)
+        for _ in range(5):
+            status, took_s = await timed()
+            assert status == 503
+            if took_s > timeout_s / 2:  # In vain; one before may have met a broken connection.
+                break
+        for _ in range(20):
+            status, took_s = await timed()
+            assert (status, took_s < timeout_s / 2) == (503, True)
+        refused = await client.get(BACKTESTS)
+        assert problem_of(refused, 503)["code"] == "store_unavailable"
+        assert int(refused.headers["retry-after"]) > 0
+        async with httpx.AsyncClient(base_url=site.url) as anybody:
+            assert (await anybody.get("/healthz")).status_code == 200
+            assert (await anybody.get("/readyz")).status_code == 503
+        await asyncio.to_thread(mongo_server.start)
+
+        async def is_served() -> bool:
+            return (await timed())[0] == 200
+
+        await until(is_served, deadline_s=10)

@@ -22,6 +22,7 @@ from shared.news import terminal_news
 from shared.records import BacktestRecord, new_id, queue_rank
 from shared.request import BacktestParams
 from shared.settings import Settings, load_settings
+from shared.store import Ended
 from shared.wire import validate
 
 PARAMS = validate(
@@ -209,15 +210,15 @@ async def test_what_ended_since_an_instant_is_found_for_the_users_that_are_named
     kept: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_ms = kept.store.now_ms()
-    ended: list[tuple[str, str, int]] = []
+    ended: list[Ended] = []
     for second, user in enumerate(("ann", "bob", "eve", "ann", "ann")):
         await insert(kept, user=user)
         record = await claim(kept)
         monkeypatch.setattr(Clock, "now_ms", lambda _, ms=at_ms + 1_000 * second: ms)
         assert await kept.claims.end([failed(record, failure(record))]) == [True]
-        ended.append((record["_id"], user, at_ms + 1_000 * second))
+        ended.append(Ended(record["_id"], user, at_ms + 1_000 * second, "failed", ""))
     await insert(kept)  # has not ended
-    assert await kept.store.ended_since(["ann", "bob"], 0) == [one for one in ended if one[1] != "eve"]
+    assert await kept.store.ended_since(["ann", "bob"], 0) == [one for one in ended if one.user_id != "eve"]
     assert await kept.store.ended_since(["ann"], at_ms + 3_000) == ended[3:]
     assert await kept.store.ended_since(["ann"], at_ms + 4_001) == []
     assert await kept.store.ended_since([], 0) == []

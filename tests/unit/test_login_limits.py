@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from api.limits import LoginLimits, OwnCounts, Tries, site_of
+from api import limits as limits_module
+from api.limits import Counts, LoginLimits, OwnCounts, Tries, site_of
 from shared.errors import BusUnavailable, TooMany
 
 
@@ -22,6 +23,15 @@ class Dead:
 
     async def uncount(self, name: str, window_s: float) -> None:
         raise BusUnavailable("Redis did not answer")
+
+
+class Silent:
+    async def count(self, name: str, window_s: float) -> tuple[int, float]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def uncount(self, name: str, window_s: float) -> None:
+        await asyncio.Event().wait()
 
 
 @pytest.fixture
@@ -79,8 +89,12 @@ async def test_many_at_once_are_no_way_around(clock: Clock) -> None:
     assert [outcome for outcome in outcomes if outcome is None] == [None] * 3
 
 
-async def test_without_redis_a_gateway_counts_for_itself(clock: Clock) -> None:
-    limits = LoginLimits(Dead(), b"key", by_name=Tries(2, 60.0), own=OwnCounts(clock=clock))
+@pytest.mark.parametrize("shared", [Dead(), Silent()], ids=["is away", "does not answer"])
+async def test_without_redis_a_gateway_counts_for_itself(
+    clock: Clock, shared: Counts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits_module, "SHARED_WAIT_S", 0.01)
+    limits = LoginLimits(shared, b"key", by_name=Tries(2, 60.0), own=OwnCounts(clock=clock))
     await limits.take("ann", "10.0.0.1")
     await limits.take("ann", "10.0.0.1")
     await limits.give_back("ann", "10.0.0.1")
