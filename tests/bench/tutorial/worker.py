@@ -79,7 +79,7 @@ def run_backtest(backtest_id: str) -> None:
     bars = bars_of(params["symbol"], params["interval"])
     chosen = params["strategyParams"][params["strategies"][0]]
     ran = Backtest(bars, Crossover, cash=10_000, commission=params["commission"]["rate"], finalize_trades=True)
-    statistics = ran.run(**chosen)
+    statistics: Any = ran.run(**chosen)
     figures = {name: float(statistics[theirs]) for name, theirs in FIGURES.items()}
     metrics = {name: value if math.isfinite(value) else None for name, value in figures.items()}
     result = {
