@@ -163,8 +163,29 @@ def test_nothing_starts_without_the_secret(secret: str, compose: dict[str, Any])
     assert [interpolate(value, SECRETS) for value in values]
 
 
+def test_the_health_check_of_a_worker_loads_little(compose: dict[str, Any], tmp_path: Path) -> None:
+    """It starts anew for each worker, every two seconds while that comes up."""
+    words = compose["services"]["worker"]["healthcheck"]["test"][2:]
+    healthy = tmp_path / "healthy"
+    healthy.touch()
+    asked = subprocess.run(
+        [sys.executable, "-X", "importtime", *words],
+        cwd=ROOT,
+        env=os.environ | {f"{PREFIX}HEALTH_FILE": str(healthy)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    loaded = set(re.findall(r"\| +([a-z_]+)$", asked.stderr, re.MULTILINE))
+    assert asked.returncode == 0, asked.stderr[-500:]
+    assert "pydantic" in loaded
+    assert not loaded & {"numba", "numpy", "pandas", "pymongo", "redis", "talib", "uvloop"}
+
+
 def test_only_the_gateway_stands_outside_and_data_outlives_containers(compose: dict[str, Any]) -> None:
-    assert compose["networks"]["back"] == {"internal": True}
+    closed = {"com.docker.network.bridge.inhibit_ipv4": "true"}
+    assert compose["networks"]["back"] == {"internal": True, "driver_opts": closed}
     named = {volume.split(":")[0] for service in compose["services"].values() for volume in service["volumes"]}
     assert set(compose["volumes"]) == {name for name in named if not name.startswith("./")}
 

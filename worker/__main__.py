@@ -1,6 +1,7 @@
 """`python -m worker`: composition root of a worker process.
 
-`--check` tells whether the worker here is healthy; `--warm` compiles the kernels into the cache and ends.
+`--check` tells whether the worker here is healthy; `--warm` compiles the kernels into the cache and ends. What only
+some of them need is imported there: checks that loaded what a worker does would keep a machine of many workers busy.
 """
 
 from __future__ import annotations
@@ -11,21 +12,19 @@ import signal
 import sys
 import time
 
-import uvloop
-
-from shared.bus import Bus
-from shared.database import Database
 from shared.errors import BackfleetError, ConfigurationError
 from shared.observability import configure_logging
 from shared.settings import Settings, load_settings
-from worker.slot import Slot
-from worker.supervisor import Supervisor
 
 _HEALTH_SLACK_S = 15.0
 
 
 async def serve(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT, which drain; a second one ends at once."""
+    from shared.bus import Bus
+    from shared.database import Database
+    from worker.supervisor import Supervisor
+
     database = await Database.open(settings)
     try:
         bus = await Bus.open(settings)
@@ -53,6 +52,8 @@ async def serve(settings: Settings) -> None:
 
 async def warm(settings: Settings) -> None:
     """Compiles what an engine process compiles at its first start, so that later ones find it in the cache."""
+    from worker.slot import Slot
+
     slot = Slot(settings)
     try:
         await slot.start()
@@ -82,6 +83,8 @@ def main() -> int:
         configure_logging(settings)
         if arguments.check:
             return 0 if is_healthy(settings) else 1
+        import uvloop
+
         uvloop.run(warm(settings) if arguments.warm else serve(settings))
     except BackfleetError as error:
         sys.stderr.write(f"backfleet worker: {error.message}\n")

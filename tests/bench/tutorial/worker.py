@@ -86,7 +86,7 @@ def run_backtest(backtest_id: str) -> None:
         "_id": backtest_id,
         "metrics": metrics,
         "equity": statistics["_equity_curve"]["Equity"].tolist(),
-        "trades": pd.DataFrame(statistics["_trades"])[TRADE_COLUMNS].to_dict("records"),
+        "trades": statistics["_trades"][TRADE_COLUMNS].to_dict("records"),
     }
     database()["results"].insert_one(result)
     ended = {"status": "completed", "completedAt": datetime.now(UTC)}
