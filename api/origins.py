@@ -16,11 +16,10 @@ _REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",
     "Idempotency-Key",
-    "If-Match",
     "If-Modified-Since",
     "If-None-Match",
 )
-_ANSWER_HEADERS = ("Content-Disposition", "ETag", "Location", "Retry-After", "WWW-Authenticate")
+_ANSWER_HEADERS = ("ETag", "Location", "Retry-After", "WWW-Authenticate")
 
 
 class Origins:

@@ -59,7 +59,7 @@ class Settings(BaseSettings):
         65_536, ge=32, le=4_194_304, description="Memory of one argon2id; `production` refuses less than 19456."
     )
     trusted_proxies: tuple[str, ...] = Field(
-        (), description="Addresses of load balancers whose X-Forwarded-For is believed (JSON list)."
+        (), description="Addresses of load balancers whose X-Forwarded-For, -Proto and -Host are believed (JSON list)."
     )
     shared_data_by: Literal["everybody", "admins"] | None = Field(
         None, description="Who may import market data over HTTP. By mode: `everybody`, in production `admins`."

@@ -97,13 +97,14 @@ async def test_a_poll_ends_when_its_client_says_goodbye_and_what_it_is_told_is_c
 async def test_a_socket_that_does_not_sign_in_is_told_so_and_closed(
     any_mongodb_uri: str, any_redis_url: str, make_settings: MakeSettings
 ) -> None:
-    async with site_on(make_settings(sign_in_timeout_s=0.3)) as site, aiohttp.ClientSession() as session:
+    async with site_on(make_settings(sign_in_timeout_s=1.5)) as site, aiohttp.ClientSession() as session:
         ear = await site.ear()
         raw = await session.ws_connect(f"{site.url}/socket.io/?EIO=4&transport=websocket")
         polling = await opened(site, session)
+        waiting = asyncio.create_task(session.get(polling))  # It would be unknown if it were asked for afterwards.
         async with asyncio.timeout(10):
             said = [message.data async for message in raw if message.type is aiohttp.WSMsgType.TEXT]
-            async with session.get(polling) as polled:
+            async with await waiting as polled:
                 polled_text = await polled.text()
         for packets in (said[1:], polled_text.split("\x1e")):
             assert json.loads(packets[0].removeprefix("44"))["message"].startswith("unauthenticated: ")
