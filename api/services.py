@@ -8,8 +8,10 @@ from fastapi import Request
 
 from api.accounts import Accounts
 from api.commands import Commands
+from api.fleet import Fleet
 from api.gate import Gate
 from api.market_data.uploads import Uploads
+from api.metrics import Metrics
 from api.relay import Relay
 from shared.bus import Bus
 from shared.mongo import Mongo
@@ -26,6 +28,8 @@ class Services:
     commands: Commands
     relay: Relay
     uploads: Uploads
+    fleet: Fleet
+    metrics: Metrics
     mongo: Mongo
     bus: Bus
 

@@ -139,6 +139,11 @@ class Sockets:
             "backtest:control": self._control,
         }
 
+    def counts(self) -> tuple[int, int, int]:
+        """How many sockets are open, how many of them are signed in, and to how many backtests they subscribe."""
+        subscriptions = sum(len(one.client.subscriptions) for one in self._signed_in.values())
+        return len(self._sio.eio.sockets), len(self._signed_in), subscriptions
+
     async def close(self) -> None:
         for one in self._signed_in.values():
             one.expiry.cancel()

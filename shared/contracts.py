@@ -82,7 +82,13 @@ class News(Wire):
     traceparent: str | None = None
 
 
-class Progress(News):
+class Dated(News):
+    """News that also says when it was said."""
+
+    timestamp: str | None = None
+
+
+class Progress(Dated):
     """`backtest:progress`."""
 
     progress: float = Field(ge=0, le=100)
@@ -105,7 +111,7 @@ class Summary(Wire):
     max_drawdown: float | None = None
 
 
-class Complete(News):
+class Complete(Dated):
     """`backtest:complete`: the result can be read by whoever sees this."""
 
     status: Literal["success"] = "success"
@@ -127,7 +133,7 @@ class Failure(News):
     errors: list[dict[str, str]] | None = None
 
 
-class Event(News):
+class Event(Dated):
     """`backtest:event`: everything richer than the four fixed channels. `type` names the Socket.IO event."""
 
     type: Literal["started", "state", "signal", "trade", "log", "thinking", "decision", "paused", "resumed"]

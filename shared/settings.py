@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         None, ge=0, le=9, description="Highest priority of users who are no admins. By mode: 9, in production 5."
     )
     cors_origins: tuple[str, ...] = Field((), description="Origins that browsers may call from (JSON list).")
+    metrics_token: SecretStr | None = Field(
+        None, min_length=16, description="Bearer token that opens `/metrics`, at least 16 characters."
+    )
     request_max_bytes: int = Field(1_000_000, ge=1_000, description="Largest HTTP body and socket message.")
     upload_max_bytes: int = Field(256 * 1024 * 1024, ge=1_000, description="Largest upload of market data.")
     pending_max: int = Field(10_000, ge=1, description="Pending backtests one user may have at once.")
@@ -101,7 +104,7 @@ class Settings(BaseSettings):
     stack_dir: Path = Field(Path(".backfleet"), description="Where the embedded stack keeps its data and logs.")
     redis_server: Path | None = Field(None, description="A redis-server or valkey-server binary for the stack.")
 
-    @field_validator("jwt_secret")
+    @field_validator("jwt_secret", "metrics_token")
     @classmethod
     def _empty_secret_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value is not None and value.get_secret_value() else None

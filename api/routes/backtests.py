@@ -53,8 +53,11 @@ async def list_backtests(
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     status: Annotated[str | None, Query(max_length=80)] = None,
+    symbol: Annotated[str | None, Query(max_length=80)] = None,
 ) -> Response:
-    page = await services_of(request).commands.list_backtests(asker, status=status, limit=limit, cursor=cursor)
+    page = await services_of(request).commands.list_backtests(
+        asker, status=status, symbol=symbol, limit=limit, cursor=cursor
+    )
     return JSONResponse({"items": page.items, "nextCursor": page.next_cursor})
 
 

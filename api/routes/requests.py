@@ -18,7 +18,7 @@ ROOT = "/api/algo"
 AUTH_ROOT = "/api/auth"
 USERS_ROOT = "/api/users"
 SCHEMAS = "#/components/schemas/{model}"
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "What to mend, field by field."},
     "5XX": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "Not your fault; try again."},
 }
@@ -26,7 +26,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 def new_router(root: str = ROOT) -> APIRouter:
     """Routes below `root` that refuse with problem documents."""
-    return APIRouter(prefix=root, responses=_PROBLEMS)
+    return APIRouter(prefix=root, responses=PROBLEMS)
 
 
 async def any_caller(request: Request) -> Identity:
