@@ -29,7 +29,9 @@ from shared.errors import (
     TooMany,
     Unauthenticated,
     Unavailable,
+    summary,
 )
+from shared.wording import worded
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +99,8 @@ def problem_response(
 
 def respond(error: BackfleetError) -> JSONResponse:
     """The answer to an error of ours. Details of what is not the caller's to mend stay in the log."""
+    if isinstance(error, ImportRefused):
+        error = error.for_form()
     status = status_of(error)
     headers: dict[str, str] = {}
     detail = error.message
@@ -140,11 +144,10 @@ async def _on_http_exception(_request: Request, error: Exception) -> JSONRespons
 async def _on_validation_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     found = tuple(
-        FieldError(".".join(str(part) for part in item["loc"][1:]) or "$", item["msg"], item["type"])
+        FieldError(".".join(str(part) for part in item["loc"][1:]) or "$", worded(item), item["type"])
         for item in error.errors()
     )
-    detail = "; ".join(f"{one.field}: {one.message}" for one in found[:5])
-    return problem_response(422, "invalid_request", detail, found)
+    return problem_response(422, "invalid_request", summary(found), found)
 
 
 async def _on_surprise(_request: Request, _error: Exception) -> JSONResponse:

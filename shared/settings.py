@@ -17,6 +17,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import ConfigurationError, FieldError
+from shared.wording import worded
 
 MINIMUM_SECRET_BYTES = 32
 PREFIX = "BACKFLEET_"
@@ -163,7 +164,7 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # pyright: ignore[reportArgumentType]
     except ValidationError as error:
         found = [
-            FieldError(PREFIX + "_".join(str(part) for part in item["loc"]).upper() or PREFIX + "*", item["msg"])
+            FieldError(PREFIX + "_".join(str(part) for part in item["loc"]).upper() or PREFIX + "*", worded(item))
             for item in error.errors(include_input=False, include_url=False)
         ]
         raise ConfigurationError("; ".join(f"{one.field}: {one.message}" for one in found), found) from None

@@ -25,6 +25,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from shared.errors import ERRORS_MAX, FieldError, InvalidRequest, MalformedMessage, summary
+from shared.wording import worded
 
 
 def _no_nul(value: str) -> str:
@@ -113,14 +114,16 @@ def validate(model: type[Model], value: object) -> Model:
     The values of a model that sets pydantic's `hide_input_in_errors` are not repeated: they may be secret.
     """
     if not isinstance(value, Mapping):
-        kind = type(value).__name__
-        raise MalformedMessage(f"must be a JSON object, not {kind}", [FieldError("$", f"not an object: {kind}")])
+        kind = _kind_of(value)
+        raise MalformedMessage(
+            f"must be a JSON object, not {kind}", [FieldError("$", f"must be an object, not {kind}")]
+        )
     try:
         return model.model_validate(cast("Mapping[str, Any]", value))
     except ValidationError as error:
         hidden = model.model_config.get("hide_input_in_errors", False)
         found = [
-            FieldError(_path(model, item), _plain(item["msg"], None if hidden else item.get("input")), item["type"])
+            FieldError(_path(model, item), _plain(worded(item), None if hidden else item.get("input")), item["type"])
             for item in islice(error.errors(include_url=False), ERRORS_MAX)
         ]
         raise InvalidRequest(summary(found), found) from None
@@ -128,6 +131,15 @@ def validate(model: type[Model], value: object) -> Model:
         # JSON can spell half a character. As a value pydantic refuses it by its path, as a name it raises this.
         shown = ascii(error.object[error.start : error.end])
         raise InvalidRequest.of("$", f"has a name that is no text: it holds {shown}, half a character") from None
+
+
+def _kind_of(value: object) -> str:
+    """In the words of JSON."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str | bytes):
+        return "text"
+    return "a number" if isinstance(value, int | float) else "a list"
 
 
 @cache
@@ -160,8 +172,7 @@ def _plain_part(part: int | str) -> str:
 
 
 def _plain(message: str, value: object) -> str:
-    """The message in plain words, with the offending value where it is short enough to help."""
-    message = message.removeprefix("Value error, ")
+    """The message with the offending value where it is short enough to help."""
     if isinstance(value, str | int | float | bool) and not isinstance(value, datetime):
         shown = json.dumps(value)[:80]
         return f"{message} (got {shown})"
