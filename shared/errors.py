@@ -132,7 +132,8 @@ class ImportRefused(Refusal):
 
     def __init__(self, marked: str, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(marked, errors)
-        self.marked, self._marked_errors = marked, self.errors
+        self.marked = marked
+        self._marked_errors: tuple[FieldError, ...] = self.errors
         self._put(as_options)
 
     def for_form(self) -> Self:

@@ -30,12 +30,7 @@ _WORDS: Mapping[str, str] = {
     "string_too_long": "must have at most {max_length} characters",
     "too_short": "must have at least {min_length} items",
     "too_long": "must have at most {max_length} items",
-    "greater_than": "must be greater than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be at most {le}",
-    "string_pattern_mismatch": "must be of the form {pattern}",
-    **dict.fromkeys(("literal_error", "enum"), "must be {expected}"),
+    "string_pattern_mismatch": "must match the pattern {pattern}",
     "none_required": "must be null",
     "invalid_key": "has a name that is no text",
 }
@@ -47,11 +42,6 @@ def worded(error: ErrorDetails | Mapping[str, Any]) -> str:
     words = _WORDS.get(error["type"])
     if words is None:
         return error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    if "{expected}" in words:
-        words = words.replace("{expected}", str(context.get("expected", "")).replace("'", "").replace(" or ", ", or "))
-        return words.replace("must be ", "must be one of ") if "," in words else words
     for name, value in context.items():
         words = words.replace(f"{{{name}}}", f"{value}")
-    return words.replace("at least 1 items", "at least one item").replace(
-        "at least 1 characters", "at least 1 character"
-    )
+    return words.replace(" 1 items", " 1 item").replace(" 1 characters", " 1 character")
