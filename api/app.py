@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> ASGIApp:
     """The gateway as an ASGI application. Raises `ConfigurationError` for missing or weak secrets."""
     authenticator, passwords = Authenticator(settings), Passwords(settings)
     metrics = Metrics()
-    app = FastAPI(title="backfleet", version=package_version(), redoc_url=None)
+    app = FastAPI(title="backfleet", version=package_version(), docs_url=None, redoc_url=None)
     include_routes(app, package_version())
     install_problems(app)
     http: ASGIApp = MeasuredHttp(app, metrics)

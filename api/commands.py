@@ -7,7 +7,9 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
+
+from pydantic import JsonValue
 
 from api.auth import Identity
 from api.permissions import require_priority
@@ -24,7 +26,7 @@ from shared.results import Result, ResultDocument, Results
 from shared.settings import Settings
 from shared.store import Store
 from shared.strategies import catalogue, resolve
-from shared.wire import matches
+from shared.wire import matches, storable
 
 log = logging.getLogger(__name__)
 
@@ -209,6 +211,10 @@ class Commands:
 
     def validate_strategy(self, request: ValidateRequest) -> list[dict[str, str]]:
         """What is wrong with a strategy and its parameters; paths begin with `strategy` or `params`."""
+        try:
+            storable(cast("JsonValue", request.params))
+        except ValueError as error:
+            return [FieldError("params", str(error)).as_wire()]
         try:
             resolve([request.strategy], {request.strategy: request.params} if request.params else {})
         except InvalidRequest as error:

@@ -70,20 +70,26 @@ class BacktestParams(Wire):
     """What to run: `params` of a task, and the body of `POST /api/algo/backtest`."""
 
     symbol: Symbol
-    interval: Interval
+    interval: Interval = Field(description="Length of the bars; made of finer ones where only those are stored.")
     start_date: Instant = Field(description="First bar's time or later, inclusive.")
     end_date: Instant = Field(description="Exclusive.")
-    strategies: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(min_length=1, max_length=16)
-    strategy_params: dict[str, Annotated[dict[str, JsonValue], AfterValidator(storable)]] = Field(
-        default_factory=dict, max_length=16
+    strategies: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
+        min_length=1, max_length=16, description="Ids or other names of strategies, none twice."
     )
-    combine: Literal["any", "all", "majority", "weighted"] = "any"
+    strategy_params: dict[str, Annotated[dict[str, JsonValue], AfterValidator(storable)]] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="By strategy, its parameters; those left out are as by default.",
+    )
+    combine: Literal["any", "all", "majority", "weighted"] = Field(
+        default="any", description="How several strategies come to one decision."
+    )
     weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
         default_factory=dict,
         max_length=16,
         description="By strategy, where combine is weighted: more than half decides.",
     )
-    initial_capital: float = Field(default=10_000.0, gt=0, le=1e15)
+    initial_capital: float = Field(default=10_000.0, gt=0, le=1e15, description="Money to begin with.")
     position_size_percent: float = Field(
         default=1.0,
         gt=0,
@@ -102,8 +108,8 @@ class BacktestParams(Wire):
         lt=1,
         description="Share of exposure; where equity falls to it, everything is liquidated. Below 1 / leverage.",
     )
-    max_open_trades: int = Field(default=1, ge=1, le=1_000)
-    allow_short: bool = Field(default=False)
+    max_open_trades: int = Field(default=1, ge=1, le=1_000, description="How many trades may be open at once.")
+    allow_short: bool = Field(default=False, description="Whether -1 sells short; else it closes what is long.")
     stop_loss: Level | None = Field(default=None, description="From the entry price; a market order when reached.")
     take_profit: Level | None = Field(default=None, description="From the entry price; a limit order.")
     trailing_stop: Level | None = Field(
@@ -112,7 +118,7 @@ class BacktestParams(Wire):
     use_stop_orders: bool = Field(default=True, description="False leaves stopLoss and trailingStop out of this run.")
     use_take_profits: bool = Field(default=True, description="False leaves takeProfit out of this run.")
     atr_period: int = Field(default=14, ge=2, le=10_000, description="Bars of the average true range of levels.")
-    commission: Commission = Commission()
+    commission: Commission = Field(default=Commission(), description="What each fill costs.")
     slippage_bps: float = Field(default=0.0, ge=0, le=1_000, description="Added against you on every market fill.")
     spread_bps: float = Field(default=0.0, ge=0, le=1_000, description="Half of it against you on every market fill.")
     fill_at: FillAt = Field(

@@ -19,7 +19,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from shared.batches import Batches
 from shared.candles import Slice
-from shared.contracts import Task
+from shared.contracts import CURSOR_PATTERN, Task
 from shared.errors import Conflict, FieldError, InvalidRequest, NotFound, StoreUnavailable, TooMany
 from shared.lifecycle import Document, Status
 from shared.mongo import Mongo, translate_mongo_errors
@@ -28,6 +28,7 @@ from shared.request import BacktestParams
 from shared.results import Results
 from shared.settings import Settings
 from shared.turns import Turns
+from shared.wire import matches
 
 # A count reads every pending record of the user on some servers: it is made when the estimate reaches the limit, and
 # now and then, never once a request.
@@ -258,7 +259,7 @@ class Store:
             query["params.symbol"] = symbol
         if before is not None:
             instant, _, backtest_id = before.partition(".")
-            if not (instant.isascii() and instant.isdigit() and len(instant) <= 15 and backtest_id):
+            if not matches(CURSOR_PATTERN, before):
                 raise InvalidRequest.of("cursor", f"is not one that a list answered (got {before[:80]!r})")
             created_at = int(instant)
             query["$or"] = [
