@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from api.passwords import PASSWORD_MAX_CHARS, PASSWORD_MIN_CHARS
 from shared.users import NAME_PATTERN
-from shared.wire import Text, Wire
+from shared.wire import Text, Whole, Wire
 
 KEY_DAYS_MAX = 366
 _SECRET = {"format": "password", "writeOnly": True}
@@ -81,4 +81,4 @@ class KeyRequest(_Secretive):
         description="`read` sees and watches all of one's own, `write` submits, controls and deletes backtests, `data` "
         "changes market data, `admin` keeps users; each as far as the roles allow.",
     )
-    expires_in_days: int = Field(default=90, ge=1, le=KEY_DAYS_MAX, description="Days until it ends.")
+    expires_in_days: Whole = Field(default=90, ge=1, le=KEY_DAYS_MAX, description="Days until it ends.")

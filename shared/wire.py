@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar, cast, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     JsonValue,
     ValidationError,
@@ -69,6 +70,14 @@ def matches(pattern: str, text: str) -> bool:
 
 
 Text = Annotated[str, AfterValidator(_no_nul)]
+
+
+def whole(value: object) -> object:
+    """JSON knows no whole numbers of their own: many programs write 20.0 where they mean 20."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(whole)]
 
 
 class Wire(BaseModel):

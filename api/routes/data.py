@@ -37,6 +37,10 @@ async def list_data(request: Request, _asker: Caller) -> Response:
 
 
 _UPLOAD_SCHEMA = ImportForm.model_json_schema()
+for _one in _UPLOAD_SCHEMA["properties"].values():
+    if "anyOf" in _one:  # A form has no null: a field is there or it is not.
+        _one |= _one.pop("anyOf")[0]
+        del _one["default"]
 _UPLOAD_SCHEMA["properties"]["file"] = {
     "type": "array",
     "minItems": 1,

@@ -76,7 +76,6 @@ def describe(app: FastAPI, version: str) -> None:
 def _document(app: FastAPI, version: str) -> dict[str, Any]:
     schema = get_openapi(title="backfleet", version=version, description=_ABOUT, routes=app.routes)
     schema["tags"] = [{"name": name, "description": text} for _, name, text in _TAGS]
-    schema["servers"] = [{"url": "/", "description": "This gateway."}]
     _, bodies = models_json_schema([(body, "validation") for body in _BODIES], by_alias=True, ref_template=SCHEMAS)
     components = schema.setdefault("components", {})
     schemas: dict[str, Any] = components.setdefault("schemas", {})
