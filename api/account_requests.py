@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from api.passwords import PASSWORD_MAX_CHARS, PASSWORD_MIN_CHARS
 from shared.users import NAME_PATTERN
-from shared.wire import Asked, Text
+from shared.wire import Asked, Text, Whole
 
 KEY_DAYS_MAX = 366
 _SECRET = {"format": "password", "writeOnly": True}
@@ -30,14 +30,16 @@ class _Secretive(Asked):
 class LoginRequest(_Secretive):
     """The body of `POST /api/auth/login`."""
 
-    name: Annotated[Text, Field(min_length=1, max_length=256)]
-    password: Password
+    name: Annotated[Text, Field(min_length=1, max_length=256)] = Field(description="Who logs in.", examples=["ann"])
+    password: Password = Field(description="His password.")
 
 
 class RefreshRequest(_Secretive):
     """The body of `POST /api/auth/refresh` and `POST /api/auth/logout`."""
 
-    refresh_token: str = Field(min_length=1, max_length=200, json_schema_extra=_SECRET)
+    refresh_token: str = Field(
+        min_length=1, max_length=200, json_schema_extra=_SECRET, description="Of the login, or of its last refresh."
+    )
 
 
 class AddUserRequest(_Secretive):
@@ -53,14 +55,14 @@ class AddUserRequest(_Secretive):
 class SetPasswordRequest(_Secretive):
     """The body of `POST /api/users/{name}/password`."""
 
-    password: NewPassword
+    password: NewPassword = Field(description="The new one.")
 
 
 class ChangePasswordRequest(_Secretive):
     """The body of `POST /api/users/me/password`."""
 
     password: Password = Field(description="The one that is valid now.")
-    new_password: NewPassword
+    new_password: NewPassword = Field(description="The one that is to be.")
 
 
 class RolesRequest(_Secretive):
@@ -79,4 +81,4 @@ class KeyRequest(_Secretive):
         description="`read` sees and watches all of one's own, `write` submits, controls and deletes backtests, `data` "
         "changes market data, `admin` keeps users; each as far as the roles allow.",
     )
-    expires_in_days: int = Field(default=90, ge=1, le=KEY_DAYS_MAX, description="Days until it ends.")
+    expires_in_days: Whole = Field(default=90, ge=1, le=KEY_DAYS_MAX, description="Days until it ends.")

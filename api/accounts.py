@@ -254,7 +254,7 @@ def user_as_wire(user: UserDocument) -> dict[str, Any]:
     return {
         "name": user["_id"],
         "roles": user["roles"],
-        "disabled": user["disabled"],
+        "disabled": bool(user["disabled"]),  # some servers keep a number
         "hasPassword": bool(user["passwordHash"]),
         "createdAt": iso_from_ms(user["createdAt"]),
         "updatedAt": iso_from_ms(user["updatedAt"]),

@@ -15,9 +15,11 @@ from api.accounts import Accounts
 from api.auth import Authenticator
 from api.commands import Commands
 from api.compression import Compression
+from api.fleet import Fleet
 from api.gate import Gate
 from api.limits import LoginLimits
 from api.market_data.uploads import Uploads
+from api.metrics import MeasuredHttp, Metrics
 from api.missed import Missed
 from api.origins import Origins
 from api.passwords import Passwords
@@ -32,6 +34,7 @@ from shared.bus import Bus
 from shared.database import Database
 from shared.errors import BackfleetError
 from shared.mongo import Mongo
+from shared.overview import Overview
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,16 +45,18 @@ STORE_CLOCK_INTERVAL_S = 60.0
 def create_app(settings: Settings) -> ASGIApp:
     """The gateway as an ASGI application. Raises `ConfigurationError` for missing or weak secrets."""
     authenticator, passwords = Authenticator(settings), Passwords(settings)
-    app = FastAPI(title="backfleet", version=package_version(), redoc_url=None)
+    metrics = Metrics()
+    app = FastAPI(title="backfleet", version=package_version(), docs_url=None, redoc_url=None)
     include_routes(app, package_version())
     install_problems(app)
-    http = Origins(settings).around(Compression(app))
+    http = Origins(settings).around(Compression(MeasuredHttp(app, metrics)))
 
     @asynccontextmanager
     async def open_edges() -> AsyncGenerator[Edges, None]:
-        async with _open_services(settings, authenticator, passwords) as services:
+        async with _open_services(settings, authenticator, passwords, metrics) as services:
             app.state.services = services
             sockets = Sockets(services)
+            metrics.sockets = sockets.counts
             looking = asyncio.create_task(sockets.look_again())
             try:
                 mongo = services.mongo
@@ -65,14 +70,22 @@ def create_app(settings: Settings) -> ASGIApp:
 
 @asynccontextmanager
 async def _open_services(
-    settings: Settings, authenticator: Authenticator, passwords: Passwords
+    settings: Settings, authenticator: Authenticator, passwords: Passwords, metrics: Metrics
 ) -> AsyncGenerator[Services, None]:
     async with AsyncExitStack() as stack:
         database = await Database.open(settings)
         stack.push_async_callback(database.close)
         bus = await Bus.open(settings)
         stack.push_async_callback(bus.close)
+        fleet = Fleet(Overview(database.mongo), bus)
+        metrics.watch(fleet)
         relay = Relay(database.store, bus)
+        relay.on_heard = metrics.heard
+
+        def on_submitted(backtest_id: str, user_id: str) -> None:
+            metrics.submitted(backtest_id)
+            relay.watch(backtest_id, user_id)
+
         adoption = Adoption(database.store, bus, settings)
         mongo = database.mongo
         watching = (mongo.outage.watch(), bus.outage.watch())
@@ -84,11 +97,13 @@ async def _open_services(
             gate=Gate(authenticator, database.users),
             accounts=Accounts(settings, database.users, database.families, passwords, limits),
             commands=Commands(
-                database.store, database.results, bus, database.candles, settings, on_submitted=relay.watch
+                database.store, database.results, bus, database.candles, settings, on_submitted=on_submitted
             ),
             relay=relay,
             missed=Missed(database.store),
             uploads=Uploads(database.candles, settings),
+            fleet=fleet,
+            metrics=metrics,
             mongo=mongo,
             bus=bus,
         )

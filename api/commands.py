@@ -7,7 +7,9 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
+
+from pydantic import JsonValue
 
 from api.auth import Identity
 from api.permissions import require_priority
@@ -19,11 +21,12 @@ from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest, 
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord
-from shared.request import BacktestRequest
+from shared.request import SYMBOL_PATTERN, BacktestRequest
 from shared.results import Result, ResultDocument, Results
 from shared.settings import Settings
 from shared.store import Store
 from shared.strategies import catalogue, resolve
+from shared.wire import matches, storable
 
 log = logging.getLogger(__name__)
 
@@ -161,11 +164,20 @@ class Commands:
     async def get(self, asker: Identity, backtest_id: str) -> dict[str, Any]:
         return backtest_as_wire(await self._store.get(backtest_id, asker.user_id))
 
-    async def list_backtests(self, asker: Identity, *, status: str | None, limit: int, cursor: str | None) -> Page:
+    async def list_backtests(
+        self, asker: Identity, *, status: str | None, limit: int, cursor: str | None, symbol: str | None = None
+    ) -> Page:
+        """One's own, newest first. A symbol of which there is none is an empty page."""
         if status is not None and status not in set(Status):
             names = ", ".join(one.value for one in Status)
             raise InvalidRequest.of("status", f"must be one of {names} (got {status[:80]!r})")
-        records, next_cursor = await self._store.list_page(asker.user_id, status=status, limit=limit, before=cursor)
+        if symbol is not None and not matches(SYMBOL_PATTERN, symbol):
+            raise InvalidRequest.of(
+                "symbol", f"must be letters, digits and . _ / : -, at most 40 (got {symbol[:80]!r})"
+            )
+        records, next_cursor = await self._store.list_page(
+            asker.user_id, status=status, symbol=symbol, limit=limit, before=cursor
+        )
         return Page([backtest_as_wire(record) for record in records], next_cursor)
 
     async def delete(self, asker: Identity, backtest_id: str) -> None:
@@ -226,6 +238,10 @@ class Commands:
 
     def validate_strategy(self, request: ValidateRequest) -> list[dict[str, str]]:
         """What is wrong with a strategy and its parameters; paths begin with `strategy` or `params`."""
+        try:
+            storable(cast("JsonValue", request.params))
+        except ValueError as error:
+            return [FieldError("params", str(error)).as_wire()]
         try:
             resolve([request.strategy], {request.strategy: request.params} if request.params else {})
         except InvalidRequest as error:

@@ -31,7 +31,8 @@ NOWHERE: Position = (-1, -1)
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One message as clients get it. `position` is (epoch, seq), or None where the publisher numbered nothing."""
+    """One message as clients get it. `position` is (epoch, seq), or None where the publisher numbered nothing;
+    `said_at` is when it was said, as it was written, or None where it was not."""
 
     event: str
     text: str
@@ -40,6 +41,7 @@ class Piece:
     position: Position | None
     for_owner: bool
     ends: bool
+    said_at: str | None = None
 
 
 class _Told:

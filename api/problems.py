@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from shared.errors import (
     BackfleetError,
@@ -29,14 +30,17 @@ from shared.errors import (
     TooMany,
     Unauthenticated,
     Unavailable,
+    summary,
 )
 from shared.outage import StoreAway
+from shared.wording import worded
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
 _ERRORS_MAX = 100
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _SILENT = "A server behind the gateway does not answer; try again"
 _SURPRISE = "Something went wrong on our side; it was logged"
 # As RFC 9110 calls them: Python has other names before 3.13.
@@ -59,20 +63,22 @@ _STATUS: tuple[tuple[type[BackfleetError], int], ...] = (
 
 
 class ProblemField(BaseModel):
-    field: str = Field(description="Dotted path as the caller wrote it.")
-    message: str
-    code: str
+    """One thing that is wrong."""
+
+    field: str = Field(description="Dotted path as the caller wrote it.", examples=["strategyParams.sma.fast"])
+    message: str = Field(description="What is wrong with it, and what to write.")
+    code: str = Field(description="Stable machine-readable name.")
 
 
 class Problem(BaseModel):
     """A problem document (RFC 9457)."""
 
     type: str = Field(description="`urn:backfleet:problem:` and the code.")
-    title: str
-    status: int
-    detail: str
-    code: str = Field(description="Stable machine-readable name.")
-    errors: list[ProblemField]
+    title: str = Field(description="What the status means.", examples=["Unprocessable Entity"])
+    status: int = Field(description="As in the status line.", examples=[422])
+    detail: str = Field(description="What is wrong and what to do, for people.")
+    code: str = Field(description="Stable machine-readable name.", examples=["invalid_request"])
+    errors: list[ProblemField] = Field(description="Field by field; empty where it is no field's fault.")
 
 
 def status_of(error: BackfleetError) -> int:
@@ -100,6 +106,8 @@ def problem_response(
 
 def respond(error: BackfleetError) -> JSONResponse:
     """The answer to an error of ours. Details of what is not the caller's to mend stay in the log."""
+    if isinstance(error, ImportRefused):
+        error = error.for_form()
     status = status_of(error)
     headers: dict[str, str] = {}
     detail = error.message
@@ -135,21 +143,35 @@ async def _on_backfleet_error(_request: Request, error: Exception) -> JSONRespon
     return respond(error)
 
 
-async def _on_http_exception(_request: Request, error: Exception) -> JSONResponse:
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     detail = {404: "No such path", 405: "This path does not know this method"}.get(error.status_code, error.detail)
-    return problem_response(error.status_code, code, detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(methods_of(request))
+        detail = f"{detail}; it knows {headers['Allow']}"
+    return problem_response(error.status_code, code, detail, headers=headers)
+
+
+def methods_of(request: Request) -> list[str]:
+    """All that the path of a request knows. Starlette names those of the first route that fits, and there may be one
+    route for each method."""
+    scope = request.scope
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _on_validation_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     found = tuple(
-        FieldError(".".join(str(part) for part in item["loc"][1:]) or "$", item["msg"], item["type"])
+        FieldError(".".join(str(part) for part in item["loc"][1:]) or "$", worded(item), item["type"])
         for item in error.errors()
     )
-    detail = "; ".join(f"{one.field}: {one.message}" for one in found[:5])
-    return problem_response(422, "invalid_request", detail, found)
+    return problem_response(422, "invalid_request", summary(found), found)
 
 
 async def _on_surprise(_request: Request, _error: Exception) -> JSONResponse:

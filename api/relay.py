@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from api.listeners import NOWHERE, Client, Piece, Standing
 from shared.bus import Bus, Heard, Position, Resubscribed
-from shared.contracts import NEWS_CHANNELS, NEWS_MODELS, TERMINAL_CHANNELS, Channel, Cursor, Event
+from shared.contracts import NEWS_CHANNELS, NEWS_MODELS, TERMINAL_CHANNELS, Channel, Cursor, Dated, Event, Failure
 from shared.errors import BusUnavailable, InvalidRequest, NotFound, StoreUnavailable, TooMany
 from shared.lifecycle import TERMINAL, Status
 from shared.news import is_for_owner, terminal_news
@@ -65,9 +65,8 @@ def read_news(channel: Channel, payload: str) -> Piece:
         if position is not None:
             identity |= {"epoch": news.epoch, "seq": news.seq}
         text = json.dumps(news.data | identity, separators=(",", ":"))
-    return Piece(
-        event, text, news.backtest_id, news.user_id, position, is_for_owner(news), channel in TERMINAL_CHANNELS
-    )
+    ends, said_at = channel in TERMINAL_CHANNELS, news.timestamp if isinstance(news, Dated | Failure) else None
+    return Piece(event, text, news.backtest_id, news.user_id, position, is_for_owner(news), ends, said_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +89,7 @@ class Relay:
     def __init__(self, store: Store, bus: Bus, *, reconcile_interval_s: float = RECONCILE_INTERVAL_S) -> None:
         self._store = store
         self._bus = bus
+        self.on_heard: Callable[[Piece], None] = lambda _: None
         self._reconcile_interval_s = reconcile_interval_s
         self._clients: dict[str, set[Client]] = {}
         # Backtests whose end some client here is waiting for, and those that have ended of late.
@@ -216,6 +216,7 @@ class Relay:
     def _hear(self, heard: Heard) -> None:
         piece = self._read(heard)
         if piece is not None:
+            self.on_heard(piece)
             self._tell(piece)
 
     def _read(self, heard: Heard) -> Piece | None:

@@ -8,8 +8,10 @@ from fastapi import Request
 
 from api.accounts import Accounts
 from api.commands import Commands
+from api.fleet import Fleet
 from api.gate import Gate
 from api.market_data.uploads import Uploads
+from api.metrics import Metrics
 from api.missed import Missed
 from api.relay import Relay
 from shared.bus import Bus
@@ -28,6 +30,8 @@ class Services:
     relay: Relay
     missed: Missed
     uploads: Uploads
+    fleet: Fleet
+    metrics: Metrics
     mongo: Mongo
     bus: Bus
 

@@ -129,6 +129,11 @@ class Sockets:
                 return
         await self._engine(scope, receive, send)
 
+    def counts(self) -> tuple[int, int, int]:
+        """How many sockets are open, how many of them are signed in, and to how many backtests they subscribe."""
+        subscriptions = sum(len(one.client.subscriptions) for one in self._signed_in.values())
+        return len(self._sio.eio.sockets), len(self._signed_in), subscriptions
+
     async def close(self) -> None:
         self._newcomers.close()
         for one in self._signed_in.values():

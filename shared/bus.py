@@ -96,6 +96,7 @@ class Replay:
 Position = tuple[int, int]  # epoch and seq
 Entry = tuple[Position, Heard]
 _START: Position = (0, 0)
+_WORKERS = "backtest:workers"
 _ID_MAX = 2**64 - 1  # of either half of an entry's id
 
 
@@ -140,10 +141,16 @@ def _unbroken(before: Position, entries: Sequence[Entry]) -> bool:
 
 @contextmanager
 def _translate_redis_errors() -> Generator[None, None, None]:
+    """Also sees to it that a task that is cancelled meanwhile ends: the driver takes a cancellation for one of its own
+    timeouts, where one runs as a connection is taken up, and goes on."""
+    task = asyncio.current_task()
+    cancelled_before = task.cancelling() if task else 0
     try:
         yield
     except (TimeoutError, RedisError, OSError) as error:
         raise BusUnavailable(f"Redis did not answer: {type(error).__name__}: {error}") from error
+    if task is not None and task.cancelling() > cancelled_before:
+        raise asyncio.CancelledError
 
 
 class Bus:
@@ -319,6 +326,43 @@ class Bus:
             pipe.decr(_count_key(name))
             await pipe.execute()
 
+    async def keep_present(self, worker_id: str, text: str, ttl_ms: int) -> None:
+        """Keeps what a worker says of itself for so long."""
+        with _translate_redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.set(_worker_key(worker_id), text, px=ttl_ms)
+            pipe.sadd(_WORKERS, worker_id)
+            await pipe.execute()
+
+    async def leave(self, worker_id: str) -> None:
+        """Forgets a worker that has gone."""
+        with _translate_redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.delete(_worker_key(worker_id))
+            pipe.srem(_WORKERS, worker_id)
+            await pipe.execute()
+
+    async def present(self) -> list[str]:
+        """What the workers that are there said of themselves last. The names of those that are gone are forgotten; one
+        that was only late brings its name again."""
+        with _translate_redis_errors():
+            names = sorted(cast("set[str]", await cast("Any", self._redis.smembers(_WORKERS))))
+            if not names:
+                return []
+            said = cast("list[str | None]", await self._redis.mget([_worker_key(name) for name in names]))
+            if gone := [name for name, text in zip(names, said, strict=True) if text is None]:
+                await cast("Any", self._redis.srem(_WORKERS, *gone))
+        return [text for text in said if text is not None]
+
+    async def newest(self, backtest_ids: Sequence[str], most: int) -> list[list[Heard]]:
+        """Of each backtest the newest `most` entries of its event log, newest first, all in one round trip."""
+        with _translate_redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for backtest_id in backtest_ids:
+                pipe.xrevrange(stream_key(backtest_id), "+", "-", count=most)
+            found = cast("list[list[tuple[str, dict[str, str]]]]", await pipe.execute())
+        return [[Heard(Channel(one["channel"]), one["payload"]) for _, one in entries] for entries in found]
+
     async def forget(self, backtest_id: str) -> None:
         """Drops the event log of a deleted backtest."""
         async with self._waited_for():
@@ -377,6 +421,10 @@ class Bus:
                 beat_s = now_s
                 with _translate_redis_errors():
                     await self._redis.publish(own, "")
+
+
+def _worker_key(worker_id: str) -> str:
+    return f"backtest:worker:{worker_id}"
 
 
 def _count_key(name: str) -> str:

@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -21,7 +20,7 @@ from pydantic import (
 from shared.instants import Instant, to_ms, write_instant
 from shared.request import BacktestParams
 from shared.result_warnings import ResultWarning
-from shared.wire import Asked, Text, Wire, storable
+from shared.wire import Asked, Text, Wire
 
 
 class Channel(StrEnum):
@@ -38,6 +37,8 @@ class Channel(StrEnum):
 NEWS_CHANNELS = (Channel.PROGRESS, Channel.COMPLETE, Channel.ERROR, Channel.EVENT)
 TERMINAL_CHANNELS = (Channel.COMPLETE, Channel.ERROR)
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
+# Of a page of backtests: when the last of it was submitted, in ms since 1970, and its id.
+CURSOR_PATTERN = r"^[0-9]{1,15}\.[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 USER_PATTERN = r"^[^\x00-\x1f\x7f]{1,256}$"
 BacktestId = Annotated[str, Field(pattern=ID_PATTERN)]
 UserId = Annotated[str, Field(pattern=USER_PATTERN)]
@@ -83,7 +84,13 @@ class News(Wire):
     traceparent: str | None = None
 
 
-class Progress(News):
+class Dated(News):
+    """News that also says when it was said."""
+
+    timestamp: str | None = None
+
+
+class Progress(Dated):
     """`backtest:progress`."""
 
     progress: float = Field(ge=0, le=100)
@@ -106,7 +113,7 @@ class Summary(Wire):
     max_drawdown: float | None = None
 
 
-class Complete(News):
+class Complete(Dated):
     """`backtest:complete`: the result can be read by whoever sees this. Without `warnings` there are none."""
 
     status: Literal["success"] = "success"
@@ -131,7 +138,7 @@ class Failure(News):
     errors: list[dict[str, str]] | None = None
 
 
-class Event(News):
+class Event(Dated):
     """`backtest:event`: everything richer than the four fixed channels. `type` names the Socket.IO event."""
 
     type: Literal["started", "state", "signal", "trade", "log", "thinking", "decision", "paused", "resumed"]
@@ -169,8 +176,10 @@ class UnsubscribeRequest(Asked):
 class ValidateRequest(Asked):
     """The body of `POST /api/algo/strategies/validate`."""
 
-    strategy: str = Field(min_length=1, max_length=64)
-    params: Annotated[dict[str, JsonValue], AfterValidator(storable)] = Field(default_factory=dict)
+    strategy: str = Field(min_length=1, max_length=64, description="Its id or another name.", examples=["sma"])
+    params: dict[str, JsonValue] = Field(
+        default_factory=dict, description="By name; what is left out is as by default.", examples=[{"fast": 10}]
+    )
 
 
 CANDLES_MAX = 5_000

@@ -7,9 +7,11 @@ module that talks to the driver; they are translated into this tree there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
+
+from shared.choices import as_fields, as_options
 
 # Nobody reads more, and an answer must fit on every wire and into a record.
 ERRORS_MAX = 100
@@ -120,9 +122,29 @@ class ConfigurationError(Refusal):
 
 
 class ImportRefused(Refusal):
-    """A market data file that cannot be read without guessing. Names file, line, value and remedy."""
+    """A market data file that cannot be read without guessing. Names file, line, value and remedy.
+
+    Its text names what a person can decide by marks (`shared/choices.py`). It is for who types commands, unless an edge
+    asks for another wording.
+    """
 
     code = "import_refused"
+
+    def __init__(self, marked: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(marked, errors)
+        self.marked = marked
+        self._marked_errors: tuple[FieldError, ...] = self.errors
+        self._put(as_options)
+
+    def for_form(self) -> Self:
+        """The same for who sends a form."""
+        same = type(self)(self.marked, self._marked_errors)
+        same._put(as_fields)
+        return same
+
+    def _put(self, words: Callable[[str], str]) -> None:
+        self.message = words(self.marked)
+        self.errors = tuple(FieldError(words(one.field), words(one.message), one.code) for one in self._marked_errors)
 
 
 class StrategyFailed(Refusal):

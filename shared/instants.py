@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
     PlainSerializer,
+    WithJsonSchema,
 )
 
 from shared.errors import InvalidRequest
@@ -83,9 +84,15 @@ def read_instant_ms(field: str, text: str) -> int:
         raise InvalidRequest.of(field, f"{text!r} {error}") from None
 
 
+# How an instant is written: as a date, which is its midnight in UTC, or with time and zone.
+WRITTEN_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}],
+    "examples": ["2024-01-31", "2024-01-31T12:00:00Z"],
+}
 Instant = Annotated[
     datetime,
     BeforeValidator(read_instant, json_schema_input_type=str),
     PlainSerializer(write_instant, return_type=str),
+    WithJsonSchema(WRITTEN_SCHEMA, mode="validation"),
 ]
 Interval = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w"]

@@ -7,7 +7,7 @@ stalled worker still says is newer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -30,7 +30,8 @@ _EVENTS_FOR_OWNER = frozenset({"started", "paused", "resumed"})
 class Line:
     """Whose news it is, and which: `seq` counts the news of one epoch from 1.
 
-    `within` is where in what its user sent the params are, for the paths of what is wrong with them.
+    `within` is where in what its user sent the params are, for the paths of what is wrong with them. `at_ms` is when it
+    is said, on MongoDB's clock.
     """
 
     backtest_id: str
@@ -38,6 +39,7 @@ class Line:
     epoch: int
     seq: int
     within: str = ""
+    at_ms: int | None = None
 
 
 class Reached(NamedTuple):
@@ -55,16 +57,18 @@ class Reached(NamedTuple):
 
 
 class Numbering:
-    """Numbers what one run says."""
+    """Numbers what one run says, and dates it where `now_ms` tells MongoDB's time."""
 
-    def __init__(self, record: BacktestRecord) -> None:
+    def __init__(self, record: BacktestRecord, now_ms: Callable[[], int] | None = None) -> None:
         self._record = record
+        self._now_ms = now_ms
         self._seq = 0
 
     def next(self) -> Line:
         self._seq += 1
         within = "params." if self._record.get("published") else ""
-        return Line(self._record["_id"], self._record["userId"], self._record["epoch"], self._seq, within)
+        at_ms = self._now_ms() if self._now_ms else None
+        return Line(self._record["_id"], self._record["userId"], self._record["epoch"], self._seq, within, at_ms)
 
 
 def fence(record: BacktestRecord) -> Line:
@@ -92,14 +96,14 @@ def is_for_owner(news: News) -> bool:
 def started(line: Line, params: dict[str, Any], *, total_bars: int, resampled_from: str | None) -> Event:
     data = {name: params[name] for name in ("symbol", "interval", "startDate", "endDate", "strategies")}
     data |= {"totalBars": total_bars, "resampledFrom": resampled_from}
-    return Event(**_of(line), type="started", data=data)
+    return Event(**_dated(line), type="started", data=data)
 
 
 def progress(line: Line, reached: Reached, left_s: float | None, doing: str | None = None) -> Progress:
     """`left_s` is how long the rest may take, in seconds; `doing` is what takes long where it is not the bars."""
     day = iso_from_ms(reached.time_ms)[:10]
     return Progress(
-        **_of(line),
+        **_dated(line),
         progress=reached.percent,
         message=doing or f"Processing {day}",
         current_date=day,
@@ -113,7 +117,7 @@ def progress(line: Line, reached: Reached, left_s: float | None, doing: str | No
 
 def complete(line: Line, result: ResultDocument) -> Complete:
     return Complete(
-        **_of(line),
+        **_dated(line),
         result_id=result["_id"],
         summary=Summary.model_validate(result["summary"]),
         dataset_hash=result["datasetHash"],
@@ -204,3 +208,7 @@ def _failure(line: Line, code: str, message: str, now_ms: int, errors: Sequence[
 
 def _of(line: Line) -> dict[str, Any]:
     return {"backtest_id": line.backtest_id, "user_id": line.user_id, "epoch": line.epoch, "seq": line.seq}
+
+
+def _dated(line: Line) -> dict[str, Any]:
+    return _of(line) | {"timestamp": None if line.at_ms is None else iso_from_ms(line.at_ms)}

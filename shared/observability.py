@@ -22,8 +22,8 @@ class Redaction:
     """Takes tokens, passwords in URLs and the process's own secrets out of a text."""
 
     def __init__(self, settings: Settings) -> None:
-        secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else ""
-        self._secrets = tuple(value for value in (secret,) if value)
+        secrets = (settings.jwt_secret, settings.metrics_token)
+        self._secrets = tuple(one.get_secret_value() for one in secrets if one)
 
     def __call__(self, text: str) -> str:
         for secret in self._secrets:

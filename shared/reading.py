@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 # The choices an option has, where they are few.
-TIME_UNITS = ("s", "ms", "us", "ns")
-DATE_ORDERS = ("ymd", "dmy", "mdy")
-SIDES = ("bid", "ask", "mid")
-PRICES = ("adjusted", "traded")
+TimeUnit = Literal["s", "ms", "us", "ns"]
+DateOrder = Literal["ymd", "dmy", "mdy"]
+Side = Literal["bid", "ask", "mid"]
+Price = Literal["adjusted", "traded"]
+TIME_UNITS: tuple[str, ...] = get_args(TimeUnit)
+DATE_ORDERS: tuple[str, ...] = get_args(DateOrder)
+SIDES: tuple[str, ...] = get_args(Side)
+PRICES: tuple[str, ...] = get_args(Price)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.instants import Instant, Interval, to_ms, write_instant
 from shared.profiles import Profile, unfit
-from shared.wire import Wire, storable
+from shared.wire import Whole, Wire, storable
 
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,39}$"
 Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, description="Letters, digits and . _ / : -, at most 40.")]
@@ -71,20 +71,26 @@ class BacktestParams(Wire):
     """What to run: `params` of a task, and the body of `POST /api/algo/backtest`."""
 
     symbol: Symbol
-    interval: Interval
+    interval: Interval = Field(description="Length of the bars; made of finer ones where only those are stored.")
     start_date: Instant = Field(description="First bar's time or later, inclusive.")
     end_date: Instant = Field(description="Exclusive.")
-    strategies: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(min_length=1, max_length=16)
-    strategy_params: dict[str, Annotated[dict[str, JsonValue], AfterValidator(storable)]] = Field(
-        default_factory=dict, max_length=16
+    strategies: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
+        min_length=1, max_length=16, description="Ids or other names of strategies, none twice."
     )
-    combine: Literal["any", "all", "majority", "weighted"] = "any"
+    strategy_params: dict[str, Annotated[dict[str, JsonValue], AfterValidator(storable)]] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="By strategy, its parameters; those left out are as by default.",
+    )
+    combine: Literal["any", "all", "majority", "weighted"] = Field(
+        default="any", description="How several strategies come to one decision."
+    )
     weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
         default_factory=dict,
         max_length=16,
         description="By strategy, where combine is weighted: more than half decides.",
     )
-    initial_capital: float = Field(default=10_000.0, gt=0, le=1e15)
+    initial_capital: float = Field(default=10_000.0, gt=0, le=1e15, description="Money to begin with.")
     position_size_percent: float = Field(
         default=1.0,
         gt=0,
@@ -103,8 +109,8 @@ class BacktestParams(Wire):
         lt=1,
         description="Share of exposure; where equity falls to it, everything is liquidated. Below 1 / leverage.",
     )
-    max_open_trades: int = Field(default=1, ge=1, le=1_000)
-    allow_short: bool = Field(default=False)
+    max_open_trades: Whole = Field(default=1, ge=1, le=1_000, description="How many trades may be open at once.")
+    allow_short: bool = Field(default=False, description="Whether -1 sells short; else it closes what is long.")
     stop_loss: Level | None = Field(default=None, description="From the entry price; a market order when reached.")
     take_profit: Level | None = Field(default=None, description="From the entry price; a limit order.")
     trailing_stop: Level | None = Field(
@@ -112,8 +118,8 @@ class BacktestParams(Wire):
     )
     use_stop_orders: bool = Field(default=True, description="False leaves stopLoss and trailingStop out of this run.")
     use_take_profits: bool = Field(default=True, description="False leaves takeProfit out of this run.")
-    atr_period: int = Field(default=14, ge=2, le=10_000, description="Bars of the average true range of levels.")
-    commission: Commission = Commission()
+    atr_period: Whole = Field(default=14, ge=2, le=10_000, description="Bars of the average true range of levels.")
+    commission: Commission = Field(default=Commission(), description="What each fill costs.")
     slippage_bps: float = Field(default=0.0, ge=0, le=1_000, description="Added against you on every market fill.")
     spread_bps: float = Field(default=0.0, ge=0, le=1_000, description="Half of it against you on every market fill.")
     fill_at: FillAt = Field(
@@ -130,7 +136,7 @@ class BacktestParams(Wire):
         default=None,
         description="Whether trades still open are closed at the last close. They are, except with another profile.",
     )
-    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of whatever is random in a run.")
+    seed: Whole = Field(default=0, ge=0, lt=2**63, description="Seed of whatever is random in a run.")
     check_causality: bool = Field(
         default=False,
         description="Before the run, cut the bars at up to twenty places; a strategy that then says otherwise of the "
@@ -215,7 +221,7 @@ class BacktestRequest(BacktestParams):
 
     model_config = ConfigDict(extra="forbid")
 
-    priority: int = Field(default=0, ge=-9, le=9, description="Higher runs earlier.")
+    priority: Whole = Field(default=0, ge=-9, le=9, description="Higher runs earlier.")
 
     def params(self) -> BacktestParams:
         return BacktestParams.model_construct(

@@ -28,7 +28,7 @@ class ResultWarning(Wire):
     """One thing that went otherwise than whoever asked may think."""
 
     code: str = Field(description="Stable machine-readable name.")
-    message: str
+    message: str = Field(description="What went otherwise, and where one can do something about it, what.")
     field: str | None = Field(default=None, description="Dotted path as the asker wrote it, where it is about one.")
 
 

@@ -97,18 +97,18 @@ class ResultDocument(Findings):
 class Result(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
-    result_id: str
-    backtest_id: str
-    created_at: str
-    summary: dict[str, Any]
-    metrics: dict[str, Any]
-    config: dict[str, Any]
-    dataset_hash: str
+    result_id: str = Field(description="Names the result.", examples=["res_01m7z2pktzwc1k11f1acmmt1cy"])
+    backtest_id: str = Field(description="Whose result it is.", examples=["bt_01m7xy1ymv1kn41cwsxzn6z2tf"])
+    created_at: str = Field(description="When it was made.", json_schema_extra={"format": "date-time"})
+    summary: dict[str, Any] = Field(description="The metrics that people look at first.")
+    metrics: dict[str, Any] = Field(description="All of them, as docs/metrics.md defines them; null where undefined.")
+    config: dict[str, Any] = Field(description="What was asked for.")
+    dataset_hash: str = Field(description="Names the exact bars that were read.")
     resampled_from: str | None = Field(description="Interval of the finer bars its bars were made of; null where none.")
-    result_hash: str
-    engine_version: str
-    seed: int
-    total_bars: int
+    result_hash: str = Field(description="Equal for equal results, on whatever machine and after whatever break.")
+    engine_version: str = Field(description="Results of different versions may differ.", examples=["3"])
+    seed: int = Field(description="Seed of whatever was random in the run.")
+    total_bars: int = Field(ge=0, description="How many bars were run.")
     effective_start: str | None = Field(description="When the first bar that was run opens; null in older results.")
     effective_end: str | None = Field(description="Where the last bar that was run ends; null in older results.")
     warnings: list[ResultWarning] = Field(

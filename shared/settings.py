@@ -18,6 +18,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import ConfigurationError, FieldError
+from shared.wording import worded
 
 MINIMUM_SECRET_BYTES = 32
 PREFIX = "BACKFLEET_"
@@ -68,6 +69,9 @@ class Settings(BaseSettings):
         None, ge=0, le=9, description="Highest priority of users who are no admins. By mode: 9, in production 5."
     )
     cors_origins: tuple[str, ...] = Field((), description="Origins that browsers may call from (JSON list).")
+    metrics_token: SecretStr | None = Field(
+        None, min_length=16, description="Bearer token that opens `/metrics`, at least 16 characters."
+    )
     request_max_bytes: int = Field(1_000_000, ge=1_000, description="Largest HTTP body and socket message.")
     upload_max_bytes: int = Field(256 * 1024 * 1024, ge=1_000, description="Largest upload of market data.")
     sign_in_timeout_s: float = Field(
@@ -111,7 +115,7 @@ class Settings(BaseSettings):
     stack_dir: Path = Field(Path(".backfleet"), description="Where the embedded stack keeps its data and logs.")
     redis_server: Path | None = Field(None, description="A redis-server or valkey-server binary for the stack.")
 
-    @field_validator("jwt_secret")
+    @field_validator("jwt_secret", "metrics_token")
     @classmethod
     def _empty_secret_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value is not None and value.get_secret_value() else None
@@ -181,7 +185,7 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # pyright: ignore[reportArgumentType]
     except ValidationError as error:
         found = [
-            FieldError(PREFIX + "_".join(str(part) for part in item["loc"]).upper() or PREFIX + "*", item["msg"])
+            FieldError(PREFIX + "_".join(str(part) for part in item["loc"]).upper() or PREFIX + "*", worded(item))
             for item in error.errors(include_input=False, include_url=False)
         ]
         raise ConfigurationError("; ".join(f"{one.field}: {one.message}" for one in found), found) from None

@@ -15,13 +15,13 @@ from typing import Any, cast
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from shared.batches import Batches
 from shared.candles import Slice
-from shared.contracts import Task
+from shared.contracts import CURSOR_PATTERN, Task
 from shared.errors import Conflict, FieldError, InvalidRequest, NotFound, StoreUnavailable
-from shared.lifecycle import Document
+from shared.lifecycle import Document, Status
 from shared.mongo import Mongo, translate_mongo_errors
 from shared.records import BacktestRecord, RequestKeyDocument, new_id, new_record
 from shared.request import BacktestParams
@@ -30,11 +30,14 @@ from shared.results import Results
 from shared.settings import Settings
 from shared.shares import Shares
 from shared.turns import Turns
+from shared.wire import matches
 
 ENDED_PAGE = 1_000
 # A request may be a megabyte, and one message to MongoDB at most 48: the driver cuts what is longer.
 _INSERTS_MOST = 32
 _DUPLICATE_KEY = 11_000
+_INDEX_NOT_FOUND = 27
+_REPLACED_INDEXES = ("queue", "ends")  # of 0.1.0, by `waiting` and `ended`
 _WRITTEN_AT_ONCE = 50
 
 
@@ -63,12 +66,28 @@ class Store:
 
     async def create_indexes(self) -> None:
         with translate_mongo_errors():
-            await self._backtests.create_index([("queueRank", ASCENDING)], name="queue")
+            # Claims take the first of it; the rest of each entry tells depth and age of the queue without its records.
+            waiting = [("queueRank", ASCENDING), ("priority", ASCENDING), ("createdAt", ASCENDING)]
+            await self._backtests.create_index(waiting, name="waiting")
             await self._backtests.create_index([("leaseExpiresAt", ASCENDING)], name="leases")
             await self._backtests.create_index([("outboxAt", ASCENDING)], name="outbox")
             await self._backtests.create_index([("userId", ASCENDING), ("createdAt", DESCENDING)], name="owner")
-            await self._backtests.create_index([("completedAt", ASCENDING)], name="ends")
             await self._shares.create_index()
+            await self._backtests.create_index([("completedAt", ASCENDING), ("status", ASCENDING)], name="ended")
+            symbol = [("userId", ASCENDING), ("params.symbol", ASCENDING), ("createdAt", DESCENDING)]
+            await self._backtests.create_index(symbol, name="symbol")
+            only_failed = {"status": Status.FAILED.value}
+            failures = [("completedAt", DESCENDING), ("userId", ASCENDING)]
+            await self._backtests.create_index(failures, name="failures", partialFilterExpression=only_failed)
+            for replaced in _REPLACED_INDEXES:
+                await self._drop_index(replaced)
+
+    async def _drop_index(self, name: str) -> None:
+        try:
+            await self._backtests.drop_index(name)
+        except OperationFailure as error:
+            if error.code != _INDEX_NOT_FOUND:
+                raise
 
     async def close(self) -> None:
         await self.turns.close()
@@ -225,15 +244,17 @@ class Store:
         return cast("BacktestRecord", found)
 
     async def list_page(
-        self, user_id: str, *, status: str | None, limit: int, before: str | None
+        self, user_id: str, *, status: str | None, limit: int, before: str | None, symbol: str | None = None
     ) -> tuple[list[BacktestRecord], str | None]:
         """One page, newest first, and the cursor of the next page. Raises `InvalidRequest` for a cursor not of ours."""
         query: Document = {"userId": user_id}
         if status is not None:
             query["status"] = status
+        if symbol is not None:
+            query["params.symbol"] = symbol
         if before is not None:
             instant, _, backtest_id = before.partition(".")
-            if not (instant.isascii() and instant.isdigit() and len(instant) <= 15 and backtest_id):
+            if not matches(CURSOR_PATTERN, before):
                 raise InvalidRequest.of("cursor", f"is not one that a list answered (got {before[:80]!r})")
             created_at = int(instant)
             query["$or"] = [

@@ -19,6 +19,7 @@ from typing import Annotated, Any, TypeVar, cast, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     JsonValue,
     ValidationError,
@@ -27,6 +28,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from shared.errors import ERRORS_MAX, FieldError, InvalidRequest, MalformedMessage, summary
+from shared.wording import worded
 
 
 def _no_nul(value: str) -> str:
@@ -72,6 +74,14 @@ def matches(pattern: str, text: str) -> bool:
 
 
 Text = Annotated[str, AfterValidator(_no_nul)]
+
+
+def whole(value: object) -> object:
+    """JSON knows no whole numbers of their own: many programs write 20.0 where they mean 20."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(whole)]
 
 
 class Wire(BaseModel):
@@ -134,8 +144,10 @@ def validate(model: type[Model], value: object) -> Model:
     `hide_input_in_errors` are not repeated: they may be secret.
     """
     if not isinstance(value, Mapping):
-        kind = type(value).__name__
-        raise MalformedMessage(f"must be a JSON object, not {kind}", [FieldError("$", f"not an object: {kind}")])
+        kind = _kind_of(value)
+        raise MalformedMessage(
+            f"must be a JSON object, not {kind}", [FieldError("$", f"must be an object, not {kind}")]
+        )
     forbids = model.model_config.get("extra") == "forbid"
     # Found here and not by pydantic, which makes an error of each of a hundred thousand before the first can be read.
     given = cast("Mapping[str, Any]", value)
@@ -145,7 +157,7 @@ def validate(model: type[Model], value: object) -> Model:
     except ValidationError as error:
         hidden = model.model_config.get("hide_input_in_errors", False)
         wrong = (
-            FieldError(_path(model, item), _plain(item["msg"], None if hidden else item.get("input")), item["type"])
+            FieldError(_path(model, item), _plain(worded(item), None if hidden else item.get("input")), item["type"])
             for item in error.errors(include_url=False)
         )
         found = [*unknown, *islice(wrong, ERRORS_MAX - len(unknown))]
@@ -198,6 +210,15 @@ def _fields_of(model: type[BaseModel]) -> dict[str, tuple[str, type[BaseModel] |
     return found
 
 
+def _kind_of(value: object) -> str:
+    """In the words of JSON."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str | bytes):
+        return "text"
+    return "a number" if isinstance(value, int | float) else "a list"
+
+
 @cache
 def _named_by_check(model: type[BaseModel]) -> re.Pattern[str]:
     """A check across fields begins its message with the field to change, a name of the model or of one inside it."""
@@ -228,8 +249,7 @@ def _plain_part(part: int | str) -> str:
 
 
 def _plain(message: str, value: object) -> str:
-    """The message in plain words, with the offending value where it is short enough to help."""
-    message = message.removeprefix("Value error, ")
+    """The message with the offending value where it is short enough to help."""
     if isinstance(value, str | int | float | bool) and not isinstance(value, datetime):
         shown = json.dumps(value)[:80]
         return f"{message} (got {shown})"

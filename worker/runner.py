@@ -42,11 +42,13 @@ _QUIET_S = 0.05
 class _Run:
     """One run and what belongs to it."""
 
-    def __init__(self, record: BacktestRecord, hold: Hold, mailbox: Mailbox, bus: Bus, *, crowded: bool) -> None:
+    def __init__(
+        self, record: BacktestRecord, hold: Hold, mailbox: Mailbox, telling: Telling, *, crowded: bool
+    ) -> None:
         self.record = record
         self.hold = hold
         self.mailbox = mailbox
-        self.telling = Telling(record, bus)
+        self.telling = telling
         self.crowded = crowded
         self.on_ending: Callable[[], None] = lambda: None
 
@@ -84,7 +86,8 @@ class Runner:
         crowd, what it has to write and to say waits a moment to go with that of others.
         """
         with self._mailboxes.open(record) as mailbox:
-            run = _Run(record, hold, mailbox, self._bus, crowded=crowded)
+            telling = Telling(record, self._bus, self._claims.now_ms)
+            run = _Run(record, hold, mailbox, telling, crowded=crowded)
             work = asyncio.create_task(self._drive(run))
             keeper = LeaseKeeper(
                 self._claims,

@@ -18,6 +18,7 @@ from shared.records import BacktestRecord, new_id
 from shared.settings import Settings
 from worker.bell import Bell, Look
 from worker.control import Mailboxes
+from worker.presence import Presence
 from worker.runner import Runner
 from worker.slot import Hold
 from worker.slots import Slots
@@ -38,6 +39,9 @@ class Supervisor:
         self._draining = asyncio.Event()
         self._runs: set[asyncio.Task[None]] = set()
         self._uncertain_claim: str | None = None
+        self._presence = Presence(
+            bus, settings, self.worker_id, now_ms=self._claims.now_ms, busy=lambda: len(self._runs)
+        )
         mailboxes = Mailboxes()
         self._bell = Bell(database.store, bus, settings, self._look, mailboxes)
         self._sweeper = Sweeper(database, bus, settings, on_swept=self._swept)
@@ -53,6 +57,7 @@ class Supervisor:
     def drain(self) -> None:
         """Take no more; finish what runs, or give it back when `drain_timeout_s` is over."""
         self._draining.set()
+        self._presence.drain()
         self._look.again.set()
 
     async def run(self) -> None:
@@ -62,6 +67,7 @@ class Supervisor:
             self._bell.hear(),
             self._sweeper.sweep(),
             self._sweeper.flush(),
+            self._presence.keep(),
             self._claim(),
         )
         background = [asyncio.create_task(work) for work in works]
@@ -80,6 +86,7 @@ class Supervisor:
             for task in started:
                 task.cancel()
             await asyncio.gather(*started, return_exceptions=True)
+            await self._presence.leave()
             await self._bell.close()
             await self._slots.close()
         await self._sweeper.mark_published()

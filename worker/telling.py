@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from shared import news
 from shared.bus import Bus
@@ -21,10 +22,10 @@ log = logging.getLogger(__name__)
 class Telling:
     """Of one run. What is said waits until `send`, or until the end takes it along."""
 
-    def __init__(self, record: BacktestRecord, bus: Bus) -> None:
+    def __init__(self, record: BacktestRecord, bus: Bus, now_ms: Callable[[], int]) -> None:
         self._record = record
         self._bus = bus
-        self._numbering = news.Numbering(record)
+        self._numbering = news.Numbering(record, now_ms)
         self._unsaid: list[NewsDocument] = []
         self._sending: asyncio.Task[None] | None = None
         self._began_s = self._spoke_s = time.monotonic()

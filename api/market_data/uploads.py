@@ -22,7 +22,9 @@ from api.market_data.importing import store_series
 from api.market_data.reading_process import read_in_child
 from shared.candles import Candles, ImportReport, OnConflict
 from shared.errors import Busy, InvalidRequest, MalformedMessage, Refusal, TooLarge
-from shared.reading import Reading
+from shared.instants import Interval
+from shared.reading import DateOrder, Price, Reading, Side, TimeUnit
+from shared.request import Symbol
 from shared.settings import Settings
 from shared.wire import validate
 
@@ -34,7 +36,7 @@ NAME_MAX_CHARS = 200
 UPLOAD_TIMEOUT_S = 900.0
 _ABANDONED_AFTER_S = 86_400.0  # what a gateway that was killed left behind
 
-Word = Annotated[str, Field(min_length=1, max_length=40)]
+Zone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,40}$")]
 
 
 class ImportForm(BaseModel):
@@ -42,16 +44,20 @@ class ImportForm(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
-    symbol: Word | None = None
-    interval: Word | None = None
-    columns: Annotated[str, Field(min_length=1, max_length=FIELD_MAX_BYTES)] | None = None
-    time_zone: Word | None = None
-    time_unit: Word | None = None
-    date_order: Word | None = None
-    side: Word | None = None
-    price: Word | None = None
-    allow_gaps: bool = False
-    on_conflict: OnConflict = "refuse"
+    symbol: Symbol | None = Field(default=None, description="Where neither a column nor a file's name says it.")
+    interval: Interval | None = Field(default=None, description="Where it is not the most common step.")
+    columns: Annotated[str, Field(min_length=1, max_length=FIELD_MAX_BYTES)] | None = Field(
+        default=None,
+        description="What each column is, in order (`-` skips one), or where each is, by name or number.",
+        examples=["time,open,-,close,high,low", "time=Datum,open=2,high=3,low=4,close=5"],
+    )
+    time_zone: Zone | None = Field(default=None, description="Of times that have none.", examples=["Europe/Berlin"])
+    time_unit: TimeUnit | None = Field(default=None, description="Of unix times, where their size does not tell.")
+    date_order: DateOrder | None = Field(default=None, description="Of dates such as 03/04/2024.")
+    side: Side | None = Field(default=None, description="Of bid and ask quotes.")
+    price: Price | None = Field(default=None, description="Adjusted by Adj Close, or as traded.")
+    allow_gaps: bool = Field(default=False, description="Also where more than 1 % of the bars are missing.")
+    on_conflict: OnConflict = Field(default="refuse", description="What becomes of stored bars with other values.")
 
     @property
     def reading(self) -> Reading:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from shared.instants import Interval
+
+Instant = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-01-31T12:00:00Z"]})]
+StatusName = Literal["pending", "running", "paused", "completed", "failed", "stopped"]
+_HASH = "sha256:0b9765c6c71072b467c2ee5fd486519ed47399cbef73aef5700d5575beb1246e"
 
 
 class Answer(BaseModel):
@@ -14,28 +20,42 @@ class Answer(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
 
+class Health(Answer):
+    """Of the process that answers."""
+
+    status: Literal["ok", "ready"] = Field(description="`ok`: it lives. `ready`: it can serve.")
+
+
 class Accepted(Answer):
-    backtest_id: str
-    status: str = Field(description="`pending` of a new one; where the key was used before, the status it has now.")
-    progress: float | None = Field(default=None, description="0 to 100, where the key was used before.")
+    """A backtest that is stored and will run, or that an earlier request with the same key was for."""
+
+    backtest_id: str = Field(description="Names it from now on.", examples=["bt_01m7xy1ymv1kn41cwsxzn6z2tf"])
+    status: StatusName = Field(
+        description="`pending` of a new one; where the key was used before, the status it has now."
+    )
+    progress: float | None = Field(
+        default=None, ge=0, le=100, description="Percent of its bars, where the key was used before.", examples=[42.5]
+    )
     result_id: str | None = Field(default=None, description="Only where there is a result.")
     error: dict[str, Any] | None = Field(default=None, description="Only of one that failed, as in `Backtest`.")
 
 
 class Backtest(Answer):
-    backtest_id: str
-    status: str = Field(description="`pending`, `running`, `paused`, `completed`, `failed` or `stopped`")
-    progress: float = Field(description="0 to 100")
-    priority: int
-    params: dict[str, Any]
-    epoch: int = Field(description="How many times a worker has claimed it.")
-    failures: int = Field(description="How many of its runs crashed.")
-    created_at: str
-    updated_at: str
-    started_at: str | None
-    completed_at: str | None
-    result_id: str | None
-    dataset_hash: str | None
+    """A backtest as its owner sees it."""
+
+    backtest_id: str = Field(description="Names it.", examples=["bt_01m7xy1ymv1kn41cwsxzn6z2tf"])
+    status: StatusName = Field(description="Where it stands; the last three are ends.")
+    progress: float = Field(ge=0, le=100, description="Percent of its bars.", examples=[42.5])
+    priority: int = Field(description="Higher runs earlier.")
+    params: dict[str, Any] = Field(description="What was asked for, without the priority.")
+    epoch: int = Field(ge=0, description="How many times a worker has claimed it.")
+    failures: int = Field(ge=0, description="How many of its runs crashed.")
+    created_at: Instant = Field(description="When it was submitted.")
+    updated_at: Instant = Field(description="When its record last changed.")
+    started_at: Instant | None = Field(description="When its latest run began; null before the first.")
+    completed_at: Instant | None = Field(description="When it ended, however it did; null before.")
+    result_id: str | None = Field(description="Names its result; null while it has none.")
+    dataset_hash: str | None = Field(description="Names the exact bars it reads; null until they are settled.")
     error: dict[str, Any] | None = Field(description="`code`, `message` and `errors` of a backtest that failed.")
     warnings: list[dict[str, Any]] = Field(
         description="`code`, `message` and maybe `field` of what its asker should know; those of its result once it "
@@ -44,65 +64,95 @@ class Backtest(Answer):
 
 
 class BacktestPage(Answer):
-    items: list[Backtest]
+    """A part of one's backtests, newest first."""
+
+    items: list[Backtest] = Field(description="At most `limit` of them.")
     next_cursor: str | None = Field(description="`cursor` of the next page; null at the end.")
 
 
 class EquityPoint(Answer):
-    time: str
-    equity: float
+    """What the account came to at the close of a bar."""
+
+    time: Instant = Field(description="When the bar opened.")
+    equity: float | None = Field(description="Cash and open trades at the bar's close.")
 
 
 class Equity(Answer):
-    points: list[EquityPoint]
+    """The equity curve, thinned."""
+
+    points: list[EquityPoint] = Field(description="First, last, and each stretch's lowest and highest.")
 
 
 class TradePage(Answer):
-    items: list[dict[str, Any]]
-    total: int
-    limit: int
-    offset: int
+    """A part of a backtest's trades, in the order they were closed."""
+
+    items: list[dict[str, Any]] = Field(description="One object a trade: times, prices, quantity, gain and reasons.")
+    total: int = Field(ge=0, description="How many trades there are.")
+    limit: int = Field(description="As asked for.")
+    offset: int = Field(description="As asked for.")
 
 
 class Word(Answer):
-    name: str
-    description: str
+    """A name that may stand in a condition."""
+
+    name: str = Field(description="As it is written.", examples=["close"])
+    description: str = Field(description="What it stands for.")
 
 
 class FunctionDescription(Word):
-    signature: str
-    returns: Literal["number", "condition"]
+    """A function that may stand in a condition."""
+
+    signature: str = Field(description="How it is called.", examples=["sma(series, n)"])
+    returns: Literal["number", "condition"] = Field(description="What it gives at each bar.")
 
 
 class Language(Answer):
     """What a condition written as text can name."""
 
-    series: list[Word]
-    functions: list[FunctionDescription]
+    series: list[Word] = Field(description="Columns of the bars.")
+    functions: list[FunctionDescription] = Field(description="What can be computed of them.")
 
 
 class StrategyDescription(Answer):
-    id: str
-    name: str
-    description: str
-    aliases: list[str]
-    form: str = Field(description="`signals` for all bars at once, or `decide`: asked bar by bar.")
+    """A strategy that can be run."""
+
+    id: str = Field(description="What `strategies` names it by.", examples=["sma_crossover"])
+    name: str = Field(description="For people.", examples=["SMA crossover"])
+    description: str = Field(description="What it does.")
+    aliases: list[str] = Field(description="Other names that are taken for its id.")
+    form: Literal["signals", "decide"] = Field(description="`signals` for all bars at once, or asked bar by bar.")
     every: int | None = Field(description="At every how many bars it decides by default; null for `signals`.")
-    parameters_schema: dict[str, Any]
-    default_parameters: dict[str, Any]
+    parameters_schema: dict[str, Any] = Field(description="JSON Schema of its parameters.")
+    default_parameters: dict[str, Any] = Field(description="What they are where nothing is said.")
     language: Language | None = Field(default=None, description="Only where parameters are conditions written as text.")
 
 
+class WrongField(Answer):
+    """One thing that is wrong."""
+
+    field: str = Field(description="Dotted path as the caller wrote it.", examples=["params.fast"])
+    message: str = Field(description="What is wrong with it, and what to write.")
+    code: str = Field(description="Stable machine-readable name.")
+
+
 class Validation(Answer):
-    valid: bool
-    errors: list[dict[str, str]]
+    """Whether a strategy and its parameters are right."""
+
+    valid: bool = Field(description="Whether a backtest with them would be accepted.")
+    errors: list[WrongField] = Field(description="What is wrong; empty where nothing is.")
 
 
 class Datasets(Answer):
-    items: list[dict[str, Any]]
+    """The market data there is."""
+
+    items: list[dict[str, Any]] = Field(
+        description="One object a series: symbol, interval, version, source, bars, from when to when, gaps, hash."
+    )
 
 
 class Imported(Answer):
+    """What an import came to."""
+
     items: list[dict[str, Any]] = Field(description="One report for each series in the files.")
 
 
@@ -111,18 +161,18 @@ class CandleColumns(Answer):
     first and the last hold what of them lies in the range.
     """
 
-    symbol: str
-    interval: str
-    start: str = Field(description="First bar's time.")
-    end: str = Field(description="Where the last bar ends.")
-    bars: int = Field(description="How many bars of the interval there are from start to end.")
-    dataset_hash: str
+    symbol: str = Field(description="As asked for.", examples=["AAPL"])
+    interval: Interval = Field(description="As asked for.")
+    start: Instant = Field(description="First bar's time.")
+    end: Instant = Field(description="Where the last bar ends.")
+    bars: int = Field(ge=0, description="How many bars of the interval there are from start to end.")
+    dataset_hash: str = Field(description="Names the exact bars.", examples=[_HASH])
     resampled_from: str | None = Field(description="Interval of the stored bars, where they are finer.")
     resampled: bool = Field(description="Whether the bars sent are longer than the interval.")
     bucket_ms: int = Field(description="How long they are: a multiple of the interval.")
-    time: list[str]
-    open: list[float]
-    high: list[float]
-    low: list[float]
-    close: list[float]
-    volume: list[float]
+    time: list[Instant] = Field(description="When each bar opened.")
+    open: list[float] = Field(description="First price of each.")
+    high: list[float] = Field(description="Highest price of each.")
+    low: list[float] = Field(description="Lowest price of each.")
+    close: list[float] = Field(description="Last price of each.")
+    volume: list[float] = Field(description="What was traded in each.")

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.commands import PAGE_MAX, POINTS_MAX, TRADES_PAGE_MAX
-from api.routes.answers import Accepted, Backtest, BacktestPage, Equity, TradePage
+from api.routes.answers import Accepted, Backtest, BacktestPage, Equity, StatusName, TradePage
 from api.routes.requests import ROOT, Caller, described_body, new_router, read_body
 from api.services import services_of
-from shared.request import BacktestRequest
+from shared.contracts import CURSOR_PATTERN
+from shared.request import SYMBOL_PATTERN, BacktestRequest
 from shared.results import Result
 from shared.wire import decode
 
 router = new_router()
+BacktestPath = Annotated[str, Path(description="Which backtest.", examples=["bt_01m7xy1ymv1kn41cwsxzn6z2tf"])]
 _IDEMPOTENCY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
     "description": "The same user and key give the same backtest, however often the request is sent. The answer says "
     "how it stands now.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "schema": {"type": "string", "pattern": r"^[ -~]{1,200}$", "examples": ["order-4711"]},
 }
 
 
@@ -36,6 +38,7 @@ def _written(text: str) -> Response:
     status_code=202,
     response_model=None,
     summary="Submit a backtest",
+    description="Stored before it is answered: from here on it cannot vanish. Watch it over Socket.IO, or ask for it.",
     responses={
         202: {"model": Accepted, "description": "It was taken in, now or by an earlier request with this key."},
         200: {"model": Accepted, "description": "An earlier request with this key was for it, and it has ended."},
@@ -50,25 +53,48 @@ async def submit(request: Request, asker: Caller) -> Response:
     return JSONResponse(submitted.as_wire(), 200 if submitted.ended else 202, location)
 
 
-@router.get("/backtest", response_model=None, summary="List backtests", responses={200: {"model": BacktestPage}})
+@router.get(
+    "/backtest",
+    response_model=None,
+    summary="List backtests",
+    description="One's own, newest first.",
+    responses={200: {"model": BacktestPage}},
+)
 async def list_backtests(
     request: Request,
     asker: Caller,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
-    status: Annotated[str | None, Query(max_length=80)] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="Most of one page.")] = 50,
+    cursor: Annotated[str | None, Query(pattern=CURSOR_PATTERN, description="`nextCursor` of the page before.")] = None,
+    status: Annotated[StatusName | None, Query(description="Only those that stand so.", examples=["running"])] = None,
+    symbol: Annotated[
+        str | None, Query(pattern=SYMBOL_PATTERN, description="Only those of this symbol.", examples=["AAPL"])
+    ] = None,
 ) -> Response:
-    page = await services_of(request).commands.list_backtests(asker, status=status, limit=limit, cursor=cursor)
+    page = await services_of(request).commands.list_backtests(
+        asker, status=status, symbol=symbol, limit=limit, cursor=cursor
+    )
     return JSONResponse({"items": page.items, "nextCursor": page.next_cursor})
 
 
-@router.get("/backtest/{backtest_id}", response_model=None, summary="One", responses={200: {"model": Backtest}})
-async def get_backtest(request: Request, backtest_id: str, asker: Caller) -> Response:
+@router.get(
+    "/backtest/{backtest_id}",
+    response_model=None,
+    summary="One backtest",
+    description="How it stands. Somebody else's is not found.",
+    responses={200: {"model": Backtest}},
+)
+async def get_backtest(request: Request, backtest_id: BacktestPath, asker: Caller) -> Response:
     return JSONResponse(await services_of(request).commands.get(asker, backtest_id))
 
 
-@router.delete("/backtest/{backtest_id}", status_code=204, response_model=None, summary="Delete, ended or not")
-async def delete_backtest(request: Request, backtest_id: str, asker: Caller) -> Response:
+@router.delete(
+    "/backtest/{backtest_id}",
+    status_code=204,
+    response_model=None,
+    summary="Delete a backtest",
+    description="Ended or not, with its result and all that is kept of it.",
+)
+async def delete_backtest(request: Request, backtest_id: BacktestPath, asker: Caller) -> Response:
     await services_of(request).commands.delete(asker, backtest_id)
     return Response(status_code=204)
 
@@ -76,24 +102,26 @@ async def delete_backtest(request: Request, backtest_id: str, asker: Caller) -> 
 @router.get(
     "/backtest/{backtest_id}/result",
     response_model=None,
-    summary="Result; 409 while there is none",
+    summary="Its result",
+    description="409 while there is none, or where there will be none: why is said.",
     responses={200: {"model": Result}},
 )
-async def get_result(request: Request, backtest_id: str, asker: Caller) -> Response:
+async def get_result(request: Request, backtest_id: BacktestPath, asker: Caller) -> Response:
     return JSONResponse(await services_of(request).commands.result(asker, backtest_id))
 
 
 @router.get(
     "/backtest/{backtest_id}/equity",
     response_model=None,
-    summary="Equity curve, thinned to what a plot needs",
+    summary="Its equity curve",
+    description="Thinned to what a plot needs: first, last, and each stretch's lowest and highest.",
     responses={200: {"model": Equity}},
 )
 async def get_equity(
     request: Request,
-    backtest_id: str,
+    backtest_id: BacktestPath,
     asker: Caller,
-    max_points: Annotated[int, Query(alias="maxPoints", ge=2, le=POINTS_MAX)] = 2_000,
+    max_points: Annotated[int, Query(alias="maxPoints", ge=2, le=POINTS_MAX, description="Most of them.")] = 2_000,
 ) -> Response:
     return _written(await services_of(request).commands.equity(asker, backtest_id, max_points))
 
@@ -101,14 +129,15 @@ async def get_equity(
 @router.get(
     "/backtest/{backtest_id}/trades",
     response_model=None,
-    summary="Trades in the order they were closed",
+    summary="Its trades",
+    description="In the order they were closed.",
     responses={200: {"model": TradePage}},
 )
 async def get_trades(
     request: Request,
-    backtest_id: str,
+    backtest_id: BacktestPath,
     asker: Caller,
-    limit: Annotated[int, Query(ge=1, le=TRADES_PAGE_MAX)] = 500,
-    offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    limit: Annotated[int, Query(ge=1, le=TRADES_PAGE_MAX, description="Most of one page.")] = 500,
+    offset: Annotated[int, Query(ge=0, le=2**53, description="How many to leave out before the first.")] = 0,
 ) -> Response:
     return _written(await services_of(request).commands.trades(asker, backtest_id, limit=limit, offset=offset))

@@ -1,4 +1,4 @@
-"""The OpenAPI document behind /docs."""
+"""The OpenAPI document behind /docs: all that the routes do not say by themselves."""
 
 from __future__ import annotations
 
@@ -18,14 +18,48 @@ from api.account_requests import (
     RolesRequest,
     SetPasswordRequest,
 )
-from api.routes.requests import ROOT, SCHEMAS, USERS_ROOT
+from api.routes.requests import AUTH_ROOT, ROOT, SCHEMAS, USERS_ROOT
 from shared.contracts import ValidateRequest
 from shared.request import BacktestRequest
+from shared.strategies import catalogue
 
 _BODIES: tuple[type[BaseModel], ...] = (
     *(BacktestRequest, ValidateRequest, LoginRequest, RefreshRequest, AddUserRequest, SetPasswordRequest),
     *(ChangePasswordRequest, RolesRequest, KeyRequest),
 )
+# By the beginning of the path; the first that fits.
+_TAGS: tuple[tuple[str, str, str], ...] = (
+    (f"{ROOT}/backtest", "backtests", "Submit, look at, delete; and what came of them."),
+    (f"{ROOT}/strategies", "strategies", "What can be run."),
+    (f"{ROOT}/data", "market data", "What it can be run on."),
+    (f"{ROOT}/fleet", "fleet", "Who runs it, and what waits."),
+    (AUTH_ROOT, "login", "Tokens for a name and a password."),
+    (USERS_ROOT, "users", "Oneself, and for admins everybody."),
+    ("/", "operations", "For whoever operates the gateway."),
+)
+_ABOUT = (
+    "Backtests as a service. Names are camelCase, times ISO-8601 UTC. Refusals are problem documents (RFC 9457) with "
+    "the path of each wrong field. Watch runs live over Socket.IO at `/socket.io/`."
+)
+_EXAMPLES: dict[str, dict[str, Any]] = {
+    "BacktestRequest": {
+        "symbol": "AAPL",
+        "interval": "1d",
+        "startDate": "2000-03-01",
+        "endDate": "2013-03-01",
+        "strategies": ["sma_crossover"],
+        "strategyParams": {"sma_crossover": {"fast": 20, "slow": 100}},
+        "commission": {"rate": 0.001},
+    },
+    "ValidateRequest": {"strategy": "sma_crossover", "params": {"fast": 20, "slow": 100}},
+    "LoginRequest": {"name": "ann", "password": "four random words here"},
+    "RefreshRequest": {"refreshToken": "bfr_…"},
+    "AddUserRequest": {"name": "ann", "password": "four random words here", "roles": ["user"]},
+    "SetPasswordRequest": {"password": "four random words here"},
+    "ChangePasswordRequest": {"password": "the one until now", "newPassword": "four random words here"},
+    "RolesRequest": {"roles": ["user", "admin"]},
+    "KeyRequest": {"name": "nightly runs", "scopes": ["read", "write"], "expiresInDays": 90},
+}
 
 
 def describe(app: FastAPI, version: str) -> None:
@@ -33,20 +67,52 @@ def describe(app: FastAPI, version: str) -> None:
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            schema = get_openapi(title="backfleet", version=version, routes=app.routes)
-            _, bodies = models_json_schema(
-                [(body, "validation") for body in _BODIES], by_alias=True, ref_template=SCHEMAS
-            )
-            components = schema.setdefault("components", {})
-            components.setdefault("schemas", {}).update(bodies["$defs"])
-            components["securitySchemes"] = {
-                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT, or a key `bfk_…`"}
-            }
-            for path, operations_of_path in schema["paths"].items():
-                if path.startswith((ROOT, USERS_ROOT)):
-                    for operation in operations_of_path.values():
-                        operation["security"] = [{"token": []}]
-            app.openapi_schema = schema
+            app.openapi_schema = _document(app, version)
         return app.openapi_schema
 
     app.openapi = document
+
+
+def _document(app: FastAPI, version: str) -> dict[str, Any]:
+    schema = get_openapi(title="backfleet", version=version, description=_ABOUT, routes=app.routes)
+    schema["tags"] = [{"name": name, "description": text} for _, name, text in _TAGS]
+    _, bodies = models_json_schema([(body, "validation") for body in _BODIES], by_alias=True, ref_template=SCHEMAS)
+    components = schema.setdefault("components", {})
+    schemas: dict[str, Any] = components.setdefault("schemas", {})
+    schemas.update(bodies["$defs"])
+    for name, example in _EXAMPLES.items():
+        schemas[name]["examples"] = [example]
+    _name_strategies(schemas)
+    schemas["Result"]["description"] = "What a backtest came to."
+    schemas["JsonValue"]["description"] = "Any JSON."
+    for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which is never answered
+        schemas.pop(unused, None)
+    components["securitySchemes"] = {
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT, or a key `bfk_…`",
+            "description": "Of a login, of an issuer, or a key.",
+        }
+    }
+    for path, operations in schema["paths"].items():
+        tag = next(name for root, name, _ in _TAGS if path.startswith(root))
+        for operation in operations.values():
+            operation["tags"] = [tag]
+            operation["responses"].pop("422", None)  # it is one of `4XX`
+            if path.startswith((ROOT, USERS_ROOT)):
+                operation["security"] = [{"token": []}]
+    return schema
+
+
+def _name_strategies(schemas: dict[str, Any]) -> None:
+    """Which strategies there are, and what each takes: as much a part of the form of a request as its other fields."""
+    parameters: dict[str, Any] = {}
+    for one in catalogue():
+        schemas[f"ParametersOf_{one.id}"] = one.parameters_schema | {"description": one.description}
+        ref = {"$ref": SCHEMAS.format(model=f"ParametersOf_{one.id}")}
+        parameters |= {name: ref | {"description": f"Parameters of {one.name}."} for name in one.names}
+    properties = schemas["BacktestRequest"]["properties"]
+    properties["strategies"] |= {"items": {"type": "string", "enum": sorted(parameters)}, "uniqueItems": True}
+    properties["strategyParams"] |= {"properties": parameters, "additionalProperties": False}
+    properties["weights"]["propertyNames"] = {"enum": sorted(parameters)}

@@ -21,7 +21,7 @@ AUTH_ROOT = "/api/auth"
 USERS_ROOT = "/api/users"
 SCHEMAS = "#/components/schemas/{model}"
 _NAME_SHOWN = 64
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "What to mend, field by field."},
     "5XX": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "Not your fault; try again."},
 }
@@ -42,7 +42,7 @@ async def known_query(request: Request) -> None:
 
 def new_router(root: str = ROOT) -> APIRouter:
     """Routes below `root` that refuse with problem documents."""
-    return APIRouter(prefix=root, responses=_PROBLEMS, dependencies=[Depends(known_query)])
+    return APIRouter(prefix=root, responses=PROBLEMS, dependencies=[Depends(known_query)])
 
 
 async def any_caller(request: Request) -> Identity:

@@ -17,7 +17,8 @@ router = new_router()
 @router.get(
     "/strategies",
     response_model=None,
-    summary="Strategies and their parameters",
+    summary="Strategies",
+    description="All that can be run here, with the JSON Schema of their parameters.",
     responses={200: {"model": list[StrategyDescription]}},
 )
 async def list_strategies(request: Request, _asker: Caller) -> Response:
@@ -28,6 +29,7 @@ async def list_strategies(request: Request, _asker: Caller) -> Response:
     "/strategies/validate",
     response_model=None,
     summary="Check a strategy's parameters",
+    description="Whatever is wrong with them is an answer, no refusal.",
     responses={200: {"model": Validation}},
     openapi_extra=described_body(ValidateRequest),
 )

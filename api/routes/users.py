@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.account_requests import (
@@ -24,6 +24,9 @@ from shared.wire import decode
 PAGE_MAX = 500
 # Answers with secrets stay out of every cache.
 _SECRET = {"Cache-Control": "no-store"}
+_ENDS_KEY = "It is refused within 5 seconds everywhere."
+NamePath = Annotated[str, Path(description="Whose.", examples=["ann"])]
+KeyPath = Annotated[str, Path(description="`keyId` of the key.")]
 
 auth_router = new_router(AUTH_ROOT)
 router = new_router(USERS_ROOT)
@@ -37,7 +40,7 @@ def address_of(request: Request) -> str:
 @auth_router.post(
     "/login",
     response_model=None,
-    summary="Log in with name and password",
+    summary="Log in",
     description="After too many failures of a name or an address: 429, and `Retry-After` says how long.",
     responses={200: {"model": LoggedIn}},
     openapi_extra=described_body(LoginRequest),
@@ -73,7 +76,13 @@ async def logout(request: Request) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/me", response_model=None, summary="Who asks", responses={200: {"model": Me}})
+@router.get(
+    "/me",
+    response_model=None,
+    summary="Who asks",
+    description="What the token or key that was sent is good for.",
+    responses={200: {"model": Me}},
+)
 async def get_me(request: Request, asker: AnyCaller) -> Response:
     return JSONResponse(await services_of(request).accounts.me(asker))
 
@@ -97,6 +106,7 @@ async def change_password(request: Request, asker: AnyCaller) -> Response:
     status_code=201,
     response_model=None,
     summary="Make a key for a program",
+    description="The answer shows it, this once.",
     responses={201: {"model": NewKey}},
     openapi_extra=described_body(KeyRequest),
 )
@@ -105,23 +115,41 @@ async def add_key(request: Request, asker: AnyCaller) -> Response:
     return JSONResponse(await services_of(request).accounts.add_key(asker, body), 201, headers=_SECRET)
 
 
-@router.get("/me/keys", response_model=None, summary="One's keys", responses={200: {"model": Keys}})
+@router.get(
+    "/me/keys",
+    response_model=None,
+    summary="One's keys",
+    description="Without the keys themselves, which nobody keeps.",
+    responses={200: {"model": Keys}},
+)
 async def list_keys(request: Request, asker: AnyCaller) -> Response:
     return JSONResponse({"items": await services_of(request).accounts.list_keys(asker)})
 
 
-@router.delete("/me/keys/{key_id}", status_code=204, response_model=None, summary="Delete one of one's keys")
-async def delete_key(request: Request, key_id: str, asker: AnyCaller) -> Response:
+@router.delete(
+    "/me/keys/{key_id}",
+    status_code=204,
+    response_model=None,
+    summary="Delete one of one's keys",
+    description=_ENDS_KEY,
+)
+async def delete_key(request: Request, key_id: KeyPath, asker: AnyCaller) -> Response:
     await services_of(request).accounts.delete_key(asker, key_id)
     return Response(status_code=204)
 
 
-@router.get("", response_model=None, summary="Users (admins)", responses={200: {"model": UserPage}})
+@router.get(
+    "",
+    response_model=None,
+    summary="Users (admins)",
+    description="All of whom something is kept here, by name.",
+    responses={200: {"model": UserPage}},
+)
 async def list_users(
     request: Request,
     asker: AnyCaller,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
-    cursor: Annotated[str | None, Query(max_length=256)] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="Most of one page.")] = 100,
+    cursor: Annotated[str | None, Query(max_length=256, description="`nextCursor` of the page before.")] = None,
 ) -> Response:
     page = await services_of(request).accounts.list_users(asker, limit=limit, cursor=cursor)
     return JSONResponse({"items": page.items, "nextCursor": page.next_cursor})
@@ -132,6 +160,7 @@ async def list_users(
     status_code=201,
     response_model=None,
     summary="Add a user (admins)",
+    description="409 where the name is taken.",
     responses={201: {"model": User}},
     openapi_extra=described_body(AddUserRequest),
 )
@@ -141,8 +170,14 @@ async def add_user(request: Request, asker: AnyCaller) -> Response:
     return JSONResponse(user, 201, {"Location": f"{USERS_ROOT}/{user['name']}"})
 
 
-@router.get("/{name}", response_model=None, summary="One user (admins)", responses={200: {"model": User}})
-async def get_user(request: Request, name: str, asker: AnyCaller) -> Response:
+@router.get(
+    "/{name}",
+    response_model=None,
+    summary="One user (admins)",
+    description="What is kept of him, without what is secret.",
+    responses={200: {"model": User}},
+)
+async def get_user(request: Request, name: NamePath, asker: AnyCaller) -> Response:
     return JSONResponse(await services_of(request).accounts.get_user(asker, name))
 
 
@@ -153,7 +188,7 @@ async def get_user(request: Request, name: str, asker: AnyCaller) -> Response:
     description="Tokens and keys are refused within 5 seconds everywhere, and sockets closed within 10.",
     responses={200: {"model": User}},
 )
-async def disable_user(request: Request, name: str, asker: AnyCaller) -> Response:
+async def disable_user(request: Request, name: NamePath, asker: AnyCaller) -> Response:
     return JSONResponse(await services_of(request).accounts.set_disabled(asker, name, True))
 
 
@@ -164,7 +199,7 @@ async def disable_user(request: Request, name: str, asker: AnyCaller) -> Respons
     description="Keys work again; logins from before do not.",
     responses={200: {"model": User}},
 )
-async def enable_user(request: Request, name: str, asker: AnyCaller) -> Response:
+async def enable_user(request: Request, name: NamePath, asker: AnyCaller) -> Response:
     return JSONResponse(await services_of(request).accounts.set_disabled(asker, name, False))
 
 
@@ -176,7 +211,7 @@ async def enable_user(request: Request, name: str, asker: AnyCaller) -> Response
     description="Ends every login of that user. Keys stay.",
     openapi_extra=described_body(SetPasswordRequest),
 )
-async def set_password(request: Request, name: str, asker: AnyCaller) -> Response:
+async def set_password(request: Request, name: NamePath, asker: AnyCaller) -> Response:
     body = decode(SetPasswordRequest, await read_body(request))
     await services_of(request).accounts.set_password(asker, name, body)
     return Response(status_code=204)
@@ -186,20 +221,33 @@ async def set_password(request: Request, name: str, asker: AnyCaller) -> Respons
     "/{name}/roles",
     response_model=None,
     summary="Set a user's roles (admins)",
+    description="They count within 5 seconds everywhere.",
     responses={200: {"model": User}},
     openapi_extra=described_body(RolesRequest),
 )
-async def set_roles(request: Request, name: str, asker: AnyCaller) -> Response:
+async def set_roles(request: Request, name: NamePath, asker: AnyCaller) -> Response:
     body = decode(RolesRequest, await read_body(request))
     return JSONResponse(await services_of(request).accounts.set_roles(asker, name, body))
 
 
-@router.get("/{name}/keys", response_model=None, summary="A user's keys (admins)", responses={200: {"model": Keys}})
-async def list_keys_of(request: Request, name: str, asker: AnyCaller) -> Response:
+@router.get(
+    "/{name}/keys",
+    response_model=None,
+    summary="A user's keys (admins)",
+    description="Without the keys themselves, which nobody keeps.",
+    responses={200: {"model": Keys}},
+)
+async def list_keys_of(request: Request, name: NamePath, asker: AnyCaller) -> Response:
     return JSONResponse({"items": await services_of(request).accounts.list_keys_of(asker, name)})
 
 
-@router.delete("/{name}/keys/{key_id}", status_code=204, response_model=None, summary="Delete a user's key (admins)")
-async def delete_key_of(request: Request, name: str, key_id: str, asker: AnyCaller) -> Response:
+@router.delete(
+    "/{name}/keys/{key_id}",
+    status_code=204,
+    response_model=None,
+    summary="Delete a user's key (admins)",
+    description=_ENDS_KEY,
+)
+async def delete_key_of(request: Request, name: NamePath, key_id: KeyPath, asker: AnyCaller) -> Response:
     await services_of(request).accounts.delete_key_of(asker, name, key_id)
     return Response(status_code=204)

@@ -14,6 +14,7 @@ from shared.errors import ConfigurationError, FieldError, InvalidRequest, summar
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
 from shared.strategies.view import Decide
+from shared.wording import worded
 
 _EVERY = "every"  # the parameter that says how often a strategy is asked
 
@@ -88,7 +89,7 @@ class Strategy:
             raise refusal_of(found) from None
 
     def _field_error(self, item: Any, path: str) -> FieldError:
-        message: str = item["msg"].removeprefix("Value error, ")
+        message = worded(item)
         known = ", ".join(self.parameters.model_fields) or "none"
         if not item["loc"]:  # a check across fields: its message begins with the field to change
             field = message.partition(" ")[0]

@@ -207,3 +207,14 @@ async def test_a_capped_log_is_all_there_is_until_something_was_dropped(bus: Bus
         assert replay.complete == (len(replay.news) == seq)
         answers.add(replay.complete)
     assert answers == {True, False}
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_whoever_is_cancelled_while_it_asks_ends(bus: Bus, steps: int) -> None:
+    """Wherever in the driver the cancellation meets it: a loop that goes on would keep its process from ending."""
+    asking = asyncio.create_task(bus.keep_present("w", "here", 1_000))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking

@@ -318,7 +318,7 @@ async def test_nobody_reaches_what_is_not_theirs(site: Site) -> None:
 async def test_no_route_but_health_and_docs_answers_without_a_valid_token(site: Site) -> None:
     client = await site.client()
     schema = (await client.get("/openapi.json")).json()
-    open_paths = {"/healthz", "/readyz", *(f"/api/auth/{verb}" for verb in ("login", "refresh", "logout"))}
+    open_paths = {"/healthz", "/readyz", "/metrics", *(f"/api/auth/{verb}" for verb in ("login", "refresh", "logout"))}
     bad = [None, "Bearer nonsense", f"Bearer {jwt.encode({'sub': 'ann', 'exp': 2**33}, 'x' * 40)}", "Basic YTpi"]
     asked = 0
     for path, methods in schema["paths"].items():
@@ -356,11 +356,11 @@ async def test_strategies_are_described_and_checked(site: Site) -> None:
     assert (await check(strategy="sma")).valid
     wrong = await check(strategy="sma", params={"fast": 50, "slow": 20, "x": 1})
     assert not wrong.valid
-    assert {error["field"] for error in wrong.errors} >= {"params.x"}
-    assert [error["field"] for error in (await check(strategy="magic", params={"a": 1})).errors] == ["strategy"]
+    assert {error.field for error in wrong.errors} >= {"params.x"}
+    assert [error.field for error in (await check(strategy="magic", params={"a": 1})).errors] == ["strategy"]
     [unread] = (await check(strategy="rule", params={"long": "close > 1", "exit": "sma(close, 10 > 3"})).errors
-    assert unread["field"] == "params.exit"
-    assert unread["message"].startswith('at character 15: expected ")" to close sma(x, period), found ">"')
+    assert unread.field == "params.exit"
+    assert unread.message.startswith('at character 15: expected ")" to close sma(x, period), found ">"')
     problem_of(await client.post("/api/algo/strategies/validate", json={"params": {}}), 422)
 
 

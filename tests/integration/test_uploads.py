@@ -63,7 +63,7 @@ async def test_files_become_series_that_are_listed_with_their_gaps(site: Site, t
     holey = take_bars(bars, np.delete(np.arange(100), [3, 40, 41, 42, 43]))
     files = [("file", ("ONE-1h.csv", csv_of(holey, tmp_path))), ("file", ("TWO-1h.csv", csv_of(bars, tmp_path)))]
     refused = problem_of(await client.post(IMPORT, files=files), 422)
-    assert "--allow-gaps" in refused["detail"]
+    assert "allowGaps=true" in refused["detail"]
     answer = await client.post(IMPORT, files=files, data={"interval": "1h", "symbol": "", "allowGaps": "true"})
     assert answer.status_code == 201, answer.text
     reports = Imported.model_validate(answer.json()).items

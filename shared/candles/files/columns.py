@@ -134,7 +134,7 @@ def _decide_order(
         source.refuse(
             None,
             f"there is no header, and its prices may be {both[0]} or {both[1]}; choose with "
-            "--columns time,open,high,low,close,volume or --columns time,open,close,high,low,volume",
+            "⟦columns time,open,high,low,close,volume⟧ or ⟦columns time,open,close,high,low,volume⟧",
         )
     taken = turned < as_named
     notes.append(f"the prices are {both[taken]}: the only order in which every bar is possible")
@@ -147,7 +147,7 @@ def _refuse_scaled(source: Source, columns: list[dict[str, NDArray[np.float64]]]
         source.refuse(
             None,
             "every price is a whole number, as where prices are kept times 10,000 and times are New York's (Lean's "
-            "shares); divide them, and say what the columns are with --columns and --time-zone",
+            "shares); divide them, and say what the columns are with ⟦columns⟧ and ⟦time_zone⟧",
         )
 
 
@@ -241,7 +241,7 @@ def _choose_interval(source: Source, time_ms: NDArray[np.int64], given: str | No
     steps = steps[steps > 0]
     if not steps.size:
         if given is None:
-            source.refuse(None, "the interval of a single bar cannot be recognised; name it with --interval")
+            source.refuse(None, "the interval of a single bar cannot be recognised; name it with ⟦interval⟧")
         return given
     sizes, counts = np.unique(steps, return_counts=True)
     if given is None:
@@ -250,7 +250,7 @@ def _choose_interval(source: Source, time_ms: NDArray[np.int64], given: str | No
             source.refuse(
                 None,
                 f"bars are mostly {sizes[np.argmax(counts)] / 1000:g} s apart, which is none of "
-                f"{', '.join(INTERVAL_MS)}; name it with --interval, or the unit of the times with --time-unit",
+                f"{', '.join(INTERVAL_MS)}; name it with ⟦interval⟧, or the unit of the times with ⟦time_unit⟧",
             )
         notes.append(f"interval {found} recognised from the most common step")
         return found
@@ -258,6 +258,6 @@ def _choose_interval(source: Source, time_ms: NDArray[np.int64], given: str | No
         source.refuse(
             None,
             f"the interval is said to be {given}, but no two bars are closer than {sizes[0] / 1000:g} s "
-            f"(from {iso_from_ms(int(time_ms[0]))} on); name the right --interval",
+            f"(from {iso_from_ms(int(time_ms[0]))} on); name the right ⟦interval⟧",
         )
     return given

@@ -31,7 +31,7 @@ _VALUE_NAMES = {
 }
 _SYMBOL_NAMES = ("symbol", "ticker")
 _SHOWN_LETTERS = 40
-_COLUMNS_EXAMPLE = "--columns time,open,high,low,close,volume"
+_COLUMNS_EXAMPLE = "⟦columns time,open,high,low,close,volume⟧"
 
 Refuse = Callable[[str], NoReturn]
 
@@ -77,11 +77,11 @@ def layout_of(cells: Sequence[str], named: bool, reading: Reading, refuse: Refus
     else:
         layout = _unnamed_layout(cells, reading, refuse)
     if reading.side and not layout.quotes:
-        refuse(f"--side {reading.side} is for bid and ask quotes, and these are none; leave it out")
+        refuse(f"⟦side {reading.side}⟧ is for bid and ask quotes, and these are none; leave it out")
     if reading.price and not any(one.startswith("price ") for one in layout.decided):
-        refuse(f"--price {reading.price} needs a column Adj Close, and there is none; leave it out")
+        refuse(f"⟦price {reading.price}⟧ needs a column Adj Close, and there is none; leave it out")
     if layout.zone and reading.time_zone not in (None, layout.zone):
-        refuse(f"its times are said to be {layout.zone}, and --time-zone says {reading.time_zone}; leave it out")
+        refuse(f"its times are said to be {layout.zone}, and ⟦time_zone⟧ says {reading.time_zone}; leave it out")
     return layout
 
 
@@ -116,7 +116,7 @@ def _unnamed_layout(cells: Sequence[str], reading: Reading, refuse: Refuse) -> L
 def _quote_layout(reading: Reading, refuse: Refuse) -> Layout:
     """Time, five columns of bid, five of ask: what Oanda's and Lean's files of currencies hold."""
     if reading.side is None:
-        refuse("it holds bid and ask quotes; choose with --side bid, --side ask or --side mid")
+        refuse("it holds bid and ask quotes; choose with ⟦side bid⟧, ⟦side ask⟧ or ⟦side mid⟧")
     first = 6 if reading.side == "ask" else 1
     columns = {"time": 0} | {role: first + at for at, role in enumerate(VALUE_ROLES)}
     label = "bid" if reading.side == "mid" else reading.side
@@ -157,7 +157,7 @@ def _named_layout(cells: Sequence[str], reading: Reading, refuse: Refuse) -> Lay
     decided: tuple[str, ...] = ()
     if "adjclose" in names:
         if reading.price is None:
-            refuse("it holds prices as traded and Adj Close; choose with --price traded or --price adjusted")
+            refuse("it holds prices as traded and Adj Close; choose with ⟦price traded⟧ or ⟦price adjusted⟧")
         decided = (f"price {reading.price}",)
         if reading.price == "adjusted":
             columns["adjusted"] = names.index("adjclose")
@@ -192,10 +192,10 @@ def _asked_layout(cells: Sequence[str], named: bool, asked: str, refuse: Refuse)
     items = [item.strip() for item in asked.split(",")]
     places = [_place_of(item, cells, named, refuse) if "=" in item else (item, at) for at, item in enumerate(items)]
     if any("=" in item for item in items) != all("=" in item for item in items):
-        refuse(f"--columns {shown(asked)} mixes names in order with NAME=COLUMN; use one of them")
+        refuse(f"⟦columns {shown(asked)}⟧ mixes names in order with NAME=COLUMN; use one of them")
     if "=" not in asked and len(items) != len(cells):
         refuse(
-            f"--columns {shown(asked)} names {len(items)} columns, and there are {len(cells)}; name all of them in "
+            f"⟦columns {shown(asked)}⟧ names {len(items)} columns, and there are {len(cells)}; name all of them in "
             "order, with - for a column to skip"
         )
     columns: dict[str, int] = {}
@@ -204,15 +204,15 @@ def _asked_layout(cells: Sequence[str], named: bool, asked: str, refuse: Refuse)
             continue
         if role not in _ROLES or role in columns:
             wrong = "comes twice" if role in columns else f"is none of {', '.join(_ROLES)} and -"
-            refuse(f"--columns: {shown(role)} {wrong}; write for example {_COLUMNS_EXAMPLE}")
+            refuse(f"⟦columns⟧: {shown(role)} {wrong}; write for example {_COLUMNS_EXAMPLE}")
         columns[role] = at
     lacking = [role for role in NEEDED_ROLES if role not in columns]
     if lacking:
-        refuse(f"--columns {shown(asked)} does not name {' and '.join(lacking)}; write for example {_COLUMNS_EXAMPLE}")
+        refuse(f"⟦columns {shown(asked)}⟧ does not name {' and '.join(lacking)}; write for example {_COLUMNS_EXAMPLE}")
     names = {role: cells[at] if named else role for role, at in columns.items()}
     zone = "UTC" if named and _UTC_NAME.fullmatch(_normalise(names["time"])) else None
     notes = () if "volume" in columns else ("no volume column: volume is 0",)
-    return Layout("columns as --columns says", columns, names, zone=zone, decided=(f"columns {asked}",), notes=notes)
+    return Layout("columns as they were named", columns, names, zone=zone, decided=(f"columns {asked}",), notes=notes)
 
 
 def _place_of(item: str, cells: Sequence[str], named: bool, refuse: Refuse) -> tuple[str, int]:
@@ -224,5 +224,5 @@ def _place_of(item: str, cells: Sequence[str], named: bool, refuse: Refuse) -> t
     if len(at) != 1:
         many = "more than one column is" if at else "no column is"
         there = ", ".join(cells[:NAMES_SHOWN]) if named else f"numbers 1 to {len(cells)}"
-        refuse(f"--columns: {many} {shown(place)}; there are {there}")
+        refuse(f"⟦columns⟧: {many} {shown(place)}; there are {there}")
     return role, at[0]

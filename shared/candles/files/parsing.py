@@ -25,7 +25,7 @@ from shared.candles.files.columns import ParsedText
 from shared.candles.files.csv_text import parse_bars
 from shared.candles.files.tables import FEATHER_MAGIC, PARQUET_MAGIC, parse_table
 from shared.candles.series import BarConflict, TimeIndex, join_bars, merge_bars
-from shared.errors import ImportRefused
+from shared.errors import FieldError, ImportRefused
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import AS_RECOGNISED, DATE_ORDERS, PRICES, SIDES, TIME_UNITS, Reading
 from shared.request import SYMBOL_PATTERN
@@ -78,21 +78,26 @@ def read_files(paths: Sequence[str | PathLike[str]], reading: Reading = AS_RECOG
 
 def _check_reading(reading: Reading) -> None:
     if reading.symbol is not None and not re.fullmatch(SYMBOL_PATTERN, reading.symbol):
-        raise ImportRefused(f"--symbol {reading.symbol!r}: use letters, digits and . _ / : -, at most 40")
+        raise _refused("symbol", f"{reading.symbol!r}: use letters, digits and . _ / : -, at most 40")
     choices = (
-        ("--interval", reading.interval, INTERVAL_MS),
-        ("--time-unit", reading.time_unit, TIME_UNITS),
-        ("--date-order", reading.date_order, DATE_ORDERS),
-        ("--side", reading.side, SIDES),
-        ("--price", reading.price, PRICES),
+        ("interval", reading.interval, INTERVAL_MS),
+        ("time_unit", reading.time_unit, TIME_UNITS),
+        ("date_order", reading.date_order, DATE_ORDERS),
+        ("side", reading.side, SIDES),
+        ("price", reading.price, PRICES),
     )
-    for option, value, allowed in choices:
+    for choice, value, allowed in choices:
         if value is not None and value not in allowed:
-            raise ImportRefused(f"{option} {value!r} is not one of {', '.join(allowed)}")
+            raise _refused(choice, f"{value!r} is not one of {', '.join(allowed)}")
     if reading.time_zone is not None and reading.time_zone not in available_timezones():
         near = get_close_matches(reading.time_zone, sorted(available_timezones()), n=3)
         hint = f"; near are {', '.join(near)}" if near else ""
-        raise ImportRefused(f"--time-zone {reading.time_zone!r} is no zone, such as UTC or Europe/Berlin{hint}")
+        raise _refused("time_zone", f"{reading.time_zone!r} is no zone, such as UTC or Europe/Berlin{hint}")
+
+
+def _refused(choice: str, wrong: str) -> ImportRefused:
+    """What was decided is nothing that can be decided."""
+    return ImportRefused(f"⟦{choice}⟧ {wrong}", [FieldError(f"⟦{choice}⟧", wrong)])
 
 
 def _read_part(file: str, path: Path, data: bytes, reading: Reading, now_ms: int) -> _Part:
@@ -108,9 +113,9 @@ def _read_part(file: str, path: Path, data: bytes, reading: Reading, now_ms: int
             parsed = parse_bars(data, file, reading, now_ms)
     found = reading.symbol or parsed.symbol or next(filter(None, map(_symbol_in_name, names)), None)
     if not found:
-        raise ImportRefused(f"{file}: its name does not say which symbol it holds; name it with --symbol")
+        raise ImportRefused(f"{file}: its name does not say which symbol it holds; name it with ⟦symbol⟧")
     if not re.fullmatch(SYMBOL_PATTERN, found):
-        raise ImportRefused(f"{file}: symbol {found!r} is not made of letters, digits and . _ / : -; use --symbol")
+        raise ImportRefused(f"{file}: symbol {found!r} is not made of letters, digits and . _ / : -; use ⟦symbol⟧")
     return _Part(file, found, parsed)
 
 
@@ -136,7 +141,7 @@ def _join_parts(symbol: str, interval: str, parts: list[_Part], allow_gaps: bool
             try:
                 bars = merge_bars(join_bars(following), bars, f"{symbol} {interval}")
             except BarConflict as conflict:
-                raise BarConflict(f"{part.file}: {conflict.message}") from None
+                raise BarConflict(f"{part.file}: {conflict.marked}") from None
             following = []
         following.append(bars)
         last_ms = int(bars.time_ms[-1])
@@ -167,7 +172,7 @@ def _describe_gaps(bars: Bars, symbol: str, interval: str, source: str, allowed:
         raise ImportRefused(
             f"{source}: {symbol} {interval} lacks {share:.2%} of its bars ({total:,} in {counted}), more than "
             f"{MISSING_SHARE_MAX:.0%}; the largest gap is {largest[0]}. Get the missing files, or accept it with "
-            "--allow-gaps"
+            "⟦allow_gaps⟧"
         )
     return [f"{counted}, {total:,} bars missing ({share:.2%}); largest: {', '.join(largest)}"]
 

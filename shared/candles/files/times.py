@@ -145,10 +145,10 @@ def _read_unix(times: NDArray[np.int64], name: str, unit: str | None) -> Times:
 
 def _other_unit(name: str, times: NDArray[np.int64], row: int, unit: str | None) -> str:
     if unit:
-        return f"{name} {times[row]} is no time in seconds; correct the line or --time-unit"
+        return f"{name} {times[row]} is no time in seconds; correct the line or ⟦time_unit⟧"
     return (
         f"{name} {times[row]} is in another unit than {times[0]} before it (seconds are told from milliseconds by "
-        "their size); give one unit, or name it with --time-unit"
+        "their size); give one unit, or name it with ⟦time_unit⟧"
     )
 
 
@@ -162,7 +162,7 @@ def _read_stamps(column: Any, name: str, zone: str | None) -> Times:
         return _milliseconds(plain, name, ("times are dates: midnight UTC",))
     if zone is None:
         row = int(np.argmax(np.asarray(column.notna())))
-        text = f"{name} {shown(column.iloc[row])} has no time zone; name it with --time-zone, for example UTC"
+        text = f"{name} {shown(column.iloc[row])} has no time zone; name it with ⟦time_zone⟧, for example UTC"
         return Times(np.zeros(len(plain), np.int64), trouble=Trouble(row, text))
     local = plain.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
     trouble = first_trouble(np.asarray(local.isna()), lambda row: _no_such_hour(name, column.iloc[row], zone))
@@ -266,14 +266,14 @@ def _year_first(column: Any, name: str, order: str | None) -> tuple[Any, str, Tr
     not_month_first, not_day_first = there & (left > 12), there & (right > 12)
     note = ""
     if order == "ymd":
-        return column, "", Trouble(int(np.argmax(there)), f"{name} {shown(first)} is not year first; see --date-order")
+        return column, "", Trouble(int(np.argmax(there)), f"{name} {shown(first)} is not year first; see ⟦date_order⟧")
     if order is None:
         if bool((parts[1][there] == ".").all()):
             order = "dmy"
         elif not not_month_first.any() and not not_day_first.any():
             row = int(np.argmax(there))
-            text = f"{name} {shown(column.iloc[row])} may be day or month first; choose with --date-order dmy or "
-            return column, "", Trouble(row, text + "--date-order mdy, or write dates as YYYY-MM-DD")
+            text = f"{name} {shown(column.iloc[row])} may be day or month first; choose with ⟦date_order dmy⟧ or "
+            return column, "", Trouble(row, text + "⟦date_order mdy⟧, or write dates as YYYY-MM-DD")
         else:
             order = "dmy" if not_month_first.sum() > not_day_first.sum() else "mdy"
         note = f"dates are {'day' if order == 'dmy' else 'month'} first"
@@ -293,7 +293,7 @@ def _pad_year_first(column: Any) -> Any:
 def _explain_written(name: str, value: str, plain: str) -> str:
     if re.fullmatch(f"{_DATE}{_CLOCK}", plain):
         return (
-            f"{name} {shown(value)} has no time zone; name it with --time-zone, for example UTC, or rename the column "
+            f"{name} {shown(value)} has no time zone; name it with ⟦time_zone⟧, for example UTC, or rename the column "
             "to time_utc"
         )
     if re.match(_YEAR_LAST, value) and not re.match(_DATE, plain):
