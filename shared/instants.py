@@ -14,10 +14,12 @@ from pydantic import (
 
 from shared.errors import InvalidRequest
 
+# A month has no length of its own: 30 days are what it is compared with others by. `shared.candles.grid` counts months.
 INTERVAL_MS: dict[str, int] = {
     "1m": 60_000,
     "3m": 180_000,
     "5m": 300_000,
+    "10m": 600_000,
     "15m": 900_000,
     "30m": 1_800_000,
     "1h": 3_600_000,
@@ -27,7 +29,9 @@ INTERVAL_MS: dict[str, int] = {
     "8h": 28_800_000,
     "12h": 43_200_000,
     "1d": 86_400_000,
+    "3d": 259_200_000,
     "1w": 604_800_000,
+    "1M": 2_592_000_000,
 }
 
 
@@ -95,4 +99,4 @@ Instant = Annotated[
     PlainSerializer(write_instant, return_type=str),
     WithJsonSchema(WRITTEN_SCHEMA, mode="validation"),
 ]
-Interval = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w"]
+Interval = Literal["1m", "3m", "5m", "10m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"]

@@ -6,6 +6,7 @@ Apart from `shared.candles`, so that asking a command for help loads nothing tha
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -26,8 +27,9 @@ class Reading:
 
     `columns` says what the columns of a text are, from the first on: `time,open,-,close` with `-` for one to skip. Or
     it says where each is, by header name or number from 1: `time=Datum,open=2`. `time_zone` is the IANA name of the
-    zone of times that have none. `allow_gaps` also accepts series of which more than 1 % of the bars are missing.
-    Values are checked by `read_files`.
+    zone of times that have none. `session_zone` and `anchor` (`HH:MM`) say where and when days of trade begin.
+    `allow_gaps` also accepts series of which more than 1 % of the bars are missing, holidays apart. `drop_unfinished`
+    leaves out a last bar that has begun and not ended. Values are checked by `read_files`.
     """
 
     symbol: str | None = None
@@ -38,7 +40,20 @@ class Reading:
     date_order: str | None = None
     side: str | None = None
     price: str | None = None
+    session_zone: str | None = None
+    anchor: str | None = None
     allow_gaps: bool = False
+    drop_unfinished: bool = True
+
+    @property
+    def anchor_ms(self) -> int | None:
+        """Milliseconds after midnight. Raises `ValueError` for what is no time of day."""
+        if self.anchor is None:
+            return None
+        if not re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9]", self.anchor):
+            raise ValueError("is not a time of day, such as 17:00 or 09:30")
+        hours, minutes = map(int, self.anchor.split(":"))
+        return (hours * 60 + minutes) * 60_000
 
 
 AS_RECOGNISED = Reading()
@@ -54,7 +69,17 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--date-order", choices=DATE_ORDERS, help="of dates such as 03/04/2024")
     group.add_argument("--side", choices=SIDES, help="of bid and ask quotes")
     group.add_argument("--price", choices=PRICES, help="adjusted by Adj Close, or as traded")
-    group.add_argument("--allow-gaps", action="store_true", help="also where more than 1 %% of the bars are missing")
+    group.add_argument("--session-zone", metavar="ZONE", help="whose clock days of trade keep to: America/New_York, …")
+    group.add_argument("--anchor", metavar="HH:MM", help="when they begin there: 17:00, 09:30, …")
+    group.add_argument(
+        "--allow-gaps", action="store_true", help="also where more than 1 %% of the bars are missing, holidays apart"
+    )
+    group.add_argument(
+        "--drop-unfinished",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="leave out a last bar that has not ended yet, instead of refusing it (default)",
+    )
 
 
 def reading_from(namespace: argparse.Namespace) -> Reading:

@@ -13,8 +13,9 @@ from pydantic.alias_generators import to_camel
 
 from shared.candles import Slice, take_bars
 from shared.candles.files.parsing import ParsedSeries, read_files
+from shared.candles.grid import Grid
 from shared.candles.manifest import first_manifest
-from shared.candles.resample import bucket_before, finer_intervals, resample_bars
+from shared.candles.resample import finer_intervals, resample_bars
 from shared.errors import BackfleetError, ImportRefused, InvalidRequest
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
@@ -102,19 +103,19 @@ def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) 
     does, `StrategyFailed` for a strategy that raised or answered nonsense, and `EngineFault` for what is our own fault.
     """
     bars = series.bars
-    end_ms = int(bars.time_ms[-1]) + INTERVAL_MS[series.interval]
-    start_ms = int(bars.time_ms[0])
-    if (wanted := body.get("interval", series.interval)) != series.interval:
-        start_ms = bucket_before(start_ms, INTERVAL_MS.get(str(wanted), 1))
+    manifest = first_manifest(series.symbol, series.interval, series.source, bars, series.session)
+    start_ms, end_ms = manifest.index.first_ms, manifest.index.end_ms
+    wanted = str(body.get("interval", series.interval))
+    if wanted != series.interval and wanted in INTERVAL_MS:
+        start_ms = Grid.of(wanted, series.session).before(start_ms)
     whole = {"interval": series.interval, "start_date": iso_from_ms(start_ms), "end_date": iso_from_ms(end_ms)}
     missing = {name: value for name, value in whole.items() if not body.keys() & {name, to_camel(name)}}
     params = validate(BacktestRequest, {**missing, **body, "symbol": series.symbol}).params()
-    manifest = first_manifest(series.symbol, series.interval, series.source, bars)
     part = manifest.slice(params.start_ms, params.end_ms, params.interval)
     first = int(np.searchsorted(bars.time_ms, part.start_ms))
     bars = take_bars(bars, slice(first, first + part.stored_bars))
-    if part.resampled_from:
-        bars = resample_bars(bars, INTERVAL_MS[part.interval])
+    if buckets := part.buckets_of(0):
+        bars = resample_bars(bars, buckets)
     try:
         run = Run(params, bars)
         position = run.advance(chunk_bars)

@@ -45,10 +45,12 @@ async def store_series(
     """Adds checked series to the store, each as one version: none, where one of them is refused by what is stored."""
     if len(series) > 1 and on_conflict == "refuse":
         for one in series:
-            await candles.refuse_conflicts(one.symbol, one.interval, one.bars)
+            await candles.refuse_conflicts(one.symbol, one.interval, one.bars, one.session)
     reports: list[ImportReport] = []
     for one in series:
         told = partial(on_chunk, f"{one.symbol} {one.interval}") if on_chunk else None
-        report = await candles.import_bars(one.symbol, one.interval, one.bars, one.source, on_conflict, told)
+        report = await candles.import_bars(
+            one.symbol, one.interval, one.bars, one.source, on_conflict, told, one.session
+        )
         reports.append(replace(report, notes=one.notes))
     return reports

@@ -56,7 +56,16 @@ class ImportForm(BaseModel):
     date_order: DateOrder | None = Field(default=None, description="Of dates such as 03/04/2024.")
     side: Side | None = Field(default=None, description="Of bid and ask quotes.")
     price: Price | None = Field(default=None, description="Adjusted by Adj Close, or as traded.")
-    allow_gaps: bool = Field(default=False, description="Also where more than 1 % of the bars are missing.")
+    session_zone: Zone | None = Field(default=None, description="Whose clock days of trade keep to.")
+    anchor: Annotated[str, Field(pattern=r"^[0-9]{1,2}:[0-9]{2}$")] | None = Field(
+        default=None, description="When they begin there.", examples=["17:00", "09:30"]
+    )
+    allow_gaps: bool = Field(
+        default=False, description="Also where more than 1 % of the bars are missing, holidays apart."
+    )
+    drop_unfinished: bool = Field(
+        default=True, description="Leave out a last bar that has not ended yet, instead of refusing it."
+    )
     on_conflict: OnConflict = Field(default="refuse", description="What becomes of stored bars with other values.")
 
     @property

@@ -25,6 +25,7 @@ import numpy as np
 
 from shared.bars import Bars
 from shared.candles.chunks import BYTES_PER_BAR, view_bars
+from shared.candles.grid import Grid
 from shared.candles.manifest import ChunkRef
 from shared.candles.resample import resample_parts
 from shared.errors import Unavailable
@@ -44,14 +45,14 @@ class BarFilesGone(Unavailable):
 class BarFiles:
     """Where the bars of a slice lie on this machine. Plain data, to be sent to the engine process.
 
-    `total_bars` of them are read, and made into bars of `bucket_ms` where that is not 0.
+    `total_bars` of them are read, and made into the bars of `buckets` where there are any.
     """
 
     paths: tuple[str, ...]
     bars: tuple[int, ...]
     skip_bars: int
     total_bars: int
-    bucket_ms: int = 0
+    buckets: Grid | None = None
 
 
 def join_of(chunks: Sequence[ChunkRef]) -> ChunkRef:
@@ -180,8 +181,8 @@ def open_bars(files: BarFiles) -> Bars:
     columns are writable as any array is, so that compiled code sees one type for both cases; what is written goes
     to private pages and never to the file. Raises `BarFilesGone` where a file has been evicted meanwhile.
     """
-    if files.bucket_ms:
-        return resample_parts(_parts_of(files), files.bucket_ms)
+    if files.buckets:
+        return resample_parts(_parts_of(files), files.buckets)
     parts = _parts_of(files)
     if len(files.paths) == 1:
         return next(parts)

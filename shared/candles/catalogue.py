@@ -12,12 +12,12 @@ from shared.bars import Bars
 from shared.candles.cache import BarFiles, BarFilesGone, ChunkCache, join_of, open_bars
 from shared.candles.chunks import unpack_chunk
 from shared.candles.garbage import GarbageReport, PinnedAmong, collect_garbage
+from shared.candles.grid import UTC_DAYS, Session
 from shared.candles.manifest import ChunkRef, Slice
 from shared.candles.publishing import ImportReport, OnChunk, Publisher
 from shared.candles.series import OnConflict
 from shared.candles.versions import CHUNKS, HEADS, MANIFESTS, StoredSeries, Versions
 from shared.errors import Unavailable
-from shared.instants import INTERVAL_MS
 from shared.mongo import Mongo, translate_mongo_errors
 from shared.settings import Settings
 
@@ -44,18 +44,20 @@ class Candles:
         source: str,
         on_conflict: OnConflict = "refuse",
         on_chunk: OnChunk | None = None,
+        session: Session = UTC_DAYS,
     ) -> ImportReport:
         """Adds bars to a series as one new version, or as none where all of them are there already.
 
-        Where stored bars have other values, `on_conflict` refuses the import, keeps them or replaces them.
+        The days of a new series begin as `session` says; those of one that is there as they did, unless a person asked
+        for another. Where stored bars have other values, `on_conflict` refuses the import, keeps them or replaces them.
         Raises `ImportRefused` for bars that cannot be true, `BarConflict` (one of its kind) for a stored bar with other
         values, `Conflict` when others kept publishing in between, `StoreUnavailable`. Nothing is visible then.
         """
-        return await self._publisher.import_bars(symbol, interval, bars, source, on_conflict, on_chunk)
+        return await self._publisher.import_bars(symbol, interval, bars, source, on_conflict, on_chunk, session)
 
-    async def refuse_conflicts(self, symbol: str, interval: str, bars: Bars) -> None:
+    async def refuse_conflicts(self, symbol: str, interval: str, bars: Bars, session: Session = UTC_DAYS) -> None:
         """Raises what `import_bars` would raise for these bars as things are now, and writes nothing."""
-        await self._publisher.refuse_conflicts(symbol, interval, bars)
+        await self._publisher.refuse_conflicts(symbol, interval, bars, session)
 
     async def collect_garbage(
         self, pinned_among: PinnedAmong, older_than_ms: int, dry_run: bool = False
@@ -116,13 +118,14 @@ class Candles:
     async def fetch(self, wanted: Slice, bucket_ms: int = 0) -> BarFiles:
         """Makes sure that every chunk of the slice lies in the disk cache; missing ones are read in one query.
 
-        What `open_bars` makes of the files are bars of the slice's interval, or of `bucket_ms` where that is not 0.
+        What `open_bars` makes of the files are bars of the slice's interval, or of `bucket_ms` (`plot_bucket_ms`) where
+        that is not 0.
         Raises `StoreUnavailable`, `DamagedChunk` where a stored chunk is lost or not what its name says, and
         `Unavailable` where the cache directory cannot be written.
         """
-        bucket_ms = bucket_ms or (INTERVAL_MS[wanted.interval] if wanted.resampled_from else 0)
+        buckets = wanted.buckets_of(bucket_ms)
         files = wanted.chunks
-        if len(files) > 1 and not bucket_ms:  # what is made into longer bars is read chunk by chunk
+        if len(files) > 1 and not buckets:  # what is made into longer bars is read chunk by chunk
             files = (join_of(files),)
         try:
             if self._cache.missing(files):
@@ -138,7 +141,7 @@ class Candles:
             tuple(chunk.bars for chunk in files),
             wanted.skip_bars,
             wanted.stored_bars,
-            bucket_ms,
+            buckets,
         )
 
     async def _fill(self, chunks: Sequence[ChunkRef], files: Sequence[ChunkRef]) -> None:

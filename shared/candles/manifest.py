@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shared.bars import Bars
 from shared.candles import resample
 from shared.candles.chunks import canonical_bytes, chunk_id, cut_into_periods, pack_integers, unpack_integers
+from shared.candles.grid import UTC_DAYS, Grid, Session
 from shared.candles.series import Gap, TimeIndex
 from shared.errors import UnknownMarketData
 from shared.instants import INTERVAL_MS, iso_from_ms
@@ -57,6 +58,14 @@ class Slice:
     series_start_ms: int
     series_end_ms: int
     resampled_from: str | None = None
+    session: Session = UTC_DAYS
+
+    def buckets_of(self, bucket_ms: int) -> Grid | None:
+        """What the stored bars are to be made into for bars of `bucket_ms`, a multiple of the interval; 0 is itself."""
+        if not bucket_ms and not self.resampled_from:
+            return None
+        times = bucket_ms // INTERVAL_MS[self.interval] if bucket_ms else 1
+        return Grid.of(self.interval, self.session, times)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +86,10 @@ class Manifest:
     missing_bars: int
     dataset_hash: str
     bars_until: tuple[int, ...]  # how many bars the chunks before number k hold
+
+    @property
+    def session(self) -> Session:
+        return self.index.grid.session
 
     def slice(self, start_ms: int, end_ms: int, interval: str | None = None) -> Slice:
         """The bars that begin from `start_ms` (inclusive) to `end_ms` (exclusive). `UnknownMarketData` where are none.
@@ -99,14 +112,15 @@ class Manifest:
             self.interval,
             self.version,
             self.index.time_of(first),
-            self.index.time_of(last - 1) + self.index.step_ms,
+            self.index.grid.end_of(self.index.time_of(last - 1)),
             chunks,
             skip,
             last - first,
             last - first,
-            hash_dataset(self.symbol, self.interval, [chunk.id for chunk in chunks], skip, last - first),
+            hash_dataset(self.symbol, self.interval, [chunk.id for chunk in chunks], skip, last - first, self.session),
             self.index.first_ms,
             self.index.end_ms,
+            session=self.session,
         )
 
     def _resampled_slice(self, start_ms: int, end_ms: int, interval: str) -> Slice:
@@ -116,10 +130,9 @@ class Manifest:
                 f"{interval} bars cannot be made of the {self.interval} bars of {self.symbol}; ask for {self.interval} "
                 "or a multiple of it",
             )
-        bucket_ms = INTERVAL_MS[interval]
-        begin_ms = resample.bucket_from(start_ms, bucket_ms)
-        finished_ms = resample.bucket_before(self.index.end_ms, bucket_ms)
-        stop_ms = min(resample.bucket_from(end_ms, bucket_ms), finished_ms)
+        buckets = Grid.of(interval, self.session)
+        begin_ms = buckets.at_or_after(start_ms)
+        stop_ms = min(buckets.at_or_after(end_ms), buckets.before(self.index.end_ms))
         first, last = self.index.bars_before(begin_ms), self.index.bars_before(stop_ms)
         if first >= last:
             raise self._unknown_range(start_ms, end_ms, interval)
@@ -127,28 +140,28 @@ class Manifest:
         return replace(
             finer,
             interval=interval,
-            start_ms=resample.bucket_before(finer.start_ms, bucket_ms),
-            end_ms=resample.bucket_from(finer.end_ms, bucket_ms),
-            total_bars=self.count_buckets(finer, bucket_ms),
+            start_ms=buckets.before(finer.start_ms),
+            end_ms=buckets.at_or_after(finer.end_ms),
+            total_bars=self.count_buckets(finer, buckets),
             dataset_hash=hash_resampled(interval, finer.dataset_hash),
             resampled_from=self.interval,
         )
 
-    def count_buckets(self, part: Slice, bucket_ms: int) -> int:
-        """How many bars of `bucket_ms` the stored bars of this part of the series come to. Reads none of them."""
+    def count_buckets(self, part: Slice, buckets: Grid) -> int:
+        """How many of the buckets the stored bars of this part of the series come to. Reads none of them."""
         first = self.index.bars_before(part.start_ms)
-        return resample.count_buckets(self.index, first, first + part.stored_bars, bucket_ms)
+        return resample.count_buckets(self.index, first, first + part.stored_bars, buckets)
 
     def plot_bucket_ms(self, part: Slice, points_max: int) -> int:
         """How long bars must be for this part of the series to be at most `points_max` of them: a multiple of its
-        interval, which it is itself where that will do. `points_max` must be at least 2. Reads no bar.
+        interval (of a month: of 30 days), which it is itself where that will do. `points_max` must be at least 2. Reads
+        no bar.
         """
-        step_ms = INTERVAL_MS[part.interval]
         times = -(-part.total_bars // points_max)
         # Holes leave room for shorter bars than time alone would; a length beyond the whole span ends this.
-        while (points := self.count_buckets(part, times * step_ms)) > points_max:
+        while (points := self.count_buckets(part, Grid.of(part.interval, part.session, times))) > points_max:
             times = max(times + 1, times * points // points_max)
-        return times * step_ms
+        return times * INTERVAL_MS[part.interval]
 
     def _unknown_range(self, start_ms: int, end_ms: int, interval: str) -> UnknownMarketData:
         first, end = iso_from_ms(self.index.first_ms), iso_from_ms(self.index.end_ms)
@@ -168,9 +181,15 @@ def unknown_market_data(field: str, message: str) -> UnknownMarketData:
     return UnknownMarketData.of(field, message, UnknownMarketData.code)
 
 
-def hash_dataset(symbol: str, interval: str, chunk_ids: list[str], skip_bars: int, total_bars: int) -> str:
-    """`sha256:` of the JSON array [symbol, interval, chunk ids, bars skipped in the first chunk, bars]."""
-    named = json.dumps([symbol, interval, chunk_ids, skip_bars, total_bars], separators=(",", ":"))
+def hash_dataset(
+    symbol: str, interval: str, chunk_ids: list[str], skip_bars: int, total_bars: int, session: Session = UTC_DAYS
+) -> str:
+    """`sha256:` of the JSON array [symbol, interval, chunk ids, bars skipped in the first chunk, bars].
+
+    And zone and anchor of the session, where days do not begin at midnight UTC.
+    """
+    of_session = [] if session.is_plain else [session.zone, session.anchor_ms]
+    named = json.dumps([symbol, interval, chunk_ids, skip_bars, total_bars, *of_session], separators=(",", ":"))
     return f"sha256:{hashlib.sha256(named.encode()).hexdigest()}"
 
 
@@ -191,7 +210,7 @@ def make_manifest(
 
     version = previous.version + 1 if previous else 1
     previous_id = previous.id if previous else ""
-    dataset_hash = hash_dataset(symbol, interval, [chunk.id for chunk in chunks], 0, index.bars)
+    dataset_hash = hash_dataset(symbol, interval, [chunk.id for chunk in chunks], 0, index.bars, index.grid.session)
     named = json.dumps([dataset_hash, version, previous_id, source], separators=(",", ":"))
     return Manifest(
         hashlib.sha256(named.encode()).hexdigest(),
@@ -211,18 +230,23 @@ def make_manifest(
     )
 
 
-def first_manifest(symbol: str, interval: str, source: str, bars: Bars) -> Manifest:
+def first_manifest(symbol: str, interval: str, source: str, bars: Bars, session: Session = UTC_DAYS) -> Manifest:
     """The manifest of a series that has these bars and no others, as an import into an empty store would make it.
 
     Bars must be checked and not empty. A chunk is named by its bars alone, so whatever way a store came by the same
     bars, slices have the same `dataset_hash`.
     """
-    step_ms = INTERVAL_MS[interval]
+    index = TimeIndex.of_times(bars.time_ms, Grid.of(interval, session))
     chunks = tuple(
-        ChunkRef(chunk_id(canonical_bytes(part)), int(part.time_ms[0]), int(part.time_ms[-1]) + step_ms, part.total)
+        ChunkRef(
+            chunk_id(canonical_bytes(part)),
+            int(part.time_ms[0]),
+            index.grid.end_of(int(part.time_ms[-1])),
+            part.total,
+        )
         for part in cut_into_periods(bars, interval)
     )
-    return make_manifest(symbol, interval, source, chunks, TimeIndex.of_times(bars.time_ms, step_ms), None)
+    return make_manifest(symbol, interval, source, chunks, index, None)
 
 
 def write_manifest(manifest: Manifest, imported_at: int) -> dict[str, Any]:
@@ -238,7 +262,7 @@ def write_manifest(manifest: Manifest, imported_at: int) -> dict[str, Any]:
         "importedAt": imported_at,
         "startMs": index.first_ms,
         "endMs": index.end_ms,
-        "stepMs": index.step_ms,
+        **_grid_fields(index.grid),
         "bars": index.bars,
         "datasetHash": manifest.dataset_hash,
         "chunks": [
@@ -254,12 +278,28 @@ def write_manifest(manifest: Manifest, imported_at: int) -> dict[str, Any]:
     }
 
 
+def _grid_fields(grid: Grid) -> dict[str, Any]:
+    """Bars on a plain grid are `stepMs` apart, as all were before there were sessions: who knows of none reads them.
+
+    Whoever does not know of sessions must not take others for such, and finds no `stepMs`.
+    """
+    if grid.session.is_plain and not grid.months:
+        return {"stepMs": grid.step_ms}
+    return {"session": {"zone": grid.session.zone, "anchorMs": grid.session.anchor_ms}}
+
+
+def read_session(document: dict[str, Any]) -> Session:
+    """The session that a document of `bar_datasets` names."""
+    named = document.get("session")
+    return Session(named["zone"], int(named["anchorMs"])) if named else UTC_DAYS
+
+
 def read_manifest(document: dict[str, Any]) -> Manifest:
     count = int(document["holeCount"])
     holes = document["holes"]
     index = TimeIndex.of_holes(
+        Grid.of(document["interval"], read_session(document)),
         int(document["startMs"]),
-        int(document["stepMs"]),
         int(document["bars"]),
         unpack_integers(holes["slot"], count),
         unpack_integers(holes["bars"], count),

@@ -21,6 +21,7 @@ from pymongo.errors import DuplicateKeyError
 from shared.bars import Bars
 from shared.candles.chunks import cut_into_periods, pack_chunk, periods_of, unpack_chunk, view_bars
 from shared.candles.garbage import PUBLISH_WITHIN_S
+from shared.candles.grid import UTC_DAYS, Grid, Session
 from shared.candles.manifest import ChunkRef, Manifest, make_manifest, write_manifest
 from shared.candles.series import OnConflict, TimeIndex, first_fault, reconcile_bars
 from shared.candles.versions import CHUNKS, HEADS, MANIFESTS, Versions, series_id
@@ -58,6 +59,7 @@ class ImportReport:
     kept: int = 0
     replaced: int = 0
     notes: tuple[str, ...] = ()
+    session: Session = UTC_DAYS
 
     def summary(self) -> str:
         """One line for people."""
@@ -89,16 +91,17 @@ class Publisher:
         source: str,
         on_conflict: OnConflict = "refuse",
         on_chunk: OnChunk | None = None,
+        session: Session = UTC_DAYS,
     ) -> ImportReport:
         """See `Candles.import_bars`."""
-        await asyncio.to_thread(_refuse_faulty, symbol, interval, bars)
+        await asyncio.to_thread(_refuse_faulty, symbol, interval, bars, session)
         for attempt in range(_PUBLISH_ATTEMPTS):
             await self._mongo.sync_clock()
             began_s = time.monotonic()
             head = await self._versions.head(symbol, interval)
             base = await self._versions.manifest(head["manifestId"]) if head else None
             manifest, differing = await self._store_version(
-                symbol, interval, bars, source, base, on_conflict, on_chunk or _tell_nobody
+                symbol, interval, bars, source, base, on_conflict, on_chunk or _tell_nobody, session
             )
             if manifest is base or await self._publish(manifest, base, began_s):
                 added = manifest.index.bars - (base.index.bars if base else 0)
@@ -109,14 +112,14 @@ class Publisher:
             f"{symbol} {interval} was imported by others {_PUBLISH_ATTEMPTS} times meanwhile; import it again"
         )
 
-    async def refuse_conflicts(self, symbol: str, interval: str, bars: Bars) -> None:
+    async def refuse_conflicts(self, symbol: str, interval: str, bars: Bars, session: Session = UTC_DAYS) -> None:
         """See `Candles.refuse_conflicts`."""
-        await asyncio.to_thread(_refuse_faulty, symbol, interval, bars)
+        await asyncio.to_thread(_refuse_faulty, symbol, interval, bars, session)
         head = await self._versions.head(symbol, interval)
         if head:
             base = await self._versions.manifest(head["manifestId"])
             await self._merge(symbol, interval, bars, base, "refuse")
-            await asyncio.to_thread(_index_union, base, bars, INTERVAL_MS[interval])
+            await asyncio.to_thread(_index_union, base, bars, interval, session)
 
     async def _store_version(
         self,
@@ -127,20 +130,21 @@ class Publisher:
         base: Manifest | None,
         on_conflict: OnConflict,
         on_chunk: OnChunk,
+        session: Session,
     ) -> tuple[Manifest, int]:
         """Writes the chunks and the manifest of `base` plus `bars`; also says how many bars differed.
 
         Returns `base` itself when that changes nothing.
         """
         merged, differing = await self._merge(symbol, interval, bars, base, on_conflict)
-        if base and not merged:
+        index = await asyncio.to_thread(_index_union, base, bars, interval, session)
+        if base and not merged and index.grid == base.index.grid:
             return base, differing
         chunks = {_period_of(chunk, interval): chunk for chunk in (base.chunks if base else ())}
         on_chunk(0, len(merged))
         for written, (period, whole) in enumerate(merged.items(), 1):
-            chunks[period] = await self._store_chunk(whole, INTERVAL_MS[interval])
+            chunks[period] = await self._store_chunk(whole, index.grid)
             on_chunk(written, len(merged))
-        index = await asyncio.to_thread(_index_union, base, bars, INTERVAL_MS[interval])
         ordered = tuple(chunk for _, chunk in sorted(chunks.items()))
         manifest = await asyncio.to_thread(make_manifest, symbol, interval, source, ordered, index, base)
         now_ms = self._mongo.now_ms()
@@ -173,10 +177,10 @@ class Publisher:
                 merged[period] = whole
         return merged, differing
 
-    async def _store_chunk(self, bars: Bars, step_ms: int) -> ChunkRef:
+    async def _store_chunk(self, bars: Bars, grid: Grid) -> ChunkRef:
         document = await asyncio.to_thread(pack_chunk, bars)
         await self._put(self._chunks, document | {"wantedAt": self._mongo.now_ms()})
-        return ChunkRef(document["_id"], document["startMs"], document["lastMs"] + step_ms, document["bars"])
+        return ChunkRef(document["_id"], document["startMs"], grid.end_of(document["lastMs"]), document["bars"])
 
     async def _put(self, collection: AsyncCollection[Document], document: Document) -> None:
         """Inserts a document, or marks as wanted now what a killed import or an old version left of it."""
@@ -227,27 +231,42 @@ def _period_of(chunk: ChunkRef, interval: str) -> int:
     return int(periods_of(np.array([chunk.start_ms], np.int64), interval)[0])
 
 
-def _index_union(base: Manifest | None, bars: Bars, step_ms: int) -> TimeIndex:
-    times = bars.time_ms
-    if base:
-        times = np.union1d(base.index.times(), times)
-        uneven = np.flatnonzero((times - times[0]) % step_ms)
-        if uneven.size:
-            raise ImportRefused(
-                f"{base.symbol} {base.interval}: {iso_from_ms(int(times[uneven[0]]))} is not a whole number of "
-                f"{base.interval} from the bars already there; import it under another symbol."
-            )
-    return TimeIndex.of_times(times, step_ms)
+def _index_union(base: Manifest | None, bars: Bars, interval: str, session: Session) -> TimeIndex:
+    """The index of the bars of both, in the session that a person asked for, else in that of `base`, else in `session`.
+
+    Raises `ImportRefused` where not all of them stand in it.
+    """
+    if not base:
+        return TimeIndex.of_times(bars.time_ms, Grid.of(interval, session))
+    times = np.union1d(base.index.times(), bars.time_ms)
+    tried = [session] if session.asked else [base.session, session]
+    for one in tried:
+        grid = Grid.of(interval, one).through(int(times[0]))
+        uneven = np.flatnonzero(grid.starts(grid.slots(times)) != times)
+        if not uneven.size:
+            return TimeIndex.of_times(times, grid)
+    known, named = base.session, f"{base.symbol} {interval}"
+    at = iso_from_ms(int(times[uneven[0]]))
+    if session == known:
+        raise ImportRefused(
+            f"{named}: {at} is not a whole number of {interval} from the bars already there; import it under another "
+            "symbol."
+        )
+    raise ImportRefused(
+        f"{named}: days of the bars already there begin at {known.anchor} in {known.zone}, those of the new ones at "
+        f"{session.anchor} in {session.zone}, and {at} is not on one grid with all of them; name one that fits "
+        "all with ⟦session_zone⟧ and --anchor, or import it under another symbol."
+    )
 
 
-def _refuse_faulty(symbol: str, interval: str, bars: Bars) -> None:
+def _refuse_faulty(symbol: str, interval: str, bars: Bars, session: Session) -> None:
     if not re.fullmatch(SYMBOL_PATTERN, symbol):
         raise ImportRefused(f"symbol {symbol!r}: use letters, digits and . _ / : -, at most 40, and name it yourself")
     if interval not in INTERVAL_MS:
         raise ImportRefused(f"interval {interval!r} is not one of {', '.join(INTERVAL_MS)}")
     if not bars.total:
         raise ImportRefused(f"{symbol} {interval}: there are no bars to import")
-    fault = first_fault(bars, interval, time.time_ns() // 1_000_000)
+    fault = first_fault(bars, interval, time.time_ns() // 1_000_000, session)
     if fault:
         raise ImportRefused(
             f"{symbol} {interval}: bar {fault.bar}: {fault.column} {fault.value} {fault.reason}; {fault.remedy}"
@@ -268,4 +287,5 @@ def _report(manifest: Manifest, source: str, added: int, known: int) -> ImportRe
         manifest.gap_count,
         manifest.missing_bars,
         manifest.dataset_hash,
+        session=manifest.session,
     )

@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
+from shared.candles.grid import DAY_MS, UTC_DAYS, Grid, Session
+from shared.candles.hours import Hours, Judgement, hours_of
 from shared.errors import ImportRefused
-from shared.instants import INTERVAL_MS, iso_from_ms
+from shared.instants import iso_from_ms
 
-HOUR_MS, DAY_MS, WEEK_MS = 3_600_000, 86_400_000, 604_800_000
 EARLIEST_MS = -9_000_000_000_000  # 1684; nothing older was ever quoted by the bar
 PRICE_MIN, PRICE_MAX = 1e-15, 1e15  # what is traded lies between; beyond, quantities and values would overflow
 PRICE_COLUMNS = ("open", "high", "low", "close")
 OnConflict = Literal["refuse", "keep", "replace"]
-# The rule of `TimeIndex.gaps`.
-_CELL_MS = 900_000
-_RARELY, _MOSTLY, _REGULAR = 0.1, 0.9, 0.8
-_SATURDAY_AND_SUNDAY = (2, 3)  # days since 1970-01-01, a Thursday, modulo 7
+_WRONG_GRID = (
+    "name the right interval, or when days of trade begin with ⟦session_zone America/New_York⟧ and ⟦anchor 17:00⟧, or "
+    "give the times in UTC (a daily bar by its date)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,16 @@ class BarConflict(ImportRefused):
     """The same bar twice with different values."""
 
 
-def first_fault(bars: Bars, interval: str, now_ms: int, from_end: bool = False) -> Fault | None:
+def first_fault(
+    bars: Bars, interval: str, now_ms: int, session: Session = UTC_DAYS, from_end: bool = False
+) -> Fault | None:
     """The fault of the earliest bar, or None. Vectorised: one pass over each column.
 
     `from_end`: the fault of the latest bar, which a file of newest first has on its first line.
     """
     found = [
         _fault(bad, column, values, reason, remedy, from_end)
-        for bad, column, values, reason, remedy in _checks(bars, interval, now_ms)
+        for bad, column, values, reason, remedy in _checks(bars, interval, session, now_ms)
     ]
     faults = [fault for fault in found if fault is not None]
     choose = max if from_end else min
@@ -70,7 +73,7 @@ def first_fault(bars: Bars, interval: str, now_ms: int, from_end: bool = False) 
 _Check = tuple[NDArray[np.bool_], str, NDArray[np.generic], str, str]
 
 
-def _checks(bars: Bars, interval: str, now_ms: int) -> Iterator[_Check]:
+def _checks(bars: Bars, interval: str, session: Session, now_ms: int) -> Iterator[_Check]:
     for name in PRICE_COLUMNS:
         prices: NDArray[np.float64] = getattr(bars, name)
         bad = ~(np.isfinite(prices) & (prices > 0))
@@ -85,27 +88,35 @@ def _checks(bars: Bars, interval: str, now_ms: int) -> Iterator[_Check]:
     yield bad, "high", bars.high, "is below the open or close of its bar", order
     bad = bars.low > np.minimum(bars.open, bars.close)
     yield bad, "low", bars.low, "is above the open or close of its bar", order
-    for bad, reason, remedy in _time_checks(bars.time_ms, interval, now_ms):
+    for bad, reason, remedy in _time_checks(bars.time_ms, interval, session, now_ms):
         yield bad, "time", bars.time_ms, reason, remedy
 
 
 def _time_checks(
-    time_ms: NDArray[np.int64], interval: str, now_ms: int
+    time_ms: NDArray[np.int64], interval: str, session: Session, now_ms: int
 ) -> Iterator[tuple[NDArray[np.bool_], str, str]]:
-    step_ms = INTERVAL_MS[interval]
+    if not time_ms.size:
+        return
+    grid = Grid.of(interval, session)
+    days = Grid.of(interval if grid.months or grid.step_ms < DAY_MS else "1d", session)
+    slots = days.slots(time_ms)
+    off_grid = days.starts(slots) != time_ms
+    # The first bar on the grid says on which days bars begin that are several days long.
+    grid = grid.through(int(time_ms[int(np.argmin(off_grid))]))
+    if grid.step_ms > DAY_MS:
+        slots = grid.slots(time_ms)
     finished = f"bars must be finished by now, {iso_from_ms(now_ms)}; remove it"
-    yield time_ms + step_ms > now_ms, f"is the start of a {interval} bar still to end", finished
+    yield grid.starts(slots + 1) > now_ms, f"is the start of a {interval} bar still to end", finished
     yield time_ms < EARLIEST_MS, "is before the year 1684", "check the unit of the times"
-    yield (
-        time_ms % min(step_ms, DAY_MS) != 0,
-        f"is not the start of a {interval} bar in UTC",
-        "name the right interval, or give the times in UTC (a daily bar by its date)",
-    )
-    steps = np.diff(time_ms)
-    later = np.concatenate([[False], steps <= 0])
+    yield off_grid, f"is not the start of a {interval} bar in {_said(session)}", _WRONG_GRID
+    later = np.concatenate([[False], np.diff(time_ms) <= 0])
     yield later, "is not later than the bar before", "sort the bars and remove repeated ones"
-    uneven = np.concatenate([[False], steps % step_ms != 0])
+    uneven = ~off_grid & (grid.starts(slots) != time_ms)
     yield uneven, f"is not a whole number of {interval} after the bar before", "name the right interval"
+
+
+def _said(session: Session) -> str:
+    return "UTC" if session.is_plain else f"a session from {session.anchor} on in {session.zone}"
 
 
 def _fault(
@@ -174,14 +185,15 @@ def _show_bar(bars: Bars, at: int) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimeIndex:
-    """The time column without its bytes: a regular grid with holes.
+    """The time column without its bytes: a grid with holes.
 
-    Bars stand on slots `first_ms + slot * step_ms`. Hole k leaves out `hole_bars[k]` slots from `hole_slot[k]` on.
-    So how many bars lie before an instant is known exactly without reading a single bar.
+    Bars stand on the slots of `grid` from number `first_slot` on. Hole k leaves out `hole_bars[k]` of them, from
+    `hole_slot[k]` on, counted from the first. So how many bars lie before an instant is known exactly without reading
+    a single bar.
     """
 
-    first_ms: int
-    step_ms: int
+    grid: Grid
+    first_slot: int
     bars: int
     hole_slot: NDArray[np.int64]
     hole_bars: NDArray[np.int64]
@@ -189,38 +201,47 @@ class TimeIndex:
 
     @classmethod
     def of_holes(
-        cls, first_ms: int, step_ms: int, bars: int, hole_slot: NDArray[np.int64], hole_bars: NDArray[np.int64]
+        cls, grid: Grid, first_ms: int, bars: int, hole_slot: NDArray[np.int64], hole_bars: NDArray[np.int64]
     ) -> TimeIndex:
+        """`first_ms` is the time of the first bar."""
         missing_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(hole_bars)])
-        return cls(first_ms, step_ms, bars, hole_slot, hole_bars, missing_before)
+        grid = grid.through(first_ms)
+        return cls(grid, grid.slot(first_ms), bars, hole_slot, hole_bars, missing_before)
 
     @classmethod
-    def of_times(cls, time_ms: NDArray[np.int64], step_ms: int) -> TimeIndex:
-        """Takes strictly increasing times whose steps are multiples of `step_ms`."""
-        slots = (time_ms - time_ms[0]) // step_ms
+    def of_times(cls, time_ms: NDArray[np.int64], grid: Grid) -> TimeIndex:
+        """Takes strictly increasing times, each the start of a slot."""
+        grid = grid.through(int(time_ms[0]))
+        slots = grid.slots(time_ms)
+        slots -= slots[0]
         skipped = np.diff(slots) - 1
         at = np.flatnonzero(skipped)
-        return cls.of_holes(int(time_ms[0]), step_ms, len(time_ms), slots[at] + 1, skipped[at])
+        return cls.of_holes(grid, int(time_ms[0]), len(time_ms), slots[at] + 1, skipped[at])
 
     @property
     def missing_bars(self) -> int:
         return int(self.missing_before[-1])
 
     @property
+    def first_ms(self) -> int:
+        return self.grid.start(self.first_slot)
+
+    @property
     def end_ms(self) -> int:
         """Where the last bar ends."""
-        return self.first_ms + (self.bars + self.missing_bars) * self.step_ms
+        return self.grid.start(self.first_slot + self.bars + self.missing_bars)
 
     def times(self) -> NDArray[np.int64]:
         """The whole time column, int64[bars]."""
         jumps = np.ones(self.bars, np.int64)
-        jumps[0] = 0
+        jumps[0] = self.first_slot
         jumps[self.hole_slot - self.missing_before[:-1]] += self.hole_bars
-        return self.first_ms + self.step_ms * np.cumsum(jumps)
+        return self.grid.starts(np.cumsum(jumps))
 
     def bars_before(self, instant_ms: int) -> int:
         """How many bars start before the instant."""
-        slot = min(max(-((self.first_ms - instant_ms) // self.step_ms), 0), self.bars + self.missing_bars)
+        slot = self.grid.slot(instant_ms - 1) + 1 - self.first_slot
+        slot = min(max(slot, 0), self.bars + self.missing_bars)
         holes = int(np.searchsorted(self.hole_slot, slot))
         ahead = 0
         if holes:
@@ -230,75 +251,40 @@ class TimeIndex:
     def time_of(self, bar: int) -> int:
         """When bar number `bar` starts."""
         holes = int(np.searchsorted(self.hole_slot - self.missing_before[:-1], bar, side="right"))
-        return self.first_ms + (bar + int(self.missing_before[holes])) * self.step_ms
+        return self.grid.start(self.first_slot + bar + int(self.missing_before[holes]))
+
+    def stretches(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The slots of the first and of the last bar of every stretch without holes, as the grid numbers them."""
+        first = np.concatenate([np.zeros(1, np.int64), self.hole_slot + self.hole_bars])
+        last = np.concatenate([self.hole_slot, np.array([self.bars + self.missing_bars], np.int64)]) - 1
+        return self.first_slot + first, self.first_slot + last
 
     def gaps(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Gaps worth telling: starts, ends, missing bars (each int64). Bars of closed times are not missing.
 
-        What is closed is read off the series itself:
-
-        - Bars of a day: Saturdays and Sundays, if the series has not one of either.
-        - Bars of less than a day, of two weeks or more: the week is cut into cells of 15 minutes, or of one bar where
-          bars are longer. A week counts where it has a bar at all, from the first bar's cell on. A cell is closed if
-          it has bars in less than 90 % of the weeks, and if it and the cell an hour earlier, it and the cell an hour
-          later, or it alone, have bars in less than 10 % of the weeks. So an hour that opens or closes with summer
-          time is closed: in hardly any week is there trade in it and in the hour beyond it. And the rule holds only
-          where the cells left open have bars in 80 % of the weeks on average: what is traded now and then keeps no
-          hours, and all its holes are gaps.
-        - Longer bars: nothing.
-
-        Holidays are gaps. A gap that lies in open and closed times counts the bars of the open ones.
+        What is closed is read off the series itself, as `hours_of` says. Holidays are gaps. A gap that lies in open and
+        closed times counts the bars of the open ones.
         """
-        start_ms = self.first_ms + self.hole_slot * self.step_ms
-        end_ms = start_ms + self.hole_bars * self.step_ms
-        missing = self.hole_bars
-        if not missing.size:
-            return start_ms, end_ms, missing
-        if self.step_ms == DAY_MS and not np.isin(self.times() // DAY_MS % 7, _SATURDAY_AND_SUNDAY).any():
-            days = [edge.astype("datetime64[ms]").astype("datetime64[D]") for edge in (start_ms, end_ms)]
-            missing = np.asarray(np.busday_count(days[0], days[1]), np.int64)
-        elif self.step_ms < DAY_MS and self.end_ms - self.first_ms >= 2 * WEEK_MS:
-            cell_ms = max(self.step_ms, _CELL_MS)
-            is_open = self._open_cells(cell_ms)
-            missing = _count_open(end_ms, cell_ms, self.step_ms, is_open)
-            missing -= _count_open(start_ms, cell_ms, self.step_ms, is_open)
+        missing = self._missing(self._hours())
         told = missing > 0
-        return start_ms[told], end_ms[told], missing[told]
+        begin = self.first_slot + self.hole_slot[told]
+        return self.grid.starts(begin), self.grid.starts(begin + self.hole_bars[told]), missing[told]
 
-    def _open_cells(self, cell_ms: int) -> NDArray[np.bool_]:
-        """Which cells of the week, counted from the epoch's midnight on, are open by the rule of `gaps`."""
-        per_week = WEEK_MS // cell_ms
-        # Without holes a stretch of bars fills every cell it touches: these are looked at, not a million bars.
-        part_start = np.concatenate([[self.first_ms], self.first_ms + (self.hole_slot + self.hole_bars) * self.step_ms])
-        part_last = np.concatenate([self.first_ms + (self.hole_slot - 1) * self.step_ms, [self.end_ms - self.step_ms]])
-        first_cell = self.first_ms // cell_ms
-        cells = int(part_last[-1]) // cell_ms - first_cell + 1
-        weeks = -(-cells // per_week)
-        edges = np.zeros(weeks * per_week + 1, np.int64)
-        np.add.at(edges, part_start // cell_ms - first_cell, 1)
-        np.add.at(edges, part_last // cell_ms - first_cell + 1, -1)
-        traded = (np.cumsum(edges[:-1]) > 0).reshape(weeks, per_week)
-        any_trade = traded.any(axis=1, keepdims=True)
-        counted: NDArray[np.bool_] = any_trade & (np.arange(weeks * per_week) < cells).reshape(weeks, per_week)
-        total = np.maximum(counted.sum(axis=0), 1)
-        share = (traded & counted).sum(axis=0) / total
-        hour = max(1, HOUR_MS // cell_ms)
-        flat = traded.reshape(-1)
-        shut = share < _RARELY
-        for shift in (-hour, hour):
-            both = (flat & np.roll(flat, shift)).reshape(weeks, per_week)
-            shut |= (both & counted).sum(axis=0) / total < _RARELY
-        is_open = ~(shut & (share < _MOSTLY))
-        if not is_open.any() or share[is_open].mean() < _REGULAR:
-            return np.ones(per_week, np.bool_)
-        return np.roll(is_open, first_cell % per_week)
+    def judge(self) -> Judgement:
+        """Which of the missing bars may be holidays' and which not."""
+        hours = self._hours()
+        return hours.judge(self.bars, self.hole_bars, self._missing(hours), self.grid.step_ms)
 
+    def _hours(self) -> Hours:
+        # Slots are told as times that no clock changes: they need only be as far apart as bars are.
+        first, last = self.stretches()
+        return hours_of(first * self.grid.step_ms, last * self.grid.step_ms, self.grid.step_ms)
 
-def _count_open(
-    until_ms: NDArray[np.int64], cell_ms: int, step_ms: int, is_open: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """How many bars start in open cells from the epoch to each instant (before the epoch: the same, negative)."""
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(is_open)]) * (cell_ms // step_ms)
-    weeks, into_ms = np.divmod(until_ms, WEEK_MS)
-    cell, rest_ms = np.divmod(into_ms, cell_ms)
-    return weeks * before[-1] + before[cell] + np.where(is_open[cell], rest_ms // step_ms, 0)
+    def _missing(self, hours: Hours) -> NDArray[np.int64]:
+        """How many bars of open hours each hole leaves out."""
+        if hours.is_open.all():
+            return self.hole_bars
+        step_ms = self.grid.step_ms
+        begin_ms = (self.first_slot + self.hole_slot) * step_ms
+        until_ms = begin_ms + self.hole_bars * step_ms
+        return hours.count_open(until_ms, step_ms) - hours.count_open(begin_ms, step_ms)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from shared.batches import Batches
 from shared.candles.chunks import DamagedChunk
-from shared.candles.manifest import ChunkRef, Manifest, read_manifest, unknown_market_data
+from shared.candles.grid import Session
+from shared.candles.manifest import ChunkRef, Manifest, read_manifest, read_session, unknown_market_data
 from shared.candles.resample import finer_intervals
 from shared.candles.series import Gap
 from shared.errors import UnknownMarketData
@@ -46,6 +47,7 @@ class StoredSeries:
     dataset_hash: str
     imported_at: int
     largest_gaps: tuple[Gap, ...]
+    session: Session
 
 
 def series_id(symbol: str, interval: str) -> str:
@@ -84,6 +86,7 @@ class Versions:
                 one["datasetHash"],
                 int(one["importedAt"]),
                 tuple(Gap(*map(int, gap)) for gap in one["largestGaps"]),
+                read_session(one),
             )
             for one in documents
         ]

@@ -29,8 +29,8 @@ from deploy.servers import MongoServer
 from deploy.synthetic_bars import SYMBOL, synthetic_series
 from shared.bars import Bars
 from shared.candles import Candles, Slice, open_bars, take_bars
+from shared.candles.grid import Grid
 from shared.candles.resample import resample_bars
-from shared.instants import INTERVAL_MS
 from shared.mongo import Mongo
 from shared.settings import load_settings
 from tests.bench.rows import Row, measured
@@ -203,7 +203,7 @@ def measure() -> list[Row]:
         measured("candles.stored_size", ours=took["bytes"], unit="bytes/bar", aim=20, better="lower", on=million),
         measured(
             "candles.resample_to_1h",
-            ours=1e3 * seconds(lambda: resample_bars(bars, INTERVAL_MS["1h"])),
+            ours=1e3 * seconds(lambda: resample_bars(bars, Grid.of("1h"))),
             unit="ms",
             aim=50,
             better="lower",

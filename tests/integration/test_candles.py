@@ -38,6 +38,7 @@ from shared.candles import (
     take_bars,
 )
 from shared.candles.cache import ChunkCache
+from shared.candles.grid import Grid
 from shared.candles.manifest import first_manifest
 from shared.candles.resample import resample_bars
 from shared.errors import ImportRefused, StoreUnavailable, UnknownMarketData
@@ -446,7 +447,7 @@ async def test_coarser_bars_are_made_of_the_coarsest_there_are(candles: Candles)
     await candles.import_bars("X", "5m", whole, "test")
     for interval in ("30m", "4h", "1d", "1w"):
         wanted = await candles.resolve("X", interval, *ALWAYS)
-        expected = resample_bars(whole, INTERVAL_MS[interval])
+        expected = resample_bars(whole, Grid.of(interval))
         finished = int(np.searchsorted(expected.time_ms, wanted.end_ms))
         assert (wanted.interval, wanted.resampled_from, wanted.total_bars) == (interval, "5m", finished)
         assert (
@@ -474,7 +475,7 @@ async def test_bars_that_are_there_are_not_made_and_a_pinned_version_stays_what_
     assert_same(await read(candles, later), native)
     await candles.import_bars("X", "1h", walk(grid(40, HOUR_MS, START_MS + 400 * HOUR_MS)), "test")
     assert await candles.reopen(made.manifest_id, "4h", *ALWAYS) == made
-    assert_same(await read(candles, made), resample_bars(hours, 4 * HOUR_MS))
+    assert_same(await read(candles, made), resample_bars(hours, Grid.every(4 * HOUR_MS)))
 
 
 async def test_what_is_not_there_is_refused_with_what_is(candles: Candles) -> None:

@@ -27,6 +27,7 @@ from api.routes.answers import (
 )
 from shared.bus import Bus, Heard
 from shared.candles import Candles, take_bars
+from shared.candles.grid import Grid
 from shared.candles.resample import resample_bars
 from shared.claims import failed
 from shared.contracts import Channel, Task
@@ -401,7 +402,7 @@ async def test_bars_to_plot_are_exactly_what_the_stored_ones_come_to(site: Site)
     )
     assert [whole[name] for name in stored._fields[1:]] == [column.tolist() for column in stored[1:]]
     few = await candles("WALK/1h", maxPoints=100)
-    expected = resample_bars(stored, few["bucketMs"])
+    expected = resample_bars(stored, Grid.every(few["bucketMs"]))
     assert (few["resampled"], few["bucketMs"] % HOUR_MS, few["datasetHash"]) == (True, 0, whole["datasetHash"])
     assert 80 <= len(few["time"]) <= 100
     assert few["time"] == [iso_from_ms(time_ms) for time_ms in expected.time_ms.tolist()]

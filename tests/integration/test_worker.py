@@ -15,6 +15,7 @@ import pytest
 from api.auth import Identity
 from api.commands import Commands
 from shared.bars import Bars
+from shared.candles.grid import Grid
 from shared.candles.resample import resample_bars
 from shared.claims import completed
 from shared.contracts import TERMINAL_CHANNELS, Channel, Complete, Summary, Task
@@ -227,7 +228,7 @@ async def test_bars_imported_later_are_not_read_by_a_backtest_pinned_to_finer_on
     params = request(interval="4h")
     pinned = await fleet.candles.resolve(SYMBOL, "4h", params.start_ms, params.end_ms)
     record, _ = await fleet.store.insert(user_id="ann", params=params, priority=0, idempotency_key=None, bars=pinned)
-    native = resample_bars(random_walk(BARS, seed=8), 4 * HOUR_MS)
+    native = resample_bars(random_walk(BARS, seed=8), Grid.every(4 * HOUR_MS))
     await fleet.candles.import_bars(SYMBOL, "4h", native, "of an exchange")
     fleet.start_worker(chunk_bars=10)
     end = await fleet.end_of(record["_id"])

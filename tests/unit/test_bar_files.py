@@ -307,9 +307,20 @@ def test_columns_without_names_are_refused(save: Save) -> None:
     assert "--columns" in message
 
 
-def test_an_unfinished_bar_is_refused(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfinished_bar_is_left_out_and_said_or_refused_where_it_is_not_to_be(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bar_files.time, "time_ns", lambda: (START_MS + 3 * HOUR_MS - 1) * 1_000_000)
-    assert "line 4: time 2024-01-01T02:00:00Z is the start of a 1h bar still to end" in refusal_of(save(PLAIN))
+    said = "line 4: time 2024-01-01T02:00:00Z is the start of a 1h bar still to end"
+    assert said in refusal_of(save(PLAIN), drop_unfinished=False)
+    newest_first = "\n".join([PLAIN.splitlines()[0], *reversed(PLAIN.splitlines()[1:])]) + "\n"
+    for text in (PLAIN, newest_first):
+        [series] = read_files([save(text)])
+        assert series.bars.time_ms.tolist() == [START_MS, START_MS + HOUR_MS]
+        assert "the last bar, of 2024-01-01T02:00:00Z, has not ended yet: left out" in series.notes
+    # Of two bars that have not ended, only one can be under way.
+    monkeypatch.setattr(bar_files.time, "time_ns", lambda: (START_MS + 2 * HOUR_MS - 1) * 1_000_000)
+    assert said in refusal_of(save(PLAIN))
     monkeypatch.setattr(bar_files.time, "time_ns", lambda: (START_MS + 3 * HOUR_MS) * 1_000_000)
     assert read_files([save(PLAIN)])[0].bars.total == 3
 

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from shared.bars import Bars
 from shared.candles import take_bars
 from shared.candles.files.parsing import read_files
+from shared.candles.grid import Grid
 from shared.candles.manifest import first_manifest
 from shared.candles.resample import (
-    bucket_before,
-    bucket_from,
     count_buckets,
     finer_intervals,
     resample_bars,
@@ -28,7 +27,6 @@ from shared.candles.resample import (
 )
 from shared.candles.series import TimeIndex
 from shared.errors import UnknownMarketData
-from shared.instants import INTERVAL_MS
 
 MINUTE_MS, HOUR_MS, DAY_MS, WEEK_MS = 60_000, 3_600_000, 86_400_000, 604_800_000
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z, a Monday
@@ -63,7 +61,7 @@ def by_pandas(bars: Bars, interval: str) -> Any:
 
 
 def assert_as_pandas(bars: Bars, interval: str) -> None:
-    ours, theirs = resample_bars(bars, INTERVAL_MS[interval]), by_pandas(bars, interval)
+    ours, theirs = resample_bars(bars, Grid.of(interval)), by_pandas(bars, interval)
     assert ours.time_ms.tolist() == theirs.index.astype("datetime64[ms]").astype(np.int64).tolist()
     for name in ("open", "high", "low", "close"):
         assert getattr(ours, name).tolist() == theirs[name].tolist(), name
@@ -88,7 +86,7 @@ def test_real_hours_become_what_pandas_makes_of_them(market_data_dir: Path) -> N
     [series] = read_files(sorted((market_data_dir / "binance").glob("*.zip")))
     for interval in ("4h", "12h", "1d", "1w"):
         assert_as_pandas(series.bars, interval)
-    assert resample_bars(series.bars, DAY_MS).total == 366
+    assert resample_bars(series.bars, Grid.every(DAY_MS)).total == 366
 
 
 def test_real_minutes_with_many_holes_become_what_pandas_makes_of_them(market_data_dir: Path) -> None:
@@ -97,9 +95,9 @@ def test_real_minutes_with_many_holes_become_what_pandas_makes_of_them(market_da
     bars = Bars(time_ms.astype(np.int64), open_, high, low, close, volume)
     for interval in ("5m", "1h", "1d"):
         assert_as_pandas(bars, interval)
-        whole = resample_bars(bars, INTERVAL_MS[interval])
-        index = TimeIndex.of_times(bars.time_ms, MINUTE_MS)
-        assert count_buckets(index, 0, bars.total, INTERVAL_MS[interval]) == whole.total
+        whole = resample_bars(bars, Grid.of(interval))
+        index = TimeIndex.of_times(bars.time_ms, Grid.every(MINUTE_MS))
+        assert count_buckets(index, 0, bars.total, Grid.of(interval)) == whole.total
 
 
 @given(
@@ -112,31 +110,33 @@ def test_real_minutes_with_many_holes_become_what_pandas_makes_of_them(market_da
 def test_bars_cut_anywhere_come_to_the_same_bytes_and_number(
     seed: int, kept: float, bucket: int, cuts: list[int]
 ) -> None:
-    bucket_ms = bucket * MINUTE_MS
+    buckets = Grid.every(bucket * MINUTE_MS)
     step_ms = MINUTE_MS if bucket < 240 else HOUR_MS
     bars = holey(400, step_ms, kept, seed, START_MS + 5 * step_ms)
     edges = sorted({0, bars.total, *(cut for cut in cuts if cut < bars.total)})
     parts = [take_bars(bars, slice(a, b)) for a, b in itertools.pairwise(edges)]
-    whole = resample_bars(bars, bucket_ms)
-    assert_same(resample_parts(parts, bucket_ms), whole)
-    index = TimeIndex.of_times(bars.time_ms, step_ms)
+    whole = resample_bars(bars, buckets)
+    assert_same(resample_parts(parts, buckets), whole)
+    index = TimeIndex.of_times(bars.time_ms, Grid.every(step_ms))
     for first, last in itertools.pairwise(edges):
-        there = resample_bars(take_bars(bars, slice(first, last)), bucket_ms).total
-        assert count_buckets(index, first, last, bucket_ms) == there
+        there = resample_bars(take_bars(bars, slice(first, last)), buckets).total
+        assert count_buckets(index, first, last, buckets) == there
 
 
 def test_volume_is_added_oldest_first() -> None:
     volume = np.array([1e16, *[1.0] * 20])  # a one more makes no other number of it, but the ones together would
     assert np.add.reduceat(volume, [0]).tolist() != [1e16]
     bars = walk(START_MS + MINUTE_MS * np.arange(21))._replace(volume=volume)
-    assert resample_bars(bars, HOUR_MS).volume.tolist() == [1e16]
+    assert resample_bars(bars, Grid.every(HOUR_MS)).volume.tolist() == [1e16]
 
 
 def test_buckets_are_multiples_since_1970_and_weeks_begin_on_mondays() -> None:
-    assert (bucket_before(START_MS, WEEK_MS), bucket_from(START_MS, WEEK_MS)) == (START_MS, START_MS)
-    assert (bucket_before(START_MS - 1, WEEK_MS), bucket_from(START_MS - 1, WEEK_MS)) == (START_MS - WEEK_MS, START_MS)
-    assert bucket_before(-1, 4 * HOUR_MS) == -4 * HOUR_MS
-    assert finer_intervals("4h") == ["2h", "1h", "30m", "15m", "5m", "3m", "1m"]
+    weeks = Grid.of("1w")
+    assert (weeks.before(START_MS), weeks.at_or_after(START_MS)) == (START_MS, START_MS)
+    assert (weeks.before(START_MS - 1), weeks.at_or_after(START_MS - 1)) == (START_MS - WEEK_MS, START_MS)
+    assert Grid.of("4h").before(-1) == -4 * HOUR_MS
+    assert finer_intervals("4h") == ["2h", "1h", "30m", "15m", "10m", "5m", "3m", "1m"]
+    assert finer_intervals("1M") == ["1d", "12h", "8h", "6h", "4h", "2h", "1h", "30m", "15m", "10m", "5m", "3m", "1m"]
     assert "8h" not in finer_intervals("12h")
     assert finer_intervals("1m") == []
 
@@ -155,7 +155,7 @@ def test_a_slice_has_the_whole_bars_that_begin_in_its_range() -> None:
     same = manifest.slice(START_MS + 8 * HOUR_MS, START_MS + 20 * HOUR_MS, "4h")
     assert part.dataset_hash == same.dataset_hash
     finer = manifest.slice(same.start_ms, same.end_ms)
-    native = first_manifest("X", "4h", "test", resample_bars(bars, 4 * HOUR_MS))
+    native = first_manifest("X", "4h", "test", resample_bars(bars, Grid.every(4 * HOUR_MS)))
     hashes = [native.slice(same.start_ms, same.end_ms).dataset_hash, finer.dataset_hash, part.dataset_hash]
     assert len({*hashes, manifest.slice(same.start_ms, same.end_ms, "2h").dataset_hash}) == 4
 

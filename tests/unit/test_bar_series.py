@@ -22,8 +22,9 @@ from shared.candles.chunks import (
     unpack_chunk,
     view_bars,
 )
+from shared.candles.grid import DAY_MS, HOUR_MS, Grid
 from shared.candles.manifest import ChunkRef, make_manifest, read_manifest, write_manifest
-from shared.candles.series import DAY_MS, HOUR_MS, BarConflict, Gap, TimeIndex, first_fault, merge_bars, take_bars
+from shared.candles.series import BarConflict, Gap, TimeIndex, first_fault, merge_bars, take_bars
 from shared.instants import INTERVAL_MS
 
 pd: Any = pandas
@@ -53,7 +54,7 @@ def test_an_index_knows_every_bar_of_any_series_with_holes() -> None:
         if not kept.size:
             continue
         times = START_MS + MINUTE_MS * kept
-        index = TimeIndex.of_times(times, MINUTE_MS)
+        index = TimeIndex.of_times(times, Grid.every(MINUTE_MS))
         assert index.times().tolist() == times.tolist()
         assert [index.time_of(bar) for bar in range(len(times))] == times.tolist()
         assert index.end_ms == times[-1] + MINUTE_MS
@@ -63,14 +64,14 @@ def test_an_index_knows_every_bar_of_any_series_with_holes() -> None:
 
 def test_weekends_are_no_gaps_of_daily_bars_but_a_missing_tuesday_is() -> None:
     days = np.array([0, 2, 3, 4, 7, 8, 9, 10, 11, 14], np.int64)  # Monday the first; Tuesday the second is missing
-    starts, ends, missing = TimeIndex.of_times(START_MS + DAY_MS * days, DAY_MS).gaps()
+    starts, ends, missing = TimeIndex.of_times(START_MS + DAY_MS * days, Grid.every(DAY_MS)).gaps()
     assert (starts.tolist(), ends.tolist()) == ([START_MS + DAY_MS], [START_MS + 2 * DAY_MS])
     assert missing.tolist() == [1]
 
 
 def test_a_missing_weekend_is_a_gap_where_weekends_are_traded() -> None:
     days = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14], np.int64)
-    starts, _, missing = TimeIndex.of_times(START_MS + DAY_MS * days, DAY_MS).gaps()
+    starts, _, missing = TimeIndex.of_times(START_MS + DAY_MS * days, Grid.every(DAY_MS)).gaps()
     assert (starts.tolist(), missing.tolist()) == ([START_MS + 12 * DAY_MS], [2])
 
 
@@ -99,11 +100,11 @@ def shares(at: Any) -> Any:
 @pytest.mark.parametrize("step_ms", [MINUTE_MS, 15 * MINUTE_MS, 30 * MINUTE_MS])
 def test_closed_hours_are_no_gaps_and_summer_time_makes_none(hours: Callable[[Any], Any], step_ms: int) -> None:
     times = in_new_york(hours, step_ms)
-    index = TimeIndex.of_times(times, step_ms)
+    index = TimeIndex.of_times(times, Grid.every(step_ms))
     assert index.missing_bars > len(times) / 3
     assert index.gaps()[2].size == 0
     noon = int(np.searchsorted(times, START_MS + 2 * DAY_MS + 17 * HOUR_MS))  # a Wednesday, far from either edge
-    starts, ends, missing = TimeIndex.of_times(np.delete(times, slice(noon, noon + 3)), step_ms).gaps()
+    starts, ends, missing = TimeIndex.of_times(np.delete(times, slice(noon, noon + 3)), Grid.every(step_ms)).gaps()
     assert missing.tolist() == [3]
     assert (starts.tolist(), ends.tolist()) == ([times[noon]], [times[noon + 3]])
 
@@ -112,7 +113,7 @@ def test_a_gap_that_spans_a_weekend_counts_its_open_bars_alone() -> None:
     times = in_new_york(currencies, HOUR_MS)
     friday = START_MS + 11 * DAY_MS + 15 * HOUR_MS  # 2024-01-12T15:00Z; trade ends at 22:00, until Sunday's 22:00
     lost = times[(times < friday) | (times >= friday + 3 * DAY_MS)]
-    starts, ends, missing = TimeIndex.of_times(lost, HOUR_MS).gaps()
+    starts, ends, missing = TimeIndex.of_times(lost, Grid.every(HOUR_MS)).gaps()
     assert (starts.tolist(), ends.tolist()) == ([friday], [friday + 3 * DAY_MS])
     assert missing.tolist() == [6 + 17]  # of Friday to 21:00, where summer time ends it, and of Sunday and Monday
 
@@ -121,17 +122,17 @@ def test_a_series_that_keeps_no_hours_has_all_its_holes_for_gaps() -> None:
     dice = np.random.default_rng(11)
     for share in (0.05, 0.3, 0.6):
         kept = np.flatnonzero(dice.random(60 * 24) < share)
-        index = TimeIndex.of_times(START_MS + HOUR_MS * kept, HOUR_MS)
+        index = TimeIndex.of_times(START_MS + HOUR_MS * kept, Grid.every(HOUR_MS))
         assert index.gaps()[2].sum() == index.missing_bars
     always_open = np.delete(grid(365 * 24, HOUR_MS), slice(3000, 5000))
-    assert TimeIndex.of_times(always_open, HOUR_MS).gaps()[2].tolist() == [2000]
+    assert TimeIndex.of_times(always_open, Grid.every(HOUR_MS)).gaps()[2].tolist() == [2000]
     too_short_to_tell = np.delete(grid(10 * 24, HOUR_MS), slice(48, 96))
-    assert TimeIndex.of_times(too_short_to_tell, HOUR_MS).gaps()[2].tolist() == [48]
+    assert TimeIndex.of_times(too_short_to_tell, Grid.every(HOUR_MS)).gaps()[2].tolist() == [48]
 
 
 def test_gaps_of_a_million_bars_are_found_at_once() -> None:
     half = np.sort(np.random.default_rng(0).choice(2_000_000, 1_000_000, replace=False))
-    index = TimeIndex.of_times(START_MS + MINUTE_MS * half, MINUTE_MS)
+    index = TimeIndex.of_times(START_MS + MINUTE_MS * half, Grid.every(MINUTE_MS))
     took_s: list[float] = []
     for _ in range(3):
         started_s = time.perf_counter()
@@ -241,7 +242,7 @@ def test_a_value_that_cannot_be_true_is_a_fault_of_its_column(column: str, value
 
 def test_a_manifest_survives_being_written_and_read() -> None:
     times = np.delete(grid(100), [10, 11, 12, 50])
-    index = TimeIndex.of_times(times, MINUTE_MS)
+    index = TimeIndex.of_times(times, Grid.every(MINUTE_MS))
     chunks = (ChunkRef("a" * 64, int(times[0]), int(times[-1]) + MINUTE_MS, len(times)),)
     manifest = make_manifest("X", "1m", "a file", chunks, index, None)
     read = read_manifest(write_manifest(manifest, 5))

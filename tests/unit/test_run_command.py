@@ -17,6 +17,7 @@ import pytest
 from deploy.cli import build_parser, main
 from shared.bars import Bars
 from shared.candles import take_bars
+from shared.candles.grid import Grid
 from shared.candles.resample import resample_bars
 from shared.errors import InvalidRequest
 from shared.instants import iso_from_ms
@@ -362,7 +363,7 @@ def test_a_coarser_interval_is_made_of_the_bars_there_are(call: Callable[..., An
     made = json.loads(out)
     assert (made["totalBars"], made["resampledFrom"], made["config"]["interval"]) == (BARS // 4, "1h", "4h")
     assert made["config"]["startDate"] == "2024-01-01"
-    native = write_bars(tmp_path / "NATIVE.csv", resample_bars(late, 4 * HOUR_MS))
+    native = write_bars(tmp_path / "NATIVE.csv", resample_bars(late, Grid.every(4 * HOUR_MS)))
     status, out, _ = call("--data", native, *SMA, "--symbol", "WALK", "--json")
     same = json.loads(out)
     assert (status, same["config"]["interval"], same["resampledFrom"]) == (0, "4h", None)
@@ -370,7 +371,7 @@ def test_a_coarser_interval_is_made_of_the_bars_there_are(call: Callable[..., An
     assert same["resultHash"] == made["resultHash"]
     assert same["datasetHash"] != made["datasetHash"]
     # Days are made of the coarser of two series, and bars that are there are not made.
-    two_hours = write_bars(tmp_path / "TWO.csv", resample_bars(whole, 2 * HOUR_MS))
+    two_hours = write_bars(tmp_path / "TWO.csv", resample_bars(whole, Grid.every(2 * HOUR_MS)))
     both = ("--data", hours, two_hours, *SMA, "--json", "--interval")
     assert call(*both, "1d")[2] == [
         "backfleet: --data: there are 2 series in the files, WALK 1h, TWO 2h, and 2 of them is 1d; choose one with "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,16 @@ from numpy.typing import NDArray
 from shared.bars import Bars
 from shared.candles.files.layout import VALUE_ROLES, Layout, shown
 from shared.candles.files.times import Trouble, first_of, first_trouble, pd, read_times
+from shared.candles.grid import DAY_MS, HOUR_MS, UTC_DAYS, Grid, Session
 from shared.candles.series import PRICE_COLUMNS, first_fault, take_bars
+from shared.candles.sessions import put_at_beginnings, session_of
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
 
 ADJUSTED_DECIMALS = 6  # what Adj Close itself has
+_MONTH_DAYS = 28 - 1 / 24, 31 + 1 / 24  # a clock may be changed in it
+# How far apart bars may be at the least, where not as their interval says: some days of the week alone, long months.
+_LONGEST_MS = {"1d": 6 * DAY_MS, "1w": INTERVAL_MS["1w"] + HOUR_MS, "1M": 32 * DAY_MS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class ParsedText:
     symbol: str
     notes: tuple[str, ...]
     decided: tuple[str, ...]
+    session: Session = UTC_DAYS
 
 
 class Source(Protocol):
@@ -89,9 +95,8 @@ def read_columns(
     if layout.undecided:
         columns[0] = _decide_order(source, columns[0], notes, decided=worst is not None)
     found = _put_together(times.time_ms[:rows], columns)
-    interval = _check(source, layout, found, reading.interval, now_ms, notes, worst)
-    bars = found.bars
-    return ParsedText(_turned(bars) if _is_descending(bars) else bars, interval, symbol, tuple(notes), layout.decided)
+    checked = _check(source, layout, found, reading, now_ms, notes, worst)
+    return ParsedText(checked.bars, checked.interval, symbol, tuple(notes), layout.decided, checked.session)
 
 
 def _read_numbers(source: Source, cells: Any, at: int, name: str) -> tuple[NDArray[np.float64], Trouble | None]:
@@ -181,28 +186,39 @@ def _bars(time_ms: NDArray[np.int64], values: Sequence[NDArray[np.float64]]) -> 
     return Bars(time_ms, open_, high, low, close, volume)
 
 
+class _Checked(NamedTuple):
+    bars: Bars
+    interval: str
+    session: Session
+
+
 def _check(
     source: Source,
     layout: Layout,
     found: _Reading,
-    given: str | None,
+    reading: Reading,
     now_ms: int,
     notes: list[str],
     trouble: Trouble | None,
-) -> str:
-    """The interval, once every bar can be true. Refuses the first row that is wrong."""
+) -> _Checked:
+    """The bars, oldest first, once every one can be true. Refuses the first row that is wrong."""
     total, descending = found.bars.total, _is_descending(found.bars)
     if descending:
         found = replace(
             found, bars=_turned(found.bars), also=tuple((label, _turned(bars)) for label, bars in found.also)
         )
         notes.append("newest first: turned round")
-    interval = _usual_interval(found.bars.time_ms, given) if trouble else None
+    interval = _usual_interval(found.bars.time_ms, reading.interval) if trouble else None
     if trouble is None:
-        interval = _choose_interval(source, found.bars.time_ms, given, notes)
+        interval = _choose_interval(source, found.bars.time_ms, reading.interval, notes)
+    session, ends_ms = UTC_DAYS, now_ms
     if interval is not None and total:
+        zone = layout.zone or reading.time_zone
+        session = session_of(found.bars.time_ms, interval, reading.session_zone, reading.anchor_ms, zone)
+        found = _put_at_beginnings(found, interval, session, notes)
+        ends_ms = _end_of_unfinished(found.bars, interval, session, now_ms) if reading.drop_unfinished else now_ms
         for label, bars in (*found.also, (found.label, found.bars)):
-            fault = first_fault(bars, interval, now_ms, from_end=descending)
+            fault = first_fault(bars, interval, ends_ms, session, from_end=descending)
             if fault is None:
                 continue
             row = total - 1 - fault.bar if descending else fault.bar
@@ -215,7 +231,30 @@ def _check(
     if trouble:
         source.refuse_row(trouble.row, trouble.message)
     assert interval is not None
-    return interval
+    bars = found.bars
+    if ends_ms > now_ms:
+        notes.append(f"the last bar, of {iso_from_ms(int(bars.time_ms[-1]))}, has not ended yet: left out")
+        bars = take_bars(bars, slice(0, -1))
+    return _Checked(bars, interval, session)
+
+
+def _put_at_beginnings(found: _Reading, interval: str, session: Session, notes: list[str]) -> _Reading:
+    """The same with bars of weeks and months at the beginning of theirs."""
+    time_ms = found.bars.time_ms
+    begin_ms = put_at_beginnings(time_ms, interval, session)
+    if moved := int(np.count_nonzero(begin_ms != time_ms)):
+        notes.append(f"{moved:,} bars stand within their {interval}: put at its beginning")
+    also = tuple((label, bars._replace(time_ms=begin_ms)) for label, bars in found.also)
+    return replace(found, bars=found.bars._replace(time_ms=begin_ms), also=also)
+
+
+def _end_of_unfinished(bars: Bars, interval: str, session: Session, now_ms: int) -> int:
+    """When the last bar ends, where it has begun, is not the only one, and has not ended; now, else."""
+    last_ms = int(bars.time_ms[-1])
+    if bars.total < 2 or last_ms > now_ms:
+        return now_ms
+    grid = Grid.of(interval, session).through(int(bars.time_ms[0]))
+    return max(now_ms, grid.end_of(last_ms))
 
 
 def _is_descending(bars: Bars) -> bool:
@@ -231,9 +270,14 @@ def _usual_interval(time_ms: NDArray[np.int64], given: str | None) -> str | None
     if given is not None:
         return given
     steps = np.diff(time_ms)
-    sizes, counts = np.unique(steps[steps > 0], return_counts=True)
+    steps = steps[steps > 0]
+    if not steps.size:
+        return None
+    if _MONTH_DAYS[0] * DAY_MS <= np.median(steps) <= _MONTH_DAYS[1] * DAY_MS:
+        return "1M"
+    sizes, counts = np.unique(steps, return_counts=True)
     known = {step_ms: interval for interval, step_ms in INTERVAL_MS.items()}
-    return known.get(int(sizes[np.argmax(counts)])) if sizes.size else None
+    return known.get(int(sizes[np.argmax(counts)]))
 
 
 def _choose_interval(source: Source, time_ms: NDArray[np.int64], given: str | None, notes: list[str]) -> str:
@@ -254,7 +298,7 @@ def _choose_interval(source: Source, time_ms: NDArray[np.int64], given: str | No
             )
         notes.append(f"interval {found} recognised from the most common step")
         return found
-    if steps.size > 1 and sizes[0] > INTERVAL_MS[given]:
+    if steps.size > 1 and sizes[0] > _LONGEST_MS.get(given, INTERVAL_MS[given]):
         source.refuse(
             None,
             f"the interval is said to be {given}, but no two bars are closer than {sizes[0] / 1000:g} s "

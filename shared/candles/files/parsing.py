@@ -24,7 +24,10 @@ from shared.bars import Bars
 from shared.candles.files.columns import ParsedText
 from shared.candles.files.csv_text import parse_bars
 from shared.candles.files.tables import FEATHER_MAGIC, PARQUET_MAGIC, parse_table
+from shared.candles.grid import UTC_DAYS, Grid, Session
 from shared.candles.series import BarConflict, TimeIndex, join_bars, merge_bars
+from shared.candles.sessions import put_at_beginnings, session_of
+from shared.candles.splits import likely_splits
 from shared.errors import FieldError, ImportRefused
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import AS_RECOGNISED, DATE_ORDERS, PRICES, SIDES, TIME_UNITS, Reading
@@ -34,6 +37,7 @@ UNPACKED_MAX_BYTES = 512 * 1024 * 1024  # about five million Binance lines; a zi
 MEMBERS_MAX = 1_000
 MISSING_SHARE_MAX = 0.01
 GAPS_SHOWN = 3
+SPLITS_SHOWN = 3
 _NAMED = re.compile(rf"(?P<symbol>[A-Za-z0-9._]+)-(?P<interval>{'|'.join(INTERVAL_MS)})(?:[-_.].*)?")
 _BARE = re.compile(r"[A-Z0-9][A-Z0-9._]{0,39}")
 _PACKING_ERRORS = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
@@ -48,6 +52,7 @@ class ParsedSeries:
     bars: Bars
     source: str
     notes: tuple[str, ...]
+    session: Session = UTC_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ def read_files(paths: Sequence[str | PathLike[str]], reading: Reading = AS_RECOG
 
     The symbol is the given one, else that of a symbol column, else that of the file's name (`BTCUSDT-1h-2024-01.zip`,
     `AAPL.csv`); the interval is the given one, else the most common step. Raises `ImportRefused`, also for a series of
-    which more than 1 % of the bars are missing, unless gaps are allowed.
+    which more than 1 % of the bars are missing, holidays apart, unless gaps are allowed.
     """
     _check_reading(reading)
     if not paths:
@@ -73,7 +78,7 @@ def read_files(paths: Sequence[str | PathLike[str]], reading: Reading = AS_RECOG
         for file, data in _contents_of(path):
             part = _read_part(file, path, data, reading, now_ms)
             groups.setdefault((part.symbol, part.parsed.interval), []).append(part)
-    return [_join_parts(name, step, parts, reading.allow_gaps) for (name, step), parts in groups.items()]
+    return [_join_parts(name, step, parts, reading) for (name, step), parts in groups.items()]
 
 
 def _check_reading(reading: Reading) -> None:
@@ -89,10 +94,15 @@ def _check_reading(reading: Reading) -> None:
     for choice, value, allowed in choices:
         if value is not None and value not in allowed:
             raise _refused(choice, f"{value!r} is not one of {', '.join(allowed)}")
-    if reading.time_zone is not None and reading.time_zone not in available_timezones():
-        near = get_close_matches(reading.time_zone, sorted(available_timezones()), n=3)
-        hint = f"; near are {', '.join(near)}" if near else ""
-        raise _refused("time_zone", f"{reading.time_zone!r} is no zone, such as UTC or Europe/Berlin{hint}")
+    for choice, zone in (("time_zone", reading.time_zone), ("session_zone", reading.session_zone)):
+        if zone is not None and zone not in available_timezones():
+            near = get_close_matches(zone, sorted(available_timezones()), n=3)
+            hint = f"; near are {', '.join(near)}" if near else ""
+            raise _refused(choice, f"{zone!r} is no zone, such as UTC or Europe/Berlin{hint}")
+    try:
+        _ = reading.anchor_ms
+    except ValueError as error:
+        raise _refused("anchor", f"{reading.anchor!r} {error}") from None
 
 
 def _refused(choice: str, wrong: str) -> ImportRefused:
@@ -130,7 +140,7 @@ def _symbol_in_name(name: str) -> str | None:
     return name if _BARE.fullmatch(name) else None
 
 
-def _join_parts(symbol: str, interval: str, parts: list[_Part], allow_gaps: bool) -> ParsedSeries:
+def _join_parts(symbol: str, interval: str, parts: list[_Part], reading: Reading) -> ParsedSeries:
     """Parts that follow each other are joined; where they overlap their bars must be equal."""
     waiting = sorted(parts, key=lambda part: int(part.parsed.bars.time_ms[0]))
     following: list[Bars] = []
@@ -151,30 +161,78 @@ def _join_parts(symbol: str, interval: str, parts: list[_Part], allow_gaps: bool
     decided = dict.fromkeys(said for part in parts for said in part.parsed.decided)
     if decided:
         source = f"{source} ({'; '.join(decided)})"
-    bars = join_bars(following)
-    gaps = _describe_gaps(bars, symbol, interval, source, allow_gaps)
-    return ParsedSeries(symbol, interval, bars, source, (*notes, *gaps))
+    bars, session = _of_one_session(join_bars(following), symbol, interval, parts, reading)
+    said = [] if session.is_plain else [_describe_session(session)]
+    gaps = _describe_gaps(bars, symbol, interval, source, session, reading.allow_gaps)
+    return ParsedSeries(symbol, interval, bars, source, (*notes, *said, *gaps, *_warn_of_splits(bars)), session)
 
 
-def _describe_gaps(bars: Bars, symbol: str, interval: str, source: str, allowed: bool) -> list[str]:
-    """One line on the gaps of a series, if it has any. Refuses many, unless they are allowed."""
-    starts, ends, missing = TimeIndex.of_times(bars.time_ms, INTERVAL_MS[interval]).gaps()
+def _of_one_session(
+    bars: Bars, symbol: str, interval: str, parts: list[_Part], reading: Reading
+) -> tuple[Bars, Session]:
+    """The session of the parts together: a part by itself may be too short to tell it."""
+    sessions = {part.parsed.session for part in parts}
+    if len(parts) == 1:
+        return bars, sessions.pop()
+    session = session_of(bars.time_ms, interval, reading.session_zone, reading.anchor_ms, reading.time_zone)
+    bars = bars._replace(time_ms=put_at_beginnings(bars.time_ms, interval, session))
+    grid = Grid.of(interval, session).through(int(bars.time_ms[0]))
+    uneven = np.flatnonzero(grid.starts(grid.slots(bars.time_ms)) != bars.time_ms)
+    if uneven.size:
+        at = iso_from_ms(int(bars.time_ms[uneven[0]]))
+        known = ", ".join(sorted(map(str, sessions)))
+        raise ImportRefused(
+            f"{symbol} {interval}: {at} does not stand on one grid with the bars of the other files (days begin at "
+            f"{known}); import them one by one, or say what holds for all with ⟦session_zone⟧ and ⟦anchor⟧"
+        )
+    return bars, session
+
+
+def _describe_session(session: Session) -> str:
+    how = "as asked" if session.asked else "recognised from the bars"
+    return f"days begin at {session.anchor} in {session.zone}, {how}"
+
+
+def _warn_of_splits(bars: Bars) -> list[str]:
+    splits = likely_splits(bars)
+    if not splits:
+        return []
+    shown = [
+        f"{iso_from_ms(int(bars.time_ms[one.bar]))} ({one.new}:{one.old}, {bars.close[one.bar - 1].item()!r} to "
+        f"{bars.open[one.bar].item()!r})"
+        for one in splits[:SPLITS_SHOWN]
+    ]
+    more = f" and {len(splits) - SPLITS_SHOWN} more" if len(splits) > SPLITS_SHOWN else ""
+    return [
+        f"warning: prices jump as where shares are split and prices are not adjusted: {', '.join(shown)}{more}; a "
+        "backtest takes such a jump for a gain or a loss, so import adjusted prices"
+    ]
+
+
+def _describe_gaps(bars: Bars, symbol: str, interval: str, source: str, session: Session, allowed: bool) -> list[str]:
+    """One line on the gaps of a series, if it has any. Refuses many that are no holidays, unless they are allowed."""
+    index = TimeIndex.of_times(bars.time_ms, Grid.of(interval, session))
+    starts, ends, missing = index.gaps()
     total = int(missing.sum())
     if not total:
         return []
     share = total / (bars.total + total)
+    judged = index.judge()
     counted = "1 gap" if len(starts) == 1 else f"{len(starts):,} gaps"
     largest = [
         f"{iso_from_ms(int(starts[at]))} to {iso_from_ms(int(ends[at]))} ({missing[at]:,} bars)"
         for at in np.argsort(-missing, kind="stable")[:GAPS_SHOWN]
     ]
-    if share > MISSING_SHARE_MAX and not allowed:
+    lacking = judged.lacking / (bars.total + total)
+    holidays = f", of them {judged.holidays:,} where it may have been closed" if judged.holidays else ""
+    if not allowed and (lacking > MISSING_SHARE_MAX or judged.lost_weeks):
+        apart = ", holidays apart" if judged.holidays else ""
+        many = f"more than {MISSING_SHARE_MAX:.0%}" if lacking > MISSING_SHARE_MAX else "more than two weeks at once"
         raise ImportRefused(
-            f"{source}: {symbol} {interval} lacks {share:.2%} of its bars ({total:,} in {counted}), more than "
-            f"{MISSING_SHARE_MAX:.0%}; the largest gap is {largest[0]}. Get the missing files, or accept it with "
-            "⟦allow_gaps⟧"
+            f"{source}: {symbol} {interval} lacks {share:.2%} of its bars ({total:,} in {counted}{holidays}), "
+            f"{many}{apart}; the largest gap is {largest[0]}. Get the missing files, or accept it with ⟦allow_gaps⟧"
         )
-    return [f"{counted}, {total:,} bars missing ({share:.2%}); largest: {', '.join(largest)}"]
+    return [f"{counted}, {total:,} bars missing ({share:.2%}){holidays}; largest: {', '.join(largest)}"]
 
 
 def _contents_of(path: Path) -> Iterator[tuple[str, bytes]]:

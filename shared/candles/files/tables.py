@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from shared.candles.files.columns import ParsedText, read_columns
@@ -57,7 +58,7 @@ def parse_table(data: bytes, file: str, reading: Reading, now_ms: int, most_byte
     parsed = read_columns(table, layout, [frame.iloc[:, at] for at in range(frame.shape[1])], reading, now_ms)
     first, *others = parsed.notes
     notes = (first.replace("format: ", f"format: {kind}, "), *others)
-    return ParsedText(parsed.bars, parsed.interval, parsed.symbol, notes, parsed.decided)
+    return replace(parsed, notes=notes)
 
 
 def _read_frame(data: bytes, file: str, kind: str, most_bytes: int) -> Any:
