@@ -120,7 +120,7 @@ def _import(asked: argparse.Namespace) -> None:
 
 def tell(summary: str, notes: Sequence[str]) -> None:
     """Prints what became of a series."""
-    print("\n".join([summary, *(f"  note: {note}" for note in notes)]))
+    print("\n".join([summary, *(f"  {note if note.startswith('warning: ') else f'note: {note}'}" for note in notes)]))
 
 
 def _fetch(asked: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from api.permissions import require_priority
 from shared import news
 from shared.bus import Bus
 from shared.candles import Candles, ImportReport, Slice, StoredSeries
+from shared.candles.grid import Session
 from shared.contracts import CandlesRequest, Channel, Task, ValidateRequest
 from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest, NotFound, UnknownMarketData
 from shared.instants import INTERVAL_MS, iso_from_ms
@@ -338,10 +339,15 @@ def import_as_wire(report: ImportReport) -> dict[str, Any]:
         "bars": report.bars,
         "start": iso_from_ms(report.start_ms),
         "end": iso_from_ms(report.end_ms),
+        "session": _session_as_wire(report.session),
         "gaps": {"count": report.gap_count, "missingBars": report.missing_bars},
         "datasetHash": report.dataset_hash,
         "notes": list(report.notes),
     }
+
+
+def _session_as_wire(session: Session) -> dict[str, str]:
+    return {"zone": session.zone, "anchor": session.anchor}
 
 
 def _dataset_as_wire(dataset: StoredSeries) -> dict[str, Any]:
@@ -353,6 +359,7 @@ def _dataset_as_wire(dataset: StoredSeries) -> dict[str, Any]:
         "bars": dataset.bars,
         "start": iso_from_ms(dataset.start_ms),
         "end": iso_from_ms(dataset.end_ms),
+        "session": _session_as_wire(dataset.session),
         "gaps": {
             "count": dataset.gap_count,
             "missingBars": dataset.missing_bars,

@@ -16,6 +16,7 @@ import numpy as np
 
 from shared.bars import Bars
 from shared.candles import Candles, Gap, ImportReport, OnConflict, first_fault, join_bars
+from shared.candles.grid import Grid
 from shared.errors import ExchangeUnavailable, ImportRefused, InvalidRequest
 from shared.instants import INTERVAL_MS, iso_from_ms
 
@@ -115,6 +116,26 @@ async def with_patience(
     raise AssertionError("the last attempt returns or raises")
 
 
+def later(interval: str, time_ms: int, bars: int) -> int:
+    """So many bars later: of months, at the beginning of one."""
+    if interval != "1M":
+        return time_ms + bars * INTERVAL_MS[interval]
+    months = Grid.of(interval)
+    return months.start(months.slot(time_ms) + bars)
+
+
+def last_finished(interval: str, now_ms: int) -> int:
+    """When the last bar may have begun that has ended by now."""
+    return now_ms - INTERVAL_MS[interval] if interval != "1M" else Grid.of(interval).before(now_ms) - 1
+
+
+def _bars_between(interval: str, start_ms: int, end_ms: int) -> int:
+    if interval != "1M":
+        return (end_ms - start_ms) // INTERVAL_MS[interval]
+    months = Grid.of(interval)
+    return months.slot(end_ms) - months.slot(start_ms)
+
+
 @dataclass(slots=True)
 class Walk:
     """One way through time, page by page: it says where to ask next and takes from an answer what is new. No I/O.
@@ -138,22 +159,21 @@ class Walk:
     def __post_init__(self) -> None:
         self._expected_ms = self.next_ms
 
-    @property
-    def step_ms(self) -> int:
-        return INTERVAL_MS[self.interval]
-
     def ended(self, now_ms: int) -> bool:
         """Whether no finished bar can be missing any more."""
-        return self.next_ms >= self.until_ms or self.next_ms + self.step_ms > now_ms
+        return self.next_ms >= self.until_ms or self._later(self.next_ms, 1) > now_ms
+
+    def _later(self, time_ms: int, bars: int) -> int:
+        return later(self.interval, time_ms, bars)
 
     def take(self, answer: Sequence[Sequence[Any]], now_ms: int) -> Bars:
         """The new bars of an answer, maybe none. Raises `ImportRefused` for an answer that cannot be true."""
-        last_ms = min(self.until_ms - 1, now_ms - self.step_ms)
+        last_ms = min(self.until_ms - 1, last_finished(self.interval, now_ms))
         candles = [self._read_candle(one) for one in answer]
         page = [one for one in candles if one[0] <= last_ms]
         fresh = self._without_repeats(page)
         if fresh:
-            self.next_ms = fresh[-1][0] + self.step_ms
+            self.next_ms = self._later(fresh[-1][0], 1)
             self._doubted = False
         elif len(candles) > len(page):
             self.next_ms = last_ms + 1  # What comes next is unfinished or not wanted: this was all.
@@ -164,7 +184,7 @@ class Walk:
                 "later --since"
             )
         elif self._doubted:
-            self.next_ms += self.page_bars * self.step_ms
+            self.next_ms = self._later(self.next_ms, self.page_bars)
         else:
             self._doubted = True
         self._last_page = page or self._last_page
@@ -172,19 +192,19 @@ class Walk:
         self._check(bars, now_ms)
         for time_ms in bars.time_ms.tolist():
             self._note_gap(time_ms)
-            self._expected_ms = time_ms + self.step_ms
+            self._expected_ms = self._later(time_ms, 1)
         return bars
 
     def end(self, now_ms: int) -> None:
         """Notes what is missing at the end. With its last candles an exchange may be a little late."""
-        self._note_gap(min(self.until_ms, now_ms - _LATE_BARS * self.step_ms))
+        self._note_gap(min(self.until_ms, self._later(now_ms, -_LATE_BARS)))
 
     def _note_gap(self, until_ms: int) -> None:
-        missing = (until_ms - self._expected_ms) // self.step_ms
+        missing = _bars_between(self.interval, self._expected_ms, until_ms)
         if missing > 0:
             self.gap_count += 1
             if len(self.gaps) < _GAPS_KEPT:
-                self.gaps.append(Gap(self._expected_ms, self._expected_ms + missing * self.step_ms, missing))
+                self.gaps.append(Gap(self._expected_ms, self._later(self._expected_ms, missing), missing))
 
     def _read_candle(self, candle: Sequence[Any]) -> Candle:
         """Volume may be missing, as in files. Raises `ImportRefused` where anything else is no number."""
@@ -261,7 +281,7 @@ def plan_spans(order: FetchOrder, stored: tuple[int, int] | None) -> list[tuple[
                 f"there are no {order.interval} bars of {order.symbol} to go on from; give --since 2024-01-01",
             )
         return [(order.since_ms, until_ms)]
-    first_ms, last_ms = stored[0], stored[1] - INTERVAL_MS[order.interval]
+    first_ms, last_ms = stored[0], later(order.interval, stored[1], -1)
     if order.since_ms is None:
         spans = [(last_ms, until_ms)]
     elif order.on_conflict != "refuse" or order.since_ms > last_ms:

@@ -157,8 +157,8 @@ class Imported(Answer):
 
 
 class CandleColumns(Answer):
-    """One entry per bar in each column. Bars longer than the interval begin at multiples of `bucketMs` since 1970; the
-    first and the last hold what of them lies in the range.
+    """One entry per bar in each column. Bars longer than the interval begin at multiples of `bucketMs` since 1970, by
+    the clock of the series' session; the first and the last hold what of them lies in the range.
     """
 
     symbol: str = Field(description="As asked for.", examples=["AAPL"])
@@ -169,7 +169,7 @@ class CandleColumns(Answer):
     dataset_hash: str = Field(description="Names the exact bars.", examples=[_HASH])
     resampled_from: str | None = Field(description="Interval of the stored bars, where they are finer.")
     resampled: bool = Field(description="Whether the bars sent are longer than the interval.")
-    bucket_ms: int = Field(description="How long they are: a multiple of the interval.")
+    bucket_ms: int = Field(description="How long they are: a multiple of the interval; of a month, of 30 days.")
     time: list[Instant] = Field(description="When each bar opened.")
     open: list[float] = Field(description="First price of each.")
     high: list[float] = Field(description="Highest price of each.")

@@ -238,15 +238,14 @@ def _index_union(base: Manifest | None, bars: Bars, interval: str, session: Sess
     """
     if not base:
         return TimeIndex.of_times(bars.time_ms, Grid.of(interval, session))
-    times = np.union1d(base.index.times(), bars.time_ms)
-    tried = [session] if session.asked else [base.session, session]
-    for one in tried:
+    times, at = np.union1d(base.index.times(), bars.time_ms), ""
+    for one in [session] if session.asked else [base.session, session]:
         grid = Grid.of(interval, one).through(int(times[0]))
         uneven = np.flatnonzero(grid.starts(grid.slots(times)) != times)
         if not uneven.size:
             return TimeIndex.of_times(times, grid)
+        at = iso_from_ms(int(times[uneven[0]]))
     known, named = base.session, f"{base.symbol} {interval}"
-    at = iso_from_ms(int(times[uneven[0]]))
     if session == known:
         raise ImportRefused(
             f"{named}: {at} is not a whole number of {interval} from the bars already there; import it under another "
@@ -254,8 +253,8 @@ def _index_union(base: Manifest | None, bars: Bars, interval: str, session: Sess
         )
     raise ImportRefused(
         f"{named}: days of the bars already there begin at {known.anchor} in {known.zone}, those of the new ones at "
-        f"{session.anchor} in {session.zone}, and {at} is not on one grid with all of them; name one that fits "
-        "all with ⟦session_zone⟧ and --anchor, or import it under another symbol."
+        f"{session.anchor} in {session.zone}, and {at} is not on one grid with all of them; name one that fits all "
+        "with ⟦session_zone⟧ and ⟦anchor⟧, or import it under another symbol."
     )
 
 

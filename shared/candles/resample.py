@@ -3,8 +3,8 @@
 Buckets are the places of a grid (`shared.candles.grid`): multiples of their length since 1970-01-01T00:00Z, or of the
 session of the series; whole weeks begin on a Monday, months on their first day. A bucket's bar opens where its first
 bar opens, closes where its last one closes, reaches from their lowest low to their highest high, and its volume is
-theirs added oldest first, one by one. It stands at the bucket's start, wherever its first bar stands. A bucket without bars
-gives none; one with some of its bars missing gives one of those that are there.
+theirs added oldest first, one by one. It stands at the bucket's start, wherever its first bar stands. A bucket without
+bars gives none; one with some of its bars missing gives one of those that are there.
 """
 
 from __future__ import annotations

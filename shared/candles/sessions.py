@@ -40,7 +40,7 @@ def session_of(
         return Session(zone, _anchor_in(zone, time_ms, interval).anchor_ms, asked=True)
     if not time_ms.size or not (time_ms % day_ms).any():
         return UTC_DAYS
-    zones = dict.fromkeys([*([near] if near else []), *_MARKETS, "UTC"])
+    zones = [*([near] if near else []), *_MARKETS, "UTC"]
     found = {one: _anchor_in(one, time_ms, interval) for one in zones}
     best = max(zones, key=lambda one: _belief(found[one], near))  # of equal ones the first
     # One wrong time among many must not hide what the others say: it is told from them.
