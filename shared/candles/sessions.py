@@ -9,17 +9,19 @@ import numpy as np
 from shared.candles.grid import DAY_MS, HOUR_MS, UTC_DAYS, Grid, Instants, Session, local_times
 
 _MINUTE_MS = 60_000
-# What markets' days begin at, in the order in which it is believed where several fit: midnight of a market's date, the
-# ends of the day of currencies and of futures in New York and Chicago, when shares open.
+# When markets' days begin, in the order in which it is believed where several fit: midnight of a market's date, the
+# ends of the day of currencies and of futures in New York and Chicago, when shares open, midnights that look alike.
 _MARKETS = (
     *("America/New_York", "Europe/London", "Europe/Berlin", "Asia/Kolkata", "Asia/Tokyo", "Asia/Shanghai"),
-    *("Australia/Sydney", "America/Sao_Paulo", "America/Chicago", "Asia/Jerusalem", "Africa/Johannesburg"),
+    *("Australia/Sydney", "America/Sao_Paulo", "America/Chicago"),
 )
+_RARER = ("Asia/Jerusalem", "Africa/Johannesburg")
 _OPENINGS = (
     *(("America/New_York", 17 * 60), ("America/New_York", 18 * 60), ("America/Chicago", 17 * 60)),
     *(("America/New_York", 9 * 60 + 30), ("Asia/Kolkata", 9 * 60 + 15), ("Europe/London", 8 * 60)),
     *(("Europe/Berlin", 9 * 60), ("Asia/Tokyo", 9 * 60), ("Asia/Shanghai", 9 * 60 + 30), ("Australia/Sydney", 10 * 60)),
     *(("America/Chicago", 8 * 60 + 30), ("America/Sao_Paulo", 10 * 60), ("America/New_York", 8 * 60)),
+    *((zone, 0) for zone in _RARER),
 )
 _KNOWN_COUNTS = 0.05  # by how much a share of breaks is better for an opening that is known
 _REGULAR, _MOSTLY = 0.5, 0.9
@@ -40,7 +42,7 @@ def session_of(
         return Session(zone, _anchor_in(zone, time_ms, interval).anchor_ms, asked=True)
     if not time_ms.size or not (time_ms % day_ms).any():
         return UTC_DAYS
-    zones = [*([near] if near else []), *_MARKETS, "UTC"]
+    zones = [*([near] if near else []), *_MARKETS, *_RARER, "UTC"]
     found = {one: _anchor_in(one, time_ms, interval) for one in zones}
     best = max(zones, key=lambda one: _belief(found[one], near))  # of equal ones the first
     # One wrong time among many must not hide what the others say: it is told from them.
@@ -62,7 +64,7 @@ class _Found(NamedTuple):
 def _belief(found: _Found, near: str | None) -> tuple[float, float, float]:
     """By how many bars fit, then by the share of breaks that days end, then by its place among what is known."""
     known, rank = (found.zone, found.anchor_ms / _MINUTE_MS), 0.0 if found.zone in ("UTC", near) else -1.0
-    if found.anchor_ms == 0 and found.zone != "UTC":
+    if found.anchor_ms == 0 and found.zone in (*_MARKETS, near) and found.zone != "UTC":
         rank = len(_OPENINGS) + 1.0
     elif known in _OPENINGS:
         rank = len(_OPENINGS) - float(_OPENINGS.index(known))

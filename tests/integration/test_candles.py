@@ -38,7 +38,7 @@ from shared.candles import (
     take_bars,
 )
 from shared.candles.cache import ChunkCache
-from shared.candles.grid import Grid
+from shared.candles.grid import UTC_DAYS, Grid, Session
 from shared.candles.manifest import first_manifest
 from shared.candles.resample import resample_bars
 from shared.errors import ImportRefused, StoreUnavailable, UnknownMarketData
@@ -746,3 +746,50 @@ async def test_documents_stay_small(candles: Candles, database: AsyncDatabase[Do
     assert report.gap_count > 10_000
     assert len(manifest["gaps"]) == 1_000
     assert len(bson.encode(manifest)) < 200_000
+
+
+async def test_days_of_a_session_are_stored_taken_up_and_served(candles: Candles) -> None:
+    """Days of currencies from Sunday to Friday at 17:00 in New York, over both changes of the clock."""
+    new_york = Session("America/New_York", 17 * HOUR_MS)
+    days = Grid.of("1d", new_york)
+    times = days.starts(days.slot(START_MS) + np.flatnonzero(np.arange(400) % 7 < 5))
+    bars = walk(times)
+    assert {at % DAY_MS for at in times.tolist()} == {21 * HOUR_MS, 22 * HOUR_MS}
+    first = await candles.import_bars("EURUSD", "1d", take_bars(bars, slice(0, 200)), "a", session=new_york)
+    # What comes later need not say the session, and may not tell it: it is kept.
+    later = await candles.import_bars("EURUSD", "1d", take_bars(bars, slice(150, None)), "b", session=new_york)
+    assert (first.session, later.session, later.added) == (new_york, new_york, bars.total - 200)
+    whole = await candles.resolve("EURUSD", "1d", *ALWAYS)
+    assert_same(await read(candles, whole), bars)
+    assert whole.dataset_hash == first_manifest("EURUSD", "1d", "", bars, new_york).slice(*ALWAYS).dataset_hash
+    weeks = await candles.resolve("EURUSD", "1w", *ALWAYS)
+    made = resample_bars(bars, Grid.of("1w", new_york))
+    assert_same(await read(candles, weeks), take_bars(made, slice(0, made.total - 1)))  # the last one is not over
+    months = await candles.resolve("EURUSD", "1M", *ALWAYS)
+    made = resample_bars(bars, Grid.of("1M", new_york))
+    assert_same(await read(candles, months), take_bars(made, slice(0, months.total_bars)))
+    assert months.total_bars == made.total - 1
+    plotted = await candles.plot_bucket_ms(whole, 60)
+    assert (await candles.read(whole, plotted)).total <= 60
+    [listed] = await candles.list_series()
+    assert listed.session == new_york
+    midnight = walk(START_MS + DAY_MS * np.arange(3))
+    with pytest.raises(
+        ImportRefused, match=r"begin at 17:00 in America/New_York, those of the new ones at 00:00 in UTC"
+    ):
+        await candles.import_bars("EURUSD", "1d", midnight, "c")
+
+
+async def test_a_session_that_is_asked_for_makes_a_new_version_of_the_same_bars(candles: Candles) -> None:
+    bars = walk(grid(24 * 60, HOUR_MS))
+    plain = await candles.import_bars("X", "1h", bars, "a")
+    again = await candles.import_bars("X", "1h", bars, "a", session=Session("America/New_York", 17 * HOUR_MS))
+    assert (again.version, again.session) == (1, UTC_DAYS)  # recognised or not: what is there stays as it is
+    asked = Session("America/New_York", 17 * HOUR_MS, asked=True)
+    changed = await candles.import_bars("X", "1h", bars, "a", session=asked)
+    assert (changed.version, changed.added, changed.session) == (2, 0, asked)
+    assert changed.dataset_hash != plain.dataset_hash
+    days = await candles.resolve("X", "1d", *ALWAYS)
+    assert_same(
+        await read(candles, days), take_bars(resample_bars(bars, Grid.of("1d", asked)), slice(0, days.total_bars))
+    )

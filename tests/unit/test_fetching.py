@@ -85,6 +85,21 @@ def test_a_short_page_is_no_end_and_an_empty_one_that_stays_empty_is_a_gap() -> 
     assert walk.gap_count == 2
 
 
+def test_a_walk_of_months_goes_from_first_to_first() -> None:
+    firsts = [int(datetime(2024, month, 1, tzinfo=UTC).timestamp() * 1000) for month in range(1, 8)]
+    walk = Walk("X", "1M", firsts[0], FAR_MS, 10)
+    page = [[first, 100.0, 110.0, 90.0, 105.0, 5.0] for first in firsts]
+    in_june = firsts[5] + 3 * HOUR_MS
+    assert walk.take(page[:2], in_june).time_ms.tolist() == firsts[:2]
+    assert (walk.next_ms, walk.ended(in_june)) == (firsts[2], False)
+    assert walk.take(page[3:6], in_june).time_ms.tolist() == firsts[3:5]  # June is not over
+    assert (walk.next_ms, walk.ended(in_june)) == (firsts[5], True)
+    walk.end(in_june)
+    assert walk.gaps == [Gap(firsts[2], firsts[3], 1)]  # March
+    order = FetchOrder("X", "1M")
+    assert plan_spans(order, (firsts[0], firsts[5])) == [(firsts[4], FAR_MS)]
+
+
 def test_a_walk_stops_at_its_end() -> None:
     walk = walk_from(until_hour=2)
     assert hours(walk.take([candle(0), candle(1), candle(2)], LATER_MS).time_ms) == [0, 1]

@@ -211,14 +211,15 @@ def _check(
     interval = _usual_interval(found.bars.time_ms, reading.interval) if trouble else None
     if trouble is None:
         interval = _choose_interval(source, found.bars.time_ms, reading.interval, notes)
-    session, ends_ms = UTC_DAYS, now_ms
+    session = UTC_DAYS
     if interval is not None and total:
         zone = layout.zone or reading.time_zone
         session = session_of(found.bars.time_ms, interval, reading.session_zone, reading.anchor_ms, zone)
         found = _put_at_beginnings(found, interval, session, notes)
-        ends_ms = _end_of_unfinished(found.bars, interval, session, now_ms) if reading.drop_unfinished else now_ms
+        if reading.drop_unfinished:
+            found = _without_unfinished(found, interval, session, now_ms, notes)
         for label, bars in (*found.also, (found.label, found.bars)):
-            fault = first_fault(bars, interval, ends_ms, session, from_end=descending)
+            fault = first_fault(bars, interval, now_ms, session, from_end=descending)
             if fault is None:
                 continue
             row = total - 1 - fault.bar if descending else fault.bar
@@ -231,11 +232,7 @@ def _check(
     if trouble:
         source.refuse_row(trouble.row, trouble.message)
     assert interval is not None
-    bars = found.bars
-    if ends_ms > now_ms:
-        notes.append(f"the last bar, of {iso_from_ms(int(bars.time_ms[-1]))}, has not ended yet: left out")
-        bars = take_bars(bars, slice(0, -1))
-    return _Checked(bars, interval, session)
+    return _Checked(found.bars, interval, session)
 
 
 def _put_at_beginnings(found: _Reading, interval: str, session: Session, notes: list[str]) -> _Reading:
@@ -248,13 +245,19 @@ def _put_at_beginnings(found: _Reading, interval: str, session: Session, notes: 
     return replace(found, bars=found.bars._replace(time_ms=begin_ms), also=also)
 
 
-def _end_of_unfinished(bars: Bars, interval: str, session: Session, now_ms: int) -> int:
-    """When the last bar ends, where it has begun, is not the only one, and has not ended; now, else."""
-    last_ms = int(bars.time_ms[-1])
-    if bars.total < 2 or last_ms > now_ms:
-        return now_ms
-    grid = Grid.of(interval, session).through(int(bars.time_ms[0]))
-    return max(now_ms, grid.end_of(last_ms))
+def _without_unfinished(found: _Reading, interval: str, session: Session, now_ms: int, notes: list[str]) -> _Reading:
+    """The same without a last bar that has begun and not ended, wherever in its time it stands: Yahoo names it by the
+    time of its last price. One that is alone stays, to be refused.
+    """
+    time_ms = found.bars.time_ms
+    grid = Grid.of(interval, session).through(int(time_ms[0]))
+    if time_ms.size < 2 or not max(time_ms[-2], now_ms - grid.step_ms * 2) < time_ms[-1] <= now_ms:
+        return found
+    if grid.end_of(int(time_ms[-1])) <= now_ms:
+        return found
+    notes.append(f"the last bar, of {iso_from_ms(int(time_ms[-1]))}, has not ended yet: left out")
+    also = tuple((label, take_bars(bars, slice(0, -1))) for label, bars in found.also)
+    return replace(found, bars=take_bars(found.bars, slice(0, -1)), also=also)
 
 
 def _is_descending(bars: Bars) -> bool:
