@@ -25,7 +25,7 @@ from pymongo.errors import BulkWriteError
 from shared.candles import Slice
 from shared.errors import FieldError, NotFound
 from shared.frames import INLINE_MAX_BYTES, Columns, Frames
-from shared.instants import INTERVAL_MS, iso_from_ms
+from shared.instants import iso_from_ms
 from shared.mongo import Mongo, translate_mongo_errors
 from shared.reasons import Reason
 from shared.records import BacktestRecord, new_id
@@ -144,7 +144,7 @@ def findings(params: Mapping[str, Any], bars: Slice, outcome: Outcome, warnings:
         "seed": int(params.get("seed", 0)),
         "totalBars": len(outcome.time_ms),
         "effectiveStart": iso_from_ms(int(outcome.time_ms[0])),
-        "effectiveEnd": iso_from_ms(int(outcome.time_ms[-1]) + INTERVAL_MS[bars.interval]),
+        "effectiveEnd": iso_from_ms(bars.end_of(int(outcome.time_ms[-1]))),
         "warnings": warnings,
     }
 

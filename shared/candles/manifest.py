@@ -60,6 +60,10 @@ class Slice:
     resampled_from: str | None = None
     session: Session = UTC_DAYS
 
+    def end_of(self, time_ms: int) -> int:
+        """Where the bar of this time ends."""
+        return Grid.of(self.interval, self.session).through(self.start_ms).end_of(time_ms)
+
     def buckets_of(self, bucket_ms: int) -> Grid | None:
         """What the stored bars are to be made into for bars of `bucket_ms`, a multiple of the interval; 0 is itself."""
         if not bucket_ms and not self.resampled_from:
