@@ -99,7 +99,8 @@ def put_at_beginnings(time_ms: Instants, interval: str, session: Session) -> Ins
     """Bars of weeks and months at the beginning of theirs, whichever day of it they are named by. `time_ms` ascend.
 
     Weeks begin on a Monday, or on the one day that all bars stand on; where two bars would be of one such week, on the
-    first day on which no two are. What fits none is left as it is.
+    first day on which no two are: but for the last two, of which one may be the week so far. What fits none is left as
+    it is.
     """
     if interval not in ("1w", "1M") or not time_ms.size:
         return time_ms
@@ -115,6 +116,6 @@ def put_at_beginnings(time_ms: Instants, interval: str, session: Session) -> Ins
     repeated = np.diff(time_ms) == 0
     for grid in grids:
         slots = grid.slots(time_ms)
-        if ((np.diff(slots) > 0) | repeated).all():
+        if ((np.diff(slots) > 0) | repeated)[:-1].all():
             return grid.starts(slots)
     return time_ms

@@ -6,6 +6,7 @@ import argparse
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +259,7 @@ def test_options_say_everything_a_reading_holds() -> None:
     parser.add_argument("--interval")
     add_reading_options(parser)
     assert reading_from(parser.parse_args([])) == Reading()
-    given = {
+    given: dict[str, Any] = {
         "symbol": "X",
         "interval": "1h",
         "columns": "time=1",
@@ -267,9 +268,13 @@ def test_options_say_everything_a_reading_holds() -> None:
         "date_order": "dmy",
         "side": "mid",
         "price": "traded",
+        "session_zone": "UTC",
+        "anchor": "17:00",
     }
     words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
-    assert reading_from(parser.parse_args([*words, "--allow-gaps"])) == Reading(**given, allow_gaps=True)
+    options = [*words, "--allow-gaps", "--no-drop-unfinished"]
+    expected = replace(Reading(**given), allow_gaps=True, drop_unfinished=False)
+    assert reading_from(parser.parse_args(options)) == expected
 
 
 def packed(frame: Any, kind: str) -> bytes:

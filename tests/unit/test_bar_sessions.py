@@ -376,8 +376,14 @@ def test_a_row_that_yahoo_names_by_its_last_price_is_left_out_while_its_day_last
     series = read(live)
     assert series.bars.total == len(times)
     assert said(series, "the last bar, of 2023-03-01T16:31:07Z, has not ended yet: left out")
+    twice = [*times, "2023-03-01 00:00:00-05:00", live[-1]]  # as it is once a day is over there
+    assert read(twice).bars.total == len(times)
     with pytest.raises(ImportRefused, match="2023-03-01T16:31:07Z"):
         read(live, drop_unfinished=False)
+    weeks = dated(pd.date_range("2022-01-03", "2023-02-27", freq="7D"))
+    for unfinished in (["2023-03-01"], []):
+        series = read([*weeks, *unfinished])
+        assert series.bars.time_ms.tolist() == milliseconds(pd.DatetimeIndex(weeks[:-1])).tolist()
 
 
 def splitting(ratio: float, volume_after: float, spike: float = 1.0, move: float = 0.01) -> Bars:

@@ -247,17 +247,19 @@ def _put_at_beginnings(found: _Reading, interval: str, session: Session, notes: 
 
 def _without_unfinished(found: _Reading, interval: str, session: Session, now_ms: int, notes: list[str]) -> _Reading:
     """The same without a last bar that has begun and not ended, wherever in its time it stands: Yahoo names it by the
-    time of its last price. One that is alone stays, to be refused.
+    time of its last price, sometimes beside another of the same day. What would be alone stays, to be refused.
     """
     time_ms = found.bars.time_ms
+    last_ms = int(time_ms[-1])
     grid = Grid.of(interval, session).through(int(time_ms[0]))
-    if time_ms.size < 2 or not max(time_ms[-2], now_ms - grid.step_ms * 2) < time_ms[-1] <= now_ms:
+    if last_ms > now_ms or grid.end_of(last_ms) <= now_ms:
         return found
-    if grid.end_of(int(time_ms[-1])) <= now_ms:
+    kept = int(np.searchsorted(time_ms, grid.before(last_ms)))
+    if not max(1, time_ms.size - 2) <= kept < time_ms.size:
         return found
-    notes.append(f"the last bar, of {iso_from_ms(int(time_ms[-1]))}, has not ended yet: left out")
-    also = tuple((label, take_bars(bars, slice(0, -1))) for label, bars in found.also)
-    return replace(found, bars=take_bars(found.bars, slice(0, -1)), also=also)
+    notes.append(f"the last bar, of {iso_from_ms(last_ms)}, has not ended yet: left out")
+    also = tuple((label, take_bars(bars, slice(0, kept))) for label, bars in found.also)
+    return replace(found, bars=take_bars(found.bars, slice(0, kept)), also=also)
 
 
 def _is_descending(bars: Bars) -> bool:
