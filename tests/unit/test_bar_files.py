@@ -320,7 +320,7 @@ def test_an_unfinished_bar_is_left_out_and_said_or_refused_where_it_is_not_to_be
         assert "the last bar, of 2024-01-01T02:00:00Z, has not ended yet: left out" in series.notes
     # Of two bars that have not ended, only one can be under way.
     monkeypatch.setattr(bar_files.time, "time_ns", lambda: (START_MS + 2 * HOUR_MS - 1) * 1_000_000)
-    assert said in refusal_of(save(PLAIN))
+    assert "line 3: time 2024-01-01T01:00:00Z is the start of a 1h bar still to end" in refusal_of(save(PLAIN))
     monkeypatch.setattr(bar_files.time, "time_ns", lambda: (START_MS + 3 * HOUR_MS) * 1_000_000)
     assert read_files([save(PLAIN)])[0].bars.total == 3
 
