@@ -146,7 +146,7 @@ class Datasets(Answer):
     """The market data there is."""
 
     items: list[dict[str, Any]] = Field(
-        description="One object a series: symbol, interval, version, source, bars, from when to when, gaps, hash."
+        description="One object a series: symbol, interval, version, source, bars, start and end, session, gaps, hash."
     )
 
 
