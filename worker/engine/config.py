@@ -127,6 +127,7 @@ class EngineConfig:
         terms[at.TICK_SIZE] = self.tick_size
         terms[at.LEVERAGE] = self.leverage
         terms[at.MAINTENANCE_SHARE] = self.maintenance_margin
+        terms[at.OPENS_BEFORE_BAR] = np.inf
         self._set_rules(terms)
         return terms
 

@@ -69,7 +69,8 @@ LEVEL_BASIS = 24
 LEVELS_FROM_NEXT_BAR = 25  # stops and targets are looked at from the bar after the entry on
 STOP_LOSES_ORDER = 26  # levels are looked at before the order of the same bar, which a reached one cancels
 ASKS_FROM_SECOND_BAR = 27  # where the opinion of the first still stands; and no order fills at the last close
-TERM_SLOTS = 28
+OPENS_BEFORE_BAR = 28  # no trade opens from this bar on
+TERM_SLOTS = 29
 
 # Kinds of distance of a stop or a target from the price, and the size each is given in.
 NO_LEVEL = 0

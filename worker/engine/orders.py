@@ -89,6 +89,17 @@ def refresh_nb(state: Floats, terms: Floats, open_trades: Floats) -> None:
 
 
 @njit(nogil=True, cache=True)
+def remove_nb(state: Floats, terms: Floats, open_trades: Floats, i: int) -> None:
+    """Takes open trade `i` out; those after it move up."""
+    left = int(state[at.OPEN_TRADES]) - 1
+    for k in range(i, left):
+        for slot in range(at.OPEN_TRADE_SLOTS):
+            open_trades[k, slot] = open_trades[k + 1, slot]
+    state[at.OPEN_TRADES] = left
+    refresh_nb(state, terms, open_trades)
+
+
+@njit(nogil=True, cache=True)
 def close_all_nb(
     state: Floats, terms: Floats, open_trades: Floats, closed_trades: Floats, bar: int, price: float, reason: int
 ) -> None:
@@ -187,5 +198,7 @@ def fill_order_nb(
     if state[at.OPEN_TRADES] > 0.0 and open_trades[0, at.DIRECTION] != direction:
         reason = at.SIGNAL if direction == at.BE_FLAT else at.REVERSAL
         close_all_nb(state, terms, open_trades, closed_trades, bar, market, reason)
-    if direction != at.BE_FLAT and state[at.OPEN_TRADES] < terms[at.MAX_OPEN_TRADES]:
+    if bar >= terms[at.OPENS_BEFORE_BAR] or direction == at.BE_FLAT:
+        return
+    if state[at.OPEN_TRADES] < terms[at.MAX_OPEN_TRADES]:
         _open_trade_nb(state, terms, open_trades, bar, market, decided, true_range, direction, reason, decided_quantity)

@@ -202,6 +202,8 @@ class Simulation:
         self._finished = True
         if close_open_trades is None:
             close_open_trades = self._config.close_at_end
+        if close_open_trades and self._opened_at_the_end():
+            self._run_last_bar_again()
         if close_open_trades and self.bar and self._state[layout.OPEN_TRADES]:
             default = Reason.END_OF_DATA if self.bar == self.total_bars else Reason.STOPPED_BY_USER
             self._close_all(reason if reason is not None else default)
@@ -261,6 +263,20 @@ class Simulation:
             if bar < until:
                 self._make_room(closed)
         return bar, closed
+
+    def _opened_at_the_end(self) -> bool:
+        """Whether a trade opened at the very close at which the run ends: one that closes there, too, never was."""
+        newest = int(self._state[layout.OPEN_TRADES]) - 1
+        at_close = self._terms[layout.FILL_AT_CLOSE] != 0.0
+        return bool(newest >= 0 and at_close and self._open_trades[newest, layout.ENTRY_BAR] == self.bar - 1)
+
+    def _run_last_bar_again(self) -> None:
+        """With its order closing what it closes and opening nothing. No state of before is kept: all bars are run."""
+        last = self.bar - 1
+        self._state[:] = _initial_state(self._config)
+        self._terms[layout.OPENS_BEFORE_BAR] = last
+        self.bar = self._closed = 0
+        self.bar, self._closed = self._run(last + 1)
 
     def _make_ask(self, bar: int) -> Ask:
         """What the strategies due at `bar`, the next one, are shown: the account as it will stand at its close.
