@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from shared.bars import Bars
 from shared.reasons import Reason
@@ -68,13 +69,18 @@ class Account:
 
     def on_grid(self, price: float, side: int) -> float:
         """The price at or beyond `price` (above for side +1, below for -1) that is a whole number of ticks."""
-        tick = self.config.tick_size
+        tick = Fraction(str(self.config.tick_size))
         if not tick or price < tick:
             return price
-        steps = round(price / tick)
-        if not math.isclose(steps * tick, price, rel_tol=1e-12):
-            steps = math.ceil(price / tick) if side > 0 else math.floor(price / tick)
-        return steps * tick
+        return self.multiple(Fraction(price), tick, side)
+
+    @staticmethod
+    def multiple(exact: Fraction, step: Fraction, side: int) -> float:
+        """Of `step` as it is written: the nearest where it is the same but for rounding, else the next on that side."""
+        nearest = round(exact / step)
+        if abs(nearest * step - exact) <= exact / 10**12 and abs(nearest - exact / step) <= Fraction(1, 10):
+            return float(nearest * step)
+        return float((math.ceil(exact / step) if side > 0 else math.floor(exact / step)) * step)
 
     def against(self, price: float, side: int) -> float:
         """The price after costs for someone who buys (side +1) or sells (side -1) at the market."""
@@ -161,9 +167,7 @@ class Account:
                 low, high = (middle, high) if left(middle) >= 0 else (low, middle)
             wanted = low
         if c.lot_size:
-            lots = wanted / c.lot_size
-            whole = round(lots) if math.isclose(lots, round(lots), rel_tol=1e-9) else math.floor(lots)
-            wanted = whole * c.lot_size
+            wanted = self.multiple(Fraction(wanted), Fraction(str(c.lot_size)), -1)
         return wanted
 
     def level(

@@ -157,14 +157,13 @@ def set_levels_nb(terms: Floats, trade: Floats, basis: float, true_range: float,
 
     Returns the distance to the nearer stop, infinite for none; NaN where there is no true range to measure with.
     """
-    tick = terms[at.TICK_SIZE]
     stop_distance = distance_nb(terms[at.STOP_KIND], terms[at.STOP_SIZE], basis, true_range)
     target_distance = distance_nb(terms[at.TARGET_KIND], terms[at.TARGET_SIZE], basis, true_range)
     trail_distance = distance_nb(terms[at.TRAIL_KIND], terms[at.TRAIL_SIZE], basis, true_range)
-    stop = level_nb(terms[at.STOP_KIND], stop_distance, basis, -direction, tick)
-    trail = level_nb(terms[at.TRAIL_KIND], trail_distance, basis, -direction, tick)
+    stop = level_nb(terms, terms[at.STOP_KIND], stop_distance, basis, -direction)
+    trail = level_nb(terms, terms[at.TRAIL_KIND], trail_distance, basis, -direction)
     trade[at.STOP_PRICE] = stop
-    trade[at.TARGET_PRICE] = level_nb(terms[at.TARGET_KIND], target_distance, basis, direction, tick)
+    trade[at.TARGET_PRICE] = level_nb(terms, terms[at.TARGET_KIND], target_distance, basis, direction)
     trade[at.TRAIL_PRICE] = trail
     trade[at.TRAIL_STEP] = terms[at.TRAIL_SIZE] if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE else trail_distance
     if not (stop_distance >= 0.0 and target_distance >= 0.0 and trail_distance >= 0.0):

@@ -138,7 +138,7 @@ def follow_nb(state: Floats, terms: Floats, open_trades: Floats, high: float, lo
         best = high if direction > 0.0 else low
         step = open_trades[i, at.TRAIL_STEP]
         distance = step * best if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE else step
-        level = level_nb(terms[at.TRAIL_KIND], distance, best, -direction, terms[at.TICK_SIZE])
+        level = level_nb(terms, terms[at.TRAIL_KIND], distance, best, -direction)
         if direction * level > direction * open_trades[i, at.TRAIL_PRICE]:
             open_trades[i, at.TRAIL_PRICE] = level
             moved = True
@@ -163,7 +163,7 @@ def quiet_range_nb(state: Floats, terms: Floats, open_trades: Floats) -> tuple[f
         if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE:
             best = level / (1.0 - direction * step)
         if direction > 0.0:
-            above = min(above, best * (1.0 - at.GRID_TOLERANCE))
+            above = min(above, best * (1.0 - at.BEST_SHARE))
         else:
-            below = max(below, best * (1.0 + at.GRID_TOLERANCE))
+            below = max(below, best * (1.0 + at.BEST_SHARE))
     return below, above
