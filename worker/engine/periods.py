@@ -80,15 +80,19 @@ def periods_per_year(days: Days) -> float:
     holes = np.flatnonzero(gaps > max(_HOLE_DAYS, _HOLE_SPACINGS * spacing))
     if spacing > _SPARSE_DAYS:
         return YEAR_DAYS * (gaps.shape[0] - holes.shape[0]) / float(gaps.sum() - gaps[holes].sum())
-    could = _days_of_week(np.arange(days[0], days[-1] + 1))
+    could = _days_of_week(_all_days(int(days[0]), int(days[-1]) + 1))
     for hole in holes:
-        could -= _days_of_week(np.arange(days[hole] + 1, days[hole + 1]))
+        could -= _days_of_week(_all_days(int(days[hole]) + 1, int(days[hole + 1])))
     were = _days_of_week(days)
     week = (were > 0) & (were >= _KEPT_SHARE * could)
     share = days.shape[0] / float(could[week].sum())
     unseen = could == 0
     unseen[_SATURDAY:] &= bool(week[_SATURDAY:].any())
     return YEAR_DAYS / 7 * float((week | unseen).sum()) * share
+
+
+def _all_days(first: int, until: int) -> Days:
+    return np.arange(first, until, dtype=np.int64)
 
 
 def _weekdays(days: Days) -> Days:
