@@ -46,7 +46,8 @@ def standing(said: NDArray[np.int8]) -> NDArray[np.int8]:
 
 
 def later(bars: Bars, first: int) -> Bars:
-    return Bars(*(np.ascontiguousarray(column[first:]) for column in bars))
+    prices: Any = (np.ascontiguousarray(column[first:]) for column in bars[1:])
+    return Bars(bars.time_ms[first:].copy(), *prices)
 
 
 @pytest.mark.parametrize("name", [one.id for one in catalogue() if one.id not in RECURSIVE])

@@ -97,15 +97,25 @@ def size_by_exposure_nb(state: Floats, terms: Floats, market: float, price: floa
 def size_when_decided_nb(state: Floats, terms: Floats, decided: float, direction: int) -> float:
     """Quantity of an order under BY_DECISION: fixed at the deciding close, zero where cash would not pay for it there.
 
-    Cash is what closing the open trade at that close would leave.
+    Cash is what closing the open trade at that close would leave. For a short it must pay for all of its bracket, one
+    after the other: what the sale brings, less what buying at the stop and then at the target would cost.
     """
     equity = state[at.CASH] + state[at.NET_QUANTITY] * decided
     quantity = terms[at.SIZING_VALUE]
     if terms[at.SIZING_MODE] == at.EQUITY_FRACTION:
         quantity = equity * quantity / decided
-    left = equity - abs(state[at.NET_QUANTITY]) * decided * terms[at.FEE_RATE]
+    rate = terms[at.FEE_RATE]
+    left = equity - abs(state[at.NET_QUANTITY]) * decided * rate
     cost = quantity * decided
-    return quantity if direction < 0 or left - cost - cost * terms[at.FEE_RATE] >= 0.0 else 0.0
+    left -= direction * cost + cost * rate
+    if direction < 0 and terms[at.STOP_KIND] != at.NO_LEVEL and left >= 0.0:
+        left -= (
+            quantity * (decided + distance_nb(terms[at.STOP_KIND], terms[at.STOP_SIZE], decided, 0.0)) * (1.0 + rate)
+        )
+    if direction < 0 and terms[at.TARGET_KIND] != at.NO_LEVEL and left >= 0.0:
+        target = decided - distance_nb(terms[at.TARGET_KIND], terms[at.TARGET_SIZE], decided, 0.0)
+        left -= quantity * target * (1.0 + rate)
+    return quantity if left >= 0.0 else 0.0
 
 
 @njit(nogil=True, cache=True)

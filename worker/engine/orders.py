@@ -130,7 +130,9 @@ def _open_trade_nb(
     i = int(state[at.OPEN_TRADES])
     risk = set_levels_nb(terms, open_trades[i], basis, true_range, direction)
     quantity = 0.0
-    if terms[at.SIZE_RULE] != at.BY_EXPOSURE:
+    if terms[at.SIZE_RULE] == at.BY_WHOLE_UNITS and not _is_in_order_nb(terms, open_trades[i], decided, direction):
+        quantity = 0.0
+    elif terms[at.SIZE_RULE] != at.BY_EXPOSURE:
         quantity = size_by_profile_nb(state, terms, market, price, direction, decided_quantity)
     elif risk > 0.0:
         quantity = size_by_exposure_nb(state, terms, market, price, risk)
@@ -149,6 +151,19 @@ def _open_trade_nb(
     open_trades[i, at.ENTRY_REASON] = reason
     state[at.OPEN_TRADES] = i + 1
     refresh_nb(state, terms, open_trades)
+
+
+@njit(nogil=True, cache=True)
+def _is_in_order_nb(terms: Floats, trade: Floats, decided: float, direction: float) -> bool:
+    """Whether the levels of a trade that is about to open are not below zero and on both sides of the deciding close.
+
+    The close is what that order would have paid there: a target inside the spread is on no side.
+    """
+    asked = market_fill_nb(terms, decided, direction, at.ENTRY_COST_SHARE)
+    stop, target = trade[at.STOP_PRICE], trade[at.TARGET_PRICE]
+    if (terms[at.STOP_KIND] != at.NO_LEVEL and stop < 0.0) or (terms[at.TARGET_KIND] != at.NO_LEVEL and target < 0.0):
+        return False
+    return direction * stop < direction * asked < direction * target
 
 
 @njit(nogil=True, cache=True)

@@ -348,18 +348,23 @@ class Simulation:
     def _close_all(self, reason: Reason) -> None:
         if self._closed + self._config.max_open_trades > self._closed_trades.shape[0]:
             self._make_room(self._closed)
-        last = self.bar - 1
-        close_all_nb(
-            self._state,
-            self._terms,
-            self._open_trades,
-            self._closed_trades,
-            last,
-            float(self._bars.close[last]),
-            int(reason),
-        )
+        bar, price = self._last_fill()
+        arrays = (self._state, self._terms, self._open_trades, self._closed_trades)
+        close_all_nb(*arrays, bar, price, int(reason))
         self._closed = int(self._state[layout.CLOSED_TRADES])
-        self._equity[last] = self._state[layout.EQUITY] = self._state[layout.CASH]
+        self._equity[self.bar - 1] = self._state[layout.EQUITY] = self._state[layout.CASH]
+
+    def _last_fill(self) -> tuple[int, float]:
+        """The bar and the price at which trades close that are open at the end: the last close, with one exception.
+
+        backtesting.py closes by orders for the bar after the last, which it fills in the last bar instead.
+        """
+        last = self.bar - 1
+        if self._config.profile != "backtesting.py" or self.bar < self.total_bars:
+            return last, float(self._bars.close[last])
+        if self._config.fill_at == "open":
+            return last, float(self._bars.open[last])
+        return last - 1, float(self._bars.close[last - 1])
 
     def _measure(self, trades: Trades) -> Metrics:
         return measure(

@@ -65,7 +65,7 @@ def _close_reached_nb(
         else:
             reason = at.TAKE_PROFIT
             fill = open_trades[i, at.TARGET_PRICE]
-            if direction * open_price > direction * fill:
+            if direction * open_price >= direction * fill:
                 fill = open_price * (1.0 - direction * terms[at.TARGET_GAP_COST_SHARE])
         book_exit_nb(state, terms, open_trades, closed_trades, i, bar, fill, reason)
         remove_nb(state, terms, open_trades, i)
