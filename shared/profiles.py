@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 Profile = Literal["backfleet", "backtesting.py", "vectorbt", "backtrader"]
 
+# When an order fills where nothing is said, for programs that do not wait for the next open.
+USUAL_FILL_AT = {"vectorbt": "close"}
+
 # What no other program has, or each has in a way of its own: one value is possible, for the reason given.
 _FOR_ALL: dict[str, tuple[Any, str]] = {
     "max_open_trades": (1, "holds one trade"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from shared.instants import Instant, Interval, to_ms, write_instant
-from shared.profiles import Profile, unfit
+from shared.profiles import USUAL_FILL_AT, Profile, unfit
 from shared.wire import Whole, Wire, storable
 
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,39}$"
@@ -123,7 +123,9 @@ class BacktestParams(Wire):
     slippage_bps: float = Field(default=0.0, ge=0, le=1_000, description="Added against you on every market fill.")
     spread_bps: float = Field(default=0.0, ge=0, le=1_000, description="Half of it against you on every market fill.")
     fill_at: FillAt = Field(
-        default="open", description="Whether an order fills at the next open or at the close that decided it."
+        default="open",
+        description="Whether an order fills at the next open or at the close that decided it. The open unless the "
+        "profile is vectorbt, which fills at the close where it is not told otherwise.",
     )
     intrabar: Intrabar = Field(
         default="stop_first", description="What came first where stop and target lie inside one bar."
@@ -142,6 +144,16 @@ class BacktestParams(Wire):
         description="Before the run, cut the bars at up to twenty places; a strategy that then says otherwise of the "
         "bars before the cut sees the future and is refused.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profile_says_when_orders_fill(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given  # which is refused for what it is
+        params = cast("dict[str, Any]", given)
+        profile = params.get("profile")
+        usual = USUAL_FILL_AT.get(profile) if isinstance(profile, str) else None
+        return params if usual is None or {"fillAt", "fill_at"} & params.keys() else {**params, "fillAt": usual}
 
     @model_validator(mode="after")
     def _range_is_not_empty(self) -> Self:

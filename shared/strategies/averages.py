@@ -1,4 +1,4 @@
-"""What strategies of two averages share: the simple one, and when one line crosses another."""
+"""What several strategies share: when one line crosses another, and the index of relative strength."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from shared.strategies.signals import BE_LONG, BE_SHORT, Signals
 
-# Running sums and recursions leave two averages of the same constant price apart in the last digits.
+# Two averages of the same constant price may lie apart in the last digits, and a level may be reached to within them.
 EQUAL_WITHIN = 1e-12
 
 
@@ -24,10 +24,16 @@ def tell_crossings(signals: Signals, gap: NDArray[np.float64], scale: NDArray[np
     later[np.flatnonzero(below[1:] > below[:-1])] = BE_SHORT
 
 
-def moving_average(prices: NDArray[np.float64], period: int) -> NDArray[np.float64]:
-    """float64[n], NaN for the first `period - 1` bars. TA-Lib starts at two bars; one bar's average is the price."""
-    if period == 1:
-        return prices
-    from talib import SMA
+def relative_strength(prices: NDArray[np.float64], period: int) -> NDArray[np.float64]:
+    """Wilder's index, float64[n], NaN for the first `period` bars and until a price moves; for more than `period` bars.
 
-    return SMA(prices, period)
+    A bar that does not move leaves the index where it is, be that the 100 of a market that only rose or the 0 of one
+    that only fell; TA-Lib drops it to zero once both averages have faded to nothing.
+    """
+    from talib import RSI
+
+    from shared.strategies.rolling import hold_where_still_nb
+
+    index = RSI(prices, period)
+    hold_where_still_nb(index, prices, period)
+    return index

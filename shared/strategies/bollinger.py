@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from shared.bars import Bars
+from shared.strategies.averages import EQUAL_WITHIN
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, Signals, silent
 from shared.strategies.strategy import Strategy
@@ -19,8 +22,9 @@ def bollinger_signals(bars: Bars, params: BollingerParameters) -> Signals:
     """+1 where the close returns above the lower band, -1 where it returns below the upper, 0 at a cross of the middle.
 
     The middle is the simple average of `period` closes, the bands lie `deviations` population standard deviations away.
-    A close that crosses the middle in the same bar is flat: what the return was to earn is earned. The first signal can
-    come at bar `period`. Source: Bollinger, "Bollinger on Bollinger Bands" (2001), reversals at the bands.
+    A close that crosses the middle in the same bar is flat: what the return was to earn is earned. A close within
+    10^-12 of its price of a line is on it. The first signal can come at bar `period`. Source: Bollinger, "Bollinger on
+    Bollinger Bands" (2001), reversals at the bands.
     """
     signals = silent(bars.total)
     if bars.total <= params.period:
@@ -30,12 +34,17 @@ def bollinger_signals(bars: Bars, params: BollingerParameters) -> Signals:
     mean, deviation = mean_and_deviation_nb(bars.close, params.period)
     away = (bars.close - mean)[params.period - 1 :]
     width = params.deviations * deviation[params.period - 1 :]
-    before, now = away[:-1], away[1:]
+    margin = EQUAL_WITHIN * bars.close[params.period - 1 :]
     later = signals[params.period :]
-    later[(before < -width[:-1]) & (now >= -width[1:])] = BE_LONG
-    later[(before > width[:-1]) & (now <= width[1:])] = BE_SHORT
-    later[((before < 0.0) & (now >= 0.0)) | ((before > 0.0) & (now <= 0.0))] = BE_FLAT
+    later[_ended(away + width < -margin)] = BE_LONG
+    later[_ended(away - width > margin)] = BE_SHORT
+    later[_ended(away < -margin) | _ended(away > margin)] = BE_FLAT
     return signals
+
+
+def _ended(held: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether it held at the bar before and does not at this one, from the second bar on."""
+    return held[:-1] & ~held[1:]
 
 
 STRATEGY = Strategy(

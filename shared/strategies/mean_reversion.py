@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from shared.bars import Bars
+from shared.strategies.averages import EQUAL_WITHIN
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, Signals, silent
 from shared.strategies.strategy import Strategy
@@ -30,8 +32,9 @@ class MeanReversionParameters(Parameters):
 def mean_reversion_signals(bars: Bars, params: MeanReversionParameters) -> Signals:
     """+1 where the z-score falls to -`entry`, -1 where it rises to +`entry`, 0 where it comes back within `exit`.
 
-    z = (close - average) / population standard deviation over `period` closes, zero where they are all equal. Each is
-    said at the bar of the crossing: the first signal can come at bar `period`. Source: Chan, "Algorithmic Trading"
+    z = (close - average) / population standard deviation over `period` closes, zero where they are all equal. A close
+    within 10^-12 of its price of a threshold has reached it. Each is said at the bar of the crossing: the first signal
+    can come at bar `period`. Source: Chan, "Algorithmic Trading"
     (2013), chapter 2, Bollinger-band mean reversion.
     """
     signals = silent(bars.total)
@@ -42,14 +45,19 @@ def mean_reversion_signals(bars: Bars, params: MeanReversionParameters) -> Signa
     mean, deviation = mean_and_deviation_nb(bars.close, params.period)
     away = (bars.close - mean)[params.period - 1 :]
     spread = deviation[params.period - 1 :]
-    score = np.divide(away, spread, out=np.zeros_like(away), where=spread > 0.0)
-    before, now = score[:-1], score[1:]
+    margin = EQUAL_WITHIN * bars.close[params.period - 1 :]
+    moves = spread > margin
+    near, far = params.exit * spread + margin, params.entry * spread - margin
     later = signals[params.period :]
-    later[(before < -params.exit) & (now >= -params.exit)] = BE_FLAT
-    later[(before > params.exit) & (now <= params.exit)] = BE_FLAT
-    later[(before > -params.entry) & (now <= -params.entry)] = BE_LONG
-    later[(before < params.entry) & (now >= params.entry)] = BE_SHORT
+    later[_began(away >= -near) | _began(away <= near)] = BE_FLAT
+    later[_began(moves & (away <= -far))] = BE_LONG
+    later[_began(moves & (away >= far))] = BE_SHORT
     return signals
+
+
+def _began(holds: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether it holds at this bar and did not at the one before, from the second bar on."""
+    return holds[1:] & ~holds[:-1]
 
 
 STRATEGY = Strategy(

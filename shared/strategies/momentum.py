@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from shared.bars import Bars
+from shared.strategies.averages import EQUAL_WITHIN
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_LONG, BE_SHORT, Signals, silent, told_once
 from shared.strategies.strategy import Strategy
@@ -20,16 +21,19 @@ class MomentumParameters(Parameters):
 def momentum_signals(bars: Bars, params: MomentumParameters) -> Signals:
     """+1 where close / close[`period` bars ago] - 1 exceeds `threshold` percent, -1 where it falls below minus that.
 
-    Between the two the last word stands. The first signal can come at bar `period`. Source: Moskowitz, Ooi & Pedersen,
+    Between the two the last word stands, and a change within 10^-12 of the prices of a threshold has only reached it.
+    The first signal can come at bar `period`. Source: Moskowitz, Ooi & Pedersen,
     "Time series momentum", Journal of Financial Economics 104 (2012).
     """
     signals = silent(bars.total)
     if bars.total <= params.period:
         return signals
-    change = (bars.close[params.period :] / bars.close[: -params.period] - 1.0) * 100.0
+    close, earlier = bars.close[params.period :], bars.close[: -params.period]
+    move = params.threshold / 100.0 * earlier
+    margin = EQUAL_WITHIN * (close + earlier + move)
     later = signals[params.period :]
-    later[change > params.threshold] = BE_LONG
-    later[change < -params.threshold] = BE_SHORT
+    later[close - earlier > move + margin] = BE_LONG
+    later[close - earlier < -(move + margin)] = BE_SHORT
     return told_once(signals)
 
 

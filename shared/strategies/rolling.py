@@ -1,4 +1,4 @@
-"""Figures over trailing windows that TA-Lib has not, or has with much rounding. Compiled; imported when first used."""
+"""Figures over trailing windows that depend on nothing outside them. Compiled; imported when first used."""
 
 from __future__ import annotations
 
@@ -10,47 +10,142 @@ from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION
 
 Floats = NDArray[np.float64]
 
-# Bars after which a window is summed afresh; between, one bar enters and one leaves.
-_FRESH_EVERY_BARS = 64
+
+# Bars that are worked on together, so that what a pass writes is still at hand for the next.
+_TOGETHER_BARS = 4096
 
 
 @njit(nogil=True, cache=True)
-def mean_and_deviation_nb(prices: Floats, period: int) -> tuple[Floats, Floats]:
-    """Mean and population standard deviation of the last `period` prices, float64[n]; NaN for the first `period - 1`.
+def mean_nb(values: Floats, period: int) -> Floats:
+    """Mean of the last `period` values, float64[n]; NaN for the first `period - 1`, and where one of them is NaN.
 
-    Sums are taken of differences from a price inside the window: TA-Lib's STDDEV sums squares of whole prices, whose
-    rounding over a million bars is as large as the deviation of a quiet market. A window of equal prices has exactly
-    that mean and exactly no deviation. Each figure depends on nothing but the bars up to its own.
+    Windows of 1, 2, 4, … bars are each made of the two halves before, and those of `period` bars of the ones that its
+    binary digits say: a few passes, whatever the period. No running sum, so a figure depends on nothing but its window,
+    to the last bit, and a window of equal values has exactly that mean.
     """
-    total = prices.shape[0]
+    total = values.shape[0]
     mean = np.full(total, np.nan)
-    deviation = np.full(total, np.nan)
-    fresh_every = max(_FRESH_EVERY_BARS, period)
-    anchor = first = second = 0.0
-    equal = 0
-    for bar in range(total):
-        equal = equal + 1 if bar > 0 and prices[bar] == prices[bar - 1] else 1
-        if bar < period - 1:
-            continue
-        if (bar - period + 1) % fresh_every == 0:
-            anchor = prices[bar]
-            first = second = 0.0
-            for k in range(bar - period + 1, bar + 1):
-                step = prices[k] - anchor
-                first += step
-                second += step * step
-        else:
-            entered = prices[bar] - anchor
-            left = prices[bar - period] - anchor
-            first += entered - left
-            second += entered * entered - left * left
-        if equal >= period:
-            mean[bar] = prices[bar]
-            deviation[bar] = 0.0
-        else:
-            mean[bar] = anchor + first / period
-            deviation[bar] = np.sqrt(max(second - first * first / period, 0.0) / period)
-    return mean, deviation
+    together = max(_TOGETHER_BARS, period)
+    for first in range(period - 1, total, together):
+        _fill_means_nb(values[first - period + 1 : first + together], mean[first : first + together], period)
+    return mean
+
+
+@njit(nogil=True, cache=True)
+def _fill_means_nb(values: Floats, mean: Floats, period: int) -> None:
+    """Writes the means of all windows of `values` into `mean`, one for each."""
+    block = values.copy()  # means of the last `size` values
+    doubled = np.empty_like(block)
+    windows = mean.shape[0]
+    size = 1
+    covered = 0
+    while True:
+        if period & size:
+            older = block[period - 1 - covered :]
+            if covered == 0:
+                mean[:] = older[:windows]
+            else:
+                share = covered / (covered + size)
+                for i in range(windows):
+                    mean[i] = older[i] + (mean[i] - older[i]) * share
+            covered += size
+        if covered == period:
+            return
+        for i in range(size, block.shape[0]):
+            doubled[i] = block[i - size] + (block[i] - block[i - size]) * 0.5
+        block, doubled = doubled, block
+        size *= 2
+
+
+@njit(nogil=True, cache=True)
+def hold_where_still_nb(index: Floats, prices: Floats, period: int) -> None:
+    """Writes into `index`, defined from bar `period` on: as it was where the price did not move, NaN until it does."""
+    moved = False
+    for bar in range(1, period + 1):
+        moved |= prices[bar] != prices[bar - 1]
+    if not moved:
+        index[period] = np.nan
+    for bar in range(period + 1, prices.shape[0]):
+        if prices[bar] == prices[bar - 1]:
+            index[bar] = index[bar - 1]
+
+
+@njit(nogil=True, cache=True)
+def mean_and_deviation_nb(values: Floats, period: int) -> tuple[Floats, Floats]:
+    """Mean and population standard deviation of the last `period` values, float64[n] each; made as `mean_nb` is.
+
+    Two windows are joined by their means and their sums of squares about them: of two means that lie apart, the square
+    of their distance is added. Nothing is squared that is not a difference, and equal values have no deviation at all.
+    Source: Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979).
+    """
+    total = values.shape[0]
+    block, block_squares = values.copy(), np.zeros(total)
+    mean, squares = np.full(total, np.nan), np.full(total, np.nan)
+    size = 1
+    covered = 0
+    while True:
+        if period & size:
+            for bar in range(period - 1, total):
+                older, older_squares = block[bar - covered], block_squares[bar - covered]
+                apart = 0.0 if covered == 0 else mean[bar] - older
+                newer_squares = 0.0 if covered == 0 else squares[bar]
+                mean[bar] = older + apart * (covered / (covered + size))
+                squares[bar] = older_squares + newer_squares + apart * apart * (covered * (size / (covered + size)))
+            covered += size
+        if covered == period:
+            return mean, np.sqrt(squares / period)
+        for bar in range(total - 1, size - 1, -1):
+            older, older_squares = block[bar - size], block_squares[bar - size]
+            apart = block[bar] - older
+            block[bar] = older + apart * 0.5
+            block_squares[bar] = older_squares + block_squares[bar] + apart * apart * (size * 0.5)
+        size *= 2
+
+
+@njit(nogil=True, cache=True)
+def weighted_mean_nb(values: Floats, period: int) -> Floats:
+    """Mean of the last `period` values by weights that fall evenly with age, float64[n]; made as `mean_nb` is.
+
+    Weights of n values are 1 to n and come to n (n + 1) / 2. Where `size` older values come before `covered` newer
+    ones, each of the newer weighs `size` more than among themselves.
+    """
+    total = values.shape[0]
+    block, block_plain = values.copy(), values.copy()
+    mean, plain = np.full(total, np.nan), np.full(total, np.nan)
+    size = 1
+    covered = 0
+    while True:
+        if period & size:
+            joined = (covered + size) * (covered + size + 1.0) / 2.0
+            by_weight, by_size = covered * (covered + 1.0) / 2.0 / joined, float(covered) * size / joined
+            for bar in range(period - 1, total):
+                older, older_plain = block[bar - covered], block_plain[bar - covered]
+                newer, newer_plain = (older, older_plain) if covered == 0 else (mean[bar], plain[bar])
+                mean[bar] = older + (newer - older) * by_weight + (newer_plain - older) * by_size
+                plain[bar] = older_plain + (newer_plain - older_plain) * (covered / (covered + size))
+            covered += size
+        if covered == period:
+            return mean
+        by_weight, by_size = (size + 1.0) / (2.0 * (2.0 * size + 1.0)), size / (2.0 * size + 1.0)
+        for bar in range(total - 1, size - 1, -1):
+            older, older_plain = block[bar - size], block_plain[bar - size]
+            apart = block[bar] - older
+            block[bar] = older + apart * by_weight + (block_plain[bar] - older) * by_size
+            block_plain[bar] = older_plain + (block_plain[bar] - older_plain) * 0.5
+        size *= 2
+
+
+@njit(nogil=True, cache=True)
+def mean_distance_nb(values: Floats, mean: Floats, period: int) -> Floats:
+    """Mean of |value - mean| over the last `period` values, where `mean` is theirs, float64[n]. Looks at every one."""
+    total = values.shape[0]
+    found = np.full(total, np.nan)
+    for bar in range(period - 1, total):
+        distance = 0.0
+        for k in range(bar - period + 1, bar + 1):
+            distance += abs(values[k] - mean[bar])
+        found[bar] = distance / period
+    return found
 
 
 @njit(nogil=True, cache=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from shared.bars import Bars
+from shared.strategies.averages import relative_strength
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_LONG, BE_SHORT, Signals, silent
 from shared.strategies.strategy import Strategy
@@ -35,21 +35,16 @@ def rsi_signals(bars: Bars, params: RsiParameters) -> Signals:
     `RSI`); the first signal can come at bar `period + 1`. Source: Wilder, "New Concepts in Technical Trading Systems"
     (1978).
 
-    At a bar whose close did not move, the index cannot move either; TA-Lib nevertheless drops it to zero once both
-    averages have faded to nothing. Such a bar gives no signal, and such a zero is no place to cross from.
+    At a bar whose close did not move, the index does not move either, and such a bar gives no signal.
     """
     signals = silent(bars.total)
     if bars.total <= params.period + 1:
         return signals
-    from talib import RSI
-
-    index = RSI(bars.close, params.period)[params.period :]
-    moved = bars.close[params.period :] != bars.close[params.period - 1 : -1]
-    index[(index == 0.0) & ~moved] = np.nan
+    index = relative_strength(bars.close, params.period)[params.period :]
     before, now = index[:-1], index[1:]
     later = signals[params.period + 1 :]
-    later[(before <= params.oversold) & (now > params.oversold) & moved[1:]] = BE_LONG
-    later[(before >= params.overbought) & (now < params.overbought) & moved[1:]] = BE_SHORT
+    later[(before <= params.oversold) & (now > params.oversold)] = BE_LONG
+    later[(before >= params.overbought) & (now < params.overbought)] = BE_SHORT
     return signals
 
 

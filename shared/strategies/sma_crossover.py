@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from shared.bars import Bars
-from shared.strategies.averages import moving_average, tell_crossings
+from shared.strategies.averages import tell_crossings
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
 from shared.strategies.strategy import Strategy
@@ -33,8 +33,10 @@ def sma_crossover_signals(bars: Bars, params: SmaCrossoverParameters) -> Signals
     signals = silent(bars.total)
     if bars.total <= params.slow:
         return signals
-    fast = moving_average(bars.close, params.fast)[params.slow - 1 :]
-    slow = moving_average(bars.close, params.slow)[params.slow - 1 :]
+    from shared.strategies.rolling import mean_nb
+
+    fast = mean_nb(bars.close, params.fast)[params.slow - 1 :]
+    slow = mean_nb(bars.close, params.slow)[params.slow - 1 :]
     tell_crossings(signals, fast - slow, slow)
     return signals
 

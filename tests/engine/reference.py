@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from shared.bars import Bars
 from shared.reasons import Reason
@@ -68,13 +69,18 @@ class Account:
 
     def on_grid(self, price: float, side: int) -> float:
         """The price at or beyond `price` (above for side +1, below for -1) that is a whole number of ticks."""
-        tick = self.config.tick_size
+        tick = Fraction(str(self.config.tick_size))
         if not tick or price < tick:
             return price
-        steps = round(price / tick)
-        if not math.isclose(steps * tick, price, rel_tol=1e-12):
-            steps = math.ceil(price / tick) if side > 0 else math.floor(price / tick)
-        return steps * tick
+        return self.multiple(Fraction(price), tick, side)
+
+    @staticmethod
+    def multiple(exact: Fraction, step: Fraction, side: int) -> float:
+        """Of `step` as it is written: the nearest where it is the same but for rounding, else the next on that side."""
+        nearest = round(exact / step)
+        if abs(nearest * step - exact) <= exact / 10**12 and abs(nearest - exact / step) <= Fraction(1, 10):
+            return float(nearest * step)
+        return float((math.ceil(exact / step) if side > 0 else math.floor(exact / step)) * step)
 
     def against(self, price: float, side: int) -> float:
         """The price after costs for someone who buys (side +1) or sells (side -1) at the market."""
@@ -106,13 +112,13 @@ class Account:
         for position in list(self.positions):
             self.close(position, bar, self.against(price, -position.side), why)
 
-    def order(self, bar: int, market: float, wanted: int, true_range: float | None) -> None:
+    def order(self, bar: int, market: float, wanted: int, true_range: float | None, *, opens: bool = True) -> None:
         side = 0 if wanted == -1 and not self.config.allow_short else wanted
         why = Reason.SIGNAL
         if any(one.side != side for one in self.positions):
             why = Reason.REVERSAL if side else Reason.SIGNAL
             self.close_everything(bar, market, why)
-        if side == 0 or len(self.positions) >= self.config.max_open_trades:
+        if side == 0 or not opens or len(self.positions) >= self.config.max_open_trades:
             return
         price = self.against(market, side)
         c = self.config
@@ -161,9 +167,7 @@ class Account:
                 low, high = (middle, high) if left(middle) >= 0 else (low, middle)
             wanted = low
         if c.lot_size:
-            lots = wanted / c.lot_size
-            whole = round(lots) if math.isclose(lots, round(lots), rel_tol=1e-9) else math.floor(lots)
-            wanted = whole * c.lot_size
+            wanted = self.multiple(Fraction(wanted), Fraction(str(c.lot_size)), -1)
         return wanted
 
     def level(
@@ -206,24 +210,19 @@ class Account:
             step(bar, side, worst, best)
 
     def rise(self, bar: int, side: int, _worst: float, best: float) -> None:
-        for position in list(self.positions):
-            if position.target is not None and best >= side * position.target:
-                self.close(position, bar, position.target, Reason.TAKE_PROFIT)
+        reached = [one for one in self.positions if one.target is not None and best >= side * one.target]
+        for position in sorted(reached, key=lambda one: side * (one.target or 0.0)):  # the price passes them upwards
+            self.close(position, bar, position.target or 0.0, Reason.TAKE_PROFIT)
 
     def fall(self, bar: int, side: int, worst: float, _best: float) -> None:
-        while self.positions:
-            reached = [
-                (one, stop)
-                for one in self.positions
-                if (stop := one.nearest_stop()) and worst <= stop[0] and not self.is_lost(abs(stop[0]), nearly=True)
-            ]
-            for position, (price, why) in reached:
-                self.close(position, bar, self.against(abs(price), -side), why)
-            if reached:
-                continue
-            if self.is_lost(abs(worst)):
-                self.close_everything(bar, self.ruin(), Reason.LIQUIDATION)
-            return
+        """Down from the open, from one stop to the next; what is left of equity is asked at each."""
+        stops = [(one, stop) for one in self.positions if (stop := one.nearest_stop()) and worst <= stop[0]]
+        for position, (price, why) in sorted(stops, key=lambda one: -one[1][0]):
+            if self.is_lost(abs(price), nearly=True):
+                break
+            self.close(position, bar, self.against(abs(price), -side), why)
+        if self.positions and self.is_lost(abs(worst)):
+            self.close_everything(bar, self.ruin(), Reason.LIQUIDATION)
 
     def is_lost(self, price: float, nearly: bool = False) -> bool:
         spare = self.worth(price) - self.config.maintenance_margin * self.exposure(price)
@@ -273,7 +272,8 @@ def run_slowly(bars: Bars, config: EngineConfig, signals: list[int]) -> Account:
         account.follow(high, low)
         pending = signals[bar]
         if pending != 2 and config.fill_at == "close":
-            account.order(bar, close, pending, ranges[bar])
+            ends_here = bar == bars.total - 1  # where everything is closed: nothing can be held for no time
+            account.order(bar, close, pending, ranges[bar], opens=not ends_here)
         account.equity.append(account.worth(close))
     if account.positions:
         account.close_everything(bars.total - 1, float(bars.close[-1]), Reason.END_OF_DATA)

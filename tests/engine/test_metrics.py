@@ -51,22 +51,26 @@ def wandering(total: int, seed: int) -> list[float]:
     return (100.0 * np.exp(np.cumsum(steps))).tolist()
 
 
-def annualised(day_ends: list[float], periods_per_year: float) -> dict[str, float]:
+def annualised(ends: list[float], per_year: float, years: float) -> dict[str, float]:
     """The annualised figures from day ends, in plain Python."""
-    returns = [b / a - 1 for a, b in pairwise([100.0, *day_ends])]
+    returns = [b / a - 1 for a, b in pairwise([100.0, *ends])]
     mean, deviation = statistics.fmean(returns), statistics.stdev(returns)
     downside = math.sqrt(statistics.fmean(min(one, 0.0) ** 2 for one in returns))
-    years = len(returns) / periods_per_year
     return {
-        "cagr": ((day_ends[-1] / 100.0) ** (1 / years) - 1) * 100,
-        "volatility": deviation * math.sqrt(periods_per_year) * 100,
-        "sharpeRatio": mean / deviation * math.sqrt(periods_per_year),
-        "sortinoRatio": mean / downside * math.sqrt(periods_per_year),
+        "cagr": ((ends[-1] / 100.0) ** (1 / years) - 1) * 100,
+        "volatility": deviation * math.sqrt(per_year) * 100,
+        "sharpeRatio": mean / deviation * math.sqrt(per_year),
+        "sortinoRatio": mean / downside * math.sqrt(per_year),
     }
 
 
 def every_day(total: int) -> np.ndarray:
     return times(total, DAY_MS)
+
+
+def years_of(time_ms: np.ndarray) -> float:
+    """Calendar time from the first bar to the last."""
+    return float(time_ms[-1] - time_ms[0]) / DAY_MS / 365.25
 
 
 def weekdays(total: int) -> np.ndarray:
@@ -75,21 +79,22 @@ def weekdays(total: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("time_ms", "per_year"),
-    [(every_day(300), 365.0), (weekdays(300), 252.0), (times(300, WEEK_MS), 365.25 / 7)],
+    [(every_day(300), 365.25), (weekdays(300), 5 * 365.25 / 7), (times(300, WEEK_MS), 365.25 / 7)],
     ids=["every day", "weekdays", "weeks"],
 )
 def test_annualised_figures_are_the_plain_formulas(time_ms: np.ndarray, per_year: float) -> None:
     equity = wandering(300, 1)
     found = metrics_of(equity, time_ms)
-    for name, value in annualised(equity, per_year).items():
+    for name, value in annualised(equity, per_year, years_of(time_ms)).items():
         assert found[name] == pytest.approx(value, rel=1e-9), name
 
 
 def test_hours_are_taken_at_the_end_of_their_day() -> None:
     equity = wandering(24 * 30 + 7, 2)  # the last day is cut short
     ends = [*equity[23::24], equity[-1]]
-    found = metrics_of(equity, times(len(equity), HOUR_MS))
-    for name, value in annualised(ends, 365.0).items():
+    time_ms = times(len(equity), HOUR_MS)
+    found = metrics_of(equity, time_ms)
+    for name, value in annualised(ends, 365.25, years_of(time_ms)).items():
         assert found[name] == pytest.approx(value, rel=1e-9), name
 
 
@@ -99,7 +104,7 @@ def test_a_sunday_evening_belongs_to_monday_where_saturdays_rest() -> None:
     ]  # Sunday 22 to Friday 22
     time_ms = MONDAY_MS + np.array(open_hours, np.int64) * HOUR_MS
     periods = periodic_returns(day_ends(time_ms), np.array(wandering(len(open_hours), 3)), 100.0)
-    assert periods.per_year == 252.0
+    assert periods.per_year == pytest.approx(5 * 365.25 / 7)
     assert periods.values is not None
     assert len(periods.values) == 5 * 8 + 1  # the last Sunday evening opens a Monday that has no other bar yet
 
@@ -181,7 +186,7 @@ def test_alpha_and_beta_are_the_line_through_both_returns() -> None:
     line = statistics.linear_regression(market, mine)
     found = measure(run)
     assert found["beta"] == pytest.approx(line.slope, rel=1e-9)
-    assert found["alpha"] == pytest.approx(line.intercept * 365 * 100, rel=1e-9)
+    assert found["alpha"] == pytest.approx(line.intercept * 365.25 * 100, rel=1e-9)
     assert measure(run._replace(close=np.full(300, 5.0)))["beta"] is None
     assert measure(run._replace(close=np.full(300, 5.0)))["alpha"] is None
 
@@ -212,7 +217,7 @@ def test_trades_are_measured_by_time_share_and_value() -> None:
         "bestTrade": max(shares),
         "worstTrade": min(shares),
         "averageHolding": statistics.fmean(held),
-        "turnover": traded / 2 / statistics.fmean(outcome.equity.tolist()) / (40 / 365),
+        "turnover": traded / 2 / statistics.fmean(outcome.equity.tolist()) / years_of(bars.time_ms),
     }
     for name, value in expected.items():
         assert outcome.metrics[name] == pytest.approx(value, rel=1e-9), name
@@ -238,7 +243,8 @@ def test_what_is_undefined_is_none() -> None:
     ruined = metrics_of([50.0, -10.0, -10.0], every_day(3))
     assert [ruined[name] for name in ("cagr", "sharpeRatio", "volatility")] == [None, None, None]
     assert ruined["totalReturn"] == pytest.approx(-110.0)
-    assert metrics_of([1e15], times(1))["cagr"] is None  # (10^13)^365 is beyond any number
+    assert metrics_of([105.0], times(1))["cagr"] is None  # no time has passed
+    assert metrics_of([100.0, 1e15], every_day(2))["cagr"] is None  # (10^13)^365 is beyond any number
     steady = metrics_of([100.0 * 1.01**day for day in range(1, 30)], every_day(29))
     assert steady["sharpeRatio"] is None  # the spread of equal returns is rounding
 
@@ -250,7 +256,7 @@ def test_a_run_is_measured_by_the_same_formulas() -> None:
     simulation.advance(bars.total)
     outcome = simulation.finish()
     scaled = (outcome.equity / 100.0).tolist()  # 10,000 at the start
-    for name, value in annualised(scaled[23::24], 365.0).items():
+    for name, value in annualised(scaled[23::24], 365.25, years_of(bars.time_ms)).items():
         assert outcome.metrics[name] == pytest.approx(value, rel=1e-9), name
     pnl = outcome.trades.pnl.tolist()
     assert outcome.metrics["totalTrades"] == len(pnl) > 20

@@ -265,12 +265,79 @@ def test_what_came_first_inside_a_bar_is_what_was_asked_for(
     assert outcome.metrics["ambiguousBars"] == 1
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_trades_that_close_in_one_bar_close_as_the_price_meets_their_levels(side: int) -> None:
+    """Entered at 100, 104 and 102 as the trade feels it, with levels 10 away: three losses in a row, or three wins."""
+
+    def around(*moves: float) -> tuple[float, float, float, float]:
+        opened, best, worst, closed = (100 + side * move for move in moves)
+        return (opened, max(best, worst), min(best, worst), closed)
+
+    entries = [around(0, 0, 0, 0), around(0, 4, 0, 4), around(4, 4, 2, 2), around(2, 2, 2, 2)]
+    config = EngineConfig(
+        stop_loss_distance=10, take_profit_distance=10, allow_short=True, max_open_trades=3, position_size_percent=0.2
+    )
+    said = scripted(dict.fromkeys(range(3), side))
+    for last, order in (
+        (around(2, 3, -20, -20), [2, 3, 1]),  # the stops of 104, 102, 100
+        (around(2, 30, 1, 30), [1, 3, 2]),  # the targets of 100, 102, 104
+        (around(-7, -7, -20, -20), [2, 3, 1]),  # the first is passed by the gap
+        (around(-9, -9, -20, -20), [2, 3, 1]),  # two are, in the order they were opened
+        (around(-20, -20, -20, -20), [1, 2, 3]),  # all are
+    ):
+        trades = run(bars_of([*entries, last]), config, said).trades
+        assert trades.entry_bar.tolist() == order
+        assert trades.exit_bar.tolist() == [4] * 3
+
+
 def test_an_order_may_fill_at_the_close_that_decided_it() -> None:
     bars = bars_of([(10, 11, 9, 10), (20, 25, 5, 20), (40, 41, 39, 40)])
     config = EngineConfig(fill_at="close", stop_loss_percent=10.0)
     trade = run(bars, config, scripted({1: 1, 2: 0})).trades.as_rows()[0]
     assert (trade["entry_bar"], trade["exit_bar"], trade["strategy"]) == (1, 2, 0)  # the low of 5 was before it
     assert (trade["entry_price"], trade["exit_price"]) == (20.0, 40.0)
+
+
+CLOSING = EngineConfig(fill_at="close", commission_rate=0.001, allow_short=True)
+
+
+def test_no_trade_opens_at_the_close_at_which_it_would_be_closed() -> None:
+    outcome = run(flat(6), CLOSING, scripted({5: 1}))
+    assert (outcome.trades.total, outcome.equity.tolist()) == (0, [10_000.0] * 6)
+    assert (outcome.metrics["losingTrades"], outcome.metrics["totalFees"], outcome.metrics["unfilledOrders"]) == (
+        0,
+        0,
+        0,
+    )
+    reversed_ = run(bars_of([(100, 100, 100, 100)] * 5 + [(100, 100, 90, 91)]), CLOSING, scripted({0: 1, 5: -1}))
+    [row] = reversed_.trades.as_rows()
+    assert (row["entry_bar"], row["exit_bar"], row["exit_price"], row["exit_reason"]) == (0, 5, 91.0, "reversal")
+    assert reversed_.metrics["finalEquity"] == pytest.approx(10_000.0 / 1.001 * 0.91 * 0.999, rel=1e-12)
+    assert reversed_.metrics["exposure"] == pytest.approx(500 / 6)
+
+
+def test_a_run_that_leaves_trades_open_opens_them_at_the_last_close_too() -> None:
+    for config, closing in ((CLOSING, False), (dataclasses.replace(CLOSING, close_at_end=False), None)):
+        simulation = Simulation.start(flat(6), config, [scripted({5: 1})])
+        simulation.advance(6)
+        outcome = simulation.finish(closing)
+        assert [one.entry_bar for one in outcome.open_trades] == [5]
+        assert outcome.metrics["finalEquity"] == pytest.approx(10_000.0 / 1.001)
+
+
+@pytest.mark.parametrize("several", [1, 3])
+def test_a_run_stopped_at_the_close_that_opened_a_trade_is_the_run_before_it(several: int) -> None:
+    said = {1: 1, 3: 1, 5: 1}
+    config = dataclasses.replace(CLOSING, position_size_percent=0.3, max_open_trades=several)
+    simulation = Simulation.start(random_walk(9, 1), config, [scripted(said)])
+    simulation.advance(6)
+    stopped = simulation.finish(close_open_trades=True)
+    assert stopped.trades.entry_bar.tolist() == [1, 3][:several]
+    assert {row["exit_reason"] for row in stopped.trades.as_rows()} == {"stopped_by_user"}
+    del said[5]
+    shorter = Simulation.start(random_walk(9, 1), config, [scripted(said)])
+    shorter.advance(6)
+    assert shorter.finish(close_open_trades=True).result_hash == stopped.result_hash
 
 
 def test_a_share_of_equity_is_what_a_stop_loses() -> None:

@@ -30,10 +30,11 @@ class TheirTrade(NamedTuple):
 
 
 class Theirs(NamedTuple):
-    """Closed trades in the order they closed, and equity marked at the last close."""
+    """Closed trades in the order they closed, equity marked at the last close, and what tells their figures."""
 
     trades: list[TheirTrade]
     final_equity: float
+    figures: Any = None  # the statistics of backtesting.py, the portfolio of vectorbt
 
 
 def frame_of(bars: Bars) -> Any:
@@ -94,7 +95,7 @@ def run_backtesting_py(bars: Bars, params: BacktestParams, wanted: Signals) -> T
         commission=(params.commission.fixed, params.commission.rate),
         margin=1.0 / params.leverage,
         trade_on_close=params.fill_at == "close",
-        finalize_trades=False,
+        finalize_trades=params.closes_at_end,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of orders it cancels and of trades left open
@@ -104,7 +105,7 @@ def run_backtesting_py(bars: Bars, params: BacktestParams, wanted: Signals) -> T
         TheirTrade(int(one.EntryBar), int(one.ExitBar), int(np.sign(one.Size)), abs(one.Size), *prices)
         for one, prices in zip(rows.itertuples(), zip(rows["EntryPrice"], rows["ExitPrice"], strict=True), strict=True)
     ]
-    return Theirs(trades, float(stats["Equity Final [$]"]))
+    return Theirs(trades, float(stats["Equity Final [$]"]), stats)
 
 
 def run_vectorbt(bars: Bars, params: BacktestParams, wanted: Signals) -> Theirs:
@@ -141,7 +142,7 @@ def run_vectorbt(bars: Bars, params: BacktestParams, wanted: Signals) -> Theirs:
         sl_trail=params.trailing_stop is not None,
         tp_stop=params.take_profit.percent / 100.0 if params.take_profit and params.take_profit.percent else None,
         init_cash=params.initial_capital,
-        freq="1h",
+        freq=pd.Timedelta(int(np.diff(bars.time_ms).min()), "ms"),
     )
     records = portfolio.exit_trades.records
     closed = records[records["status"] == 1].sort_values("exit_idx")
@@ -156,7 +157,7 @@ def run_vectorbt(bars: Bars, params: BacktestParams, wanted: Signals) -> Theirs:
         )
         for one in closed.itertuples()
     ]
-    return Theirs(trades, float(portfolio.final_value()))
+    return Theirs(trades, float(portfolio.final_value()), portfolio)
 
 
 def run_backtrader(bars: Bars, params: BacktestParams, wanted: Signals) -> Theirs:

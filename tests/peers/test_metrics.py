@@ -24,6 +24,7 @@ from tests.engine.runs import run
 from tests.peers import load
 from worker.engine.config import EngineConfig
 from worker.engine.delta import Outcome
+from worker.engine.periods import day_ends
 
 # backtesting.py 0.6.6 asks pandas in a way that pandas 3.1 is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:DatetimeIndex.dayofweek is deprecated")
@@ -52,7 +53,16 @@ AT_AN_OPEN = (int(Reason.SIGNAL), int(Reason.REVERSAL))
 class Case(NamedTuple):
     bars: Bars
     outcome: Outcome
-    per_year: int
+    per_year: float
+
+    @property
+    def is_daily(self) -> bool:
+        return int(np.diff(self.bars.time_ms).min()) == 86_400_000
+
+    @property
+    def years(self) -> float:
+        """Calendar time from the first bar to the last."""
+        return float(self.bars.time_ms[-1] - self.bars.time_ms[0]) / 86_400_000 / 365.25
 
     @property
     def times(self) -> Any:
@@ -110,9 +120,11 @@ def hours(directory: Path) -> Bars:
 def case(request: pytest.FixtureRequest) -> Case:
     symbol, strategy = request.param
     if symbol in DEMO_SYMBOLS:
-        bars, per_year = demo_bars()[symbol], 252
+        bars, about = demo_bars()[symbol], 252
     else:
-        bars, per_year = hours(request.getfixturevalue("market_data_dir")), 365
+        bars, about = hours(request.getfixturevalue("market_data_dir")), 365
+    per_year = day_ends(bars.time_ms).per_year
+    assert per_year == pytest.approx(about, abs=1)
     return Case(bars, run(bars, CONFIG, *resolve([strategy], {strategy: STRATEGIES[strategy]})), per_year)
 
 
@@ -121,7 +133,7 @@ def test_growth_and_risk_are_those_of_empyrical(case: Case) -> None:
     returns, annualization = case.day_returns, case.per_year
     expected = {
         "totalReturn": 100 * empyrical.cum_returns_final(returns),
-        "cagr": 100 * empyrical.cagr(returns, annualization=annualization),
+        "cagr": 100 * empyrical.cagr(returns, annualization=len(returns) / case.years),
         "volatility": 100 * empyrical.annual_volatility(returns, annualization=annualization),
         "sharpeRatio": empyrical.sharpe_ratio(returns, annualization=annualization),
         "sortinoRatio": empyrical.sortino_ratio(returns, annualization=annualization),
@@ -138,11 +150,11 @@ def test_the_deepest_fall_is_that_of_empyrical_at_every_bar(case: Case) -> None:
     """
     empyrical = load("empyrical")
     fall = empyrical.max_drawdown(case.bar_returns)
-    growth = empyrical.cagr(case.day_returns, annualization=case.per_year)
+    growth = empyrical.cagr(case.day_returns, annualization=len(case.day_returns) / case.years)
     assert case.figure("maxDrawdown") == pytest.approx(100 * fall, rel=EXACT)
     assert case.figure("calmarRatio") == pytest.approx(growth / -fall, rel=EXACT)
-    if case.per_year == 252:
-        whole = empyrical.calmar_ratio(case.day_returns, annualization=case.per_year)
+    if case.is_daily:
+        whole = empyrical.calmar_ratio(case.day_returns, annualization=len(case.day_returns) / case.years)
         assert case.figure("calmarRatio") == pytest.approx(whole, rel=EXACT)
 
 
@@ -181,7 +193,7 @@ def test_trades_are_judged_as_by_backtesting_py(case: Case) -> None:
 
     - Sharpe ratio, volatility: theirs are of compounded returns; ours are empyrical's.
     - Sortino ratio: theirs has the compounded mean above the line.
-    - CAGR: theirs counts calendar days; `Return (Ann.)` counts day ends like ours, and is compared below.
+    - CAGR: theirs has calendar days over 252 or 365, `Return (Ann.)` day ends; ours has calendar time over 365.25 days.
     - Alpha, beta: theirs are of logarithmic returns of bars, and alpha is of the whole run.
     - Average trade: theirs is the geometric mean, `Expectancy` the arithmetic one.
     """
@@ -209,7 +221,7 @@ def test_trades_are_judged_as_by_backtesting_py(case: Case) -> None:
     for name, value in expected.items():
         assert case.figure(name) == pytest.approx(value, rel=EXACT), name
     # They round a mean duration up to whole bars.
-    bar = "1D" if case.per_year == 252 else "1h"
+    bar = "1D" if case.is_daily else "1h"
     assert pd.Timedelta(days=case.figure("averageHolding")).ceil(bar) == theirs["Avg. Trade Duration"]
 
 
@@ -219,12 +231,3 @@ def test_exposure_is_that_of_backtesting_py_without_bars_only_closed_at(case: Ca
     held_until = trades.exit_bar - np.isin(trades.exit_reason, AT_AN_OPEN)
     theirs = figures_of_backtesting(case, held_until)
     assert case.figure("exposure") == pytest.approx(theirs["Exposure Time [%]"], rel=EXACT)
-
-
-def test_growth_a_year_is_that_of_backtesting_py_but_for_the_first_day(case: Case) -> None:
-    """Their first return is that of the second day; ours is measured from the initial capital, one period more."""
-    theirs = figures_of_backtesting(case, case.outcome.trades.exit_bar)["Return (Ann.) [%]"]
-    days = len(case.day_returns)
-    growth = (1 + theirs / 100) ** ((days - 1) / case.per_year)  # from the first day's end
-    first_day = 1 + case.day_returns.iloc[0]
-    assert case.figure("cagr") == pytest.approx(100 * ((growth * first_day) ** (case.per_year / days) - 1), rel=EXACT)

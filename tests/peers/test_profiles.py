@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from deploy.demo_bars import demo_series
@@ -19,9 +20,11 @@ from shared.reasons import Reason
 from shared.request import BacktestParams
 from shared.strategies import resolve
 from shared.wire import validate
+from tests.engine.markets import bars_of, scripted
 from tests.peers.programs import PROGRAMS, Theirs
 from worker.engine.config import EngineConfig
 from worker.engine.delta import Outcome
+from worker.engine.elsewhere import BACKTESTING_PY, ELSEWHERE, VECTORBT
 from worker.engine.simulation import Simulation
 
 COMMON = {
@@ -62,9 +65,11 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "units": {"sizing": {"mode": "fixed_quantity", "value": 7}, **COSTS, "allowShort": True, **STOPS},
         "at the close": {"fillAt": "close", **COSTS, "allowShort": True},
         "at the close, stops": {"fillAt": "close", **STOPS},
+        "closed at the end": {"closeAtEnd": True, **COSTS, "spreadBps": 6.0, "allowShort": True},
+        "at the close, closed at the end": {"closeAtEnd": True, "fillAt": "close", **COSTS, **STOPS},
     },
     "vectorbt": {
-        "plain": {"fillAt": "close"},
+        "plain": {},
         "costs": {"fillAt": "close", "commission": {"rate": 0.001, "fixed": 1.0}, "slippageBps": 5.0},
         "share of cash": {"fillAt": "close", "positionSizePercent": 0.3, **COSTS},
         "stops": {"fillAt": "close", **STOPS},
@@ -175,11 +180,111 @@ def test_trades_and_final_equity_are_those_of_the_program(
     compare(outcome, theirs)
 
 
+def around_100(**odd: tuple[float, float, float, float]) -> Bars:
+    """Seven bars from 100 to 100 between 99 and 101, but for those given as `bar_3=(open, high, low, close)`."""
+    return bars_of([odd.get(f"bar_{bar}", (100.0, 101.0, 99.0, 100.0)) for bar in range(7)])
+
+
+def both_told(bars: Bars, said: dict[int, int], profile: str, **setting: Any) -> tuple[Outcome, Theirs]:
+    params = params_for(profile, setting, "buy_and_hold", 0.0)
+    use = scripted(said)
+    simulation = Simulation.start(bars, EngineConfig.from_params(params), [use])
+    simulation.advance(bars.total)
+    return simulation.finish(), PROGRAMS[profile](bars, params, use.signals(bars))
+
+
+BRACKET = {"stopLoss": {"percent": 8.0}, "takeProfit": {"percent": 2.0}}
+UNITS_OF_WORTH = 1_000_000.0 / 8.0  # so many that a stop eight away loses all there is
+
+
+@pytest.mark.parametrize(
+    ("setting", "trades"),
+    [
+        ({**BRACKET, "positionSizePercent": 0.95}, 0),
+        ({**BRACKET, "positionSizePercent": 0.9425}, 1),  # below 1 / (1.08 + 0.98 - 1)
+        ({**BRACKET, "positionSizePercent": 0.9425, **COSTS}, 0),
+        ({**BRACKET, "positionSizePercent": 0.9, **COSTS}, 1),
+        ({"takeProfit": {"percent": 2.0}}, 1),
+        ({"stopLoss": {"percent": 8.0}}, 1),
+        ({"stopLoss": {"percent": 8.0}, "sizing": {"mode": "fixed_quantity", "value": UNITS_OF_WORTH - 1.0}}, 1),
+        ({"stopLoss": {"percent": 8.0}, "sizing": {"mode": "fixed_quantity", "value": UNITS_OF_WORTH + 1.0}}, 0),
+    ],
+)
+def test_backtrader_wants_cash_for_the_whole_bracket_of_a_short(setting: dict[str, Any], trades: int) -> None:
+    bars = around_100(bar_3=(100, 100.5, 97, 100), bar_4=(100, 100.5, 99, 100))
+    outcome, theirs = both_told(bars, {1: -1}, "backtrader", allowShort=True, **setting)
+    compare(outcome, theirs)
+    assert outcome.trades.total + len(outcome.open_trades) == trades
+    assert outcome.metrics["unfilledOrders"] == 1 - trades
+
+
+def test_backtrader_slips_a_target_that_the_bar_opens_at() -> None:
+    bars = around_100(bar_3=(102, 102, 101, 102))
+    setting = {"positionSizePercent": 0.5, "takeProfit": {"percent": 2.0}, "slippageBps": 5.0}
+    outcome, theirs = both_told(bars, {0: 1}, "backtrader", **setting)
+    compare(outcome, theirs)
+    assert outcome.trades.exit_price.tolist() == [pytest.approx(101.949)]
+
+
+@pytest.mark.parametrize("fill_at", ["open", "close"])
+@pytest.mark.parametrize("entry", [1, 4, 5])
+def test_backtesting_py_closes_what_is_open_before_the_last_close(fill_at: str, entry: int) -> None:
+    bars = around_100(bar_5=(100, 104, 99, 103), bar_6=(105, 108, 104, 107))
+    setting = {"closeAtEnd": True, "fillAt": fill_at, "allowShort": True, "spreadBps": 10.0, **COSTS}
+    for side in (1, -1):
+        outcome, theirs = both_told(bars, {entry: side}, "backtesting.py", **setting)
+        assert outcome.trades.exit_price.tolist() == [105.0 if fill_at == "open" else 103.0]
+        assert outcome.metrics["openTrades"] == 0
+        compare(outcome, theirs)
+
+
+@pytest.mark.parametrize(
+    ("side", "setting"),
+    [
+        (1, {"takeProfit": {"distance": 0.05}, "spreadBps": 10.0}),
+        (-1, {"takeProfit": {"distance": 150.0}}),
+        (1, {"stopLoss": {"distance": 150.0}}),
+    ],
+)
+def test_an_order_that_ends_backtesting_py_in_an_error_finds_no_fill(side: int, setting: dict[str, Any]) -> None:
+    params = params_for("backtesting.py", {"allowShort": True, **setting}, "buy_and_hold", 150.0)
+    bars, use = around_100(), scripted({1: side})
+    with pytest.raises((ValueError, AssertionError)):
+        PROGRAMS["backtesting.py"](bars, params, use.signals(bars))
+    simulation = Simulation.start(bars, EngineConfig.from_params(params), [use])
+    simulation.advance(bars.total)
+    outcome = simulation.finish()
+    assert (outcome.metrics["openTrades"], outcome.metrics["unfilledOrders"]) == (0, 1)
+
+
 @pytest.mark.parametrize("profile", SETTINGS)
 def test_what_is_bought_once_and_held_is_worth_the_same(profile: str) -> None:
     outcome, theirs = run_both(daily("MSFT"), params_for(profile, {"positionSizePercent": 0.9}, "buy_and_hold", 0.0))
     assert outcome.metrics["openTrades"] == 1
     compare(outcome, theirs)
+
+
+@pytest.mark.parametrize("program", [BACKTESTING_PY, VECTORBT])
+@pytest.mark.filterwarnings("ignore:DatetimeIndex.dayofweek is deprecated", "ignore::UserWarning:vectorbt")
+def test_the_page_of_metrics_tells_the_figures_of_the_programs(program: str) -> None:
+    """What they define otherwise: the values that `docs/metrics.md` shows of both are those of a run today."""
+    outcome, theirs = run_both(daily("IBM"), params_for(program, {**COSTS, "allowShort": True}, "sma_crossover", 0.0))
+    compare(outcome, theirs)
+
+    def value_of(called: str) -> float:
+        if program == BACKTESTING_PY:
+            found = theirs.figures[called]
+        elif called.startswith("stats"):
+            found = theirs.figures.stats()[called.split("'")[1]]
+        else:
+            found = getattr(theirs.figures, called.removesuffix("()"))()
+        return found.total_seconds() / 86_400 if isinstance(found, pd.Timedelta) else found
+
+    told = {name: one for name, all_ in ELSEWHERE.items() for one in all_ if one.program == program}
+    assert {name: one.theirs for name, one in told.items()} == {
+        name: f"{value_of(one.called):.4g}" for name, one in told.items()
+    }
+    assert {name: one.ours for name, one in told.items()} == {name: f"{outcome.metrics[name]:.4g}" for name in told}
 
 
 def test_the_settings_reach_every_reason_and_leave_orders_unfilled(market_data_dir: Path) -> None:

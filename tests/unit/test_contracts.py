@@ -34,7 +34,7 @@ from shared.contracts import (
 )
 from shared.errors import ERRORS_MAX, InvalidRequest, MalformedMessage
 from shared.instants import iso_from_ms, to_ms
-from shared.request import BacktestRequest
+from shared.request import BacktestParams, BacktestRequest
 from shared.wire import Wire, decode, decode_noting, validate
 
 TASK: dict[str, Any] = {
@@ -264,6 +264,18 @@ def test_dates_stay_dates_and_instants_become_utc() -> None:
     body = TASK["params"] | {"strategies": ["sma"], "startDate": "2024-01-01T02:00:00+02:00"}
     wire = validate(BacktestRequest, body | {"endDate": "2024-06-01T12:30:00Z"}).as_wire()
     assert (wire["startDate"], wire["endDate"]) == ("2024-01-01", "2024-06-01T12:30:00Z")
+
+
+def test_an_order_fills_when_its_profile_fills_unless_it_is_told_otherwise() -> None:
+    plain = {"symbol": "X", "interval": "1h", "startDate": "2024-01-01", "endDate": "2024-02-01", "strategies": ["sma"]}
+    for profile, usual in (("backfleet", "open"), ("backtesting.py", "open"), ("vectorbt", "close")):
+        params = validate(BacktestParams, {**plain, "profile": profile})
+        assert params.fill_at == params.as_wire()["fillAt"] == usual
+        for said in ("open", "close"):
+            told = validate(BacktestParams, {**plain, "profile": profile, "fillAt": said})
+            assert validate(BacktestParams, told.as_wire()).fill_at == said
+    with pytest.raises(InvalidRequest):
+        validate(BacktestParams, {**plain, "profile": ["vectorbt"]})
 
 
 def test_a_requests_params_are_what_a_task_carries() -> None:

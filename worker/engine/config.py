@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ _INTRABAR: dict[Intrabar, int] = {
     "target_first": at.TARGET_FIRST,
     "ohlc_path": at.OHLC_PATH,
 }
+_WHOLE_MAX = 10**22  # the largest power of ten that float64 holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +125,11 @@ class EngineConfig:
         terms[at.FEE_FIXED] = self.commission_fixed
         terms[at.FEE_MINIMUM] = self.commission_minimum
         terms[at.FILL_AT_CLOSE] = self.fill_at == "close"
-        terms[at.LOT_SIZE] = self.lot_size
-        terms[at.TICK_SIZE] = self.tick_size
+        terms[at.LOT_UNITS], terms[at.LOT_SCALE] = _grid(self.lot_size)
+        terms[at.TICK_UNITS], terms[at.TICK_SCALE] = _grid(self.tick_size)
         terms[at.LEVERAGE] = self.leverage
         terms[at.MAINTENANCE_SHARE] = self.maintenance_margin
+        terms[at.OPENS_BEFORE_BAR] = np.inf
         self._set_rules(terms)
         return terms
 
@@ -148,6 +151,14 @@ class EngineConfig:
 def _sizes(name: str, level: Level | None) -> dict[str, Any]:
     given = level.model_dump(exclude_none=True) if level else {}
     return {f"{name}_{kind}": size for kind, size in given.items()}
+
+
+def _grid(step: float) -> tuple[float, float]:
+    """A lot or a tick as units and scale: the fraction its digits say, where whole float64 hold it, else over one."""
+    written = Fraction(repr(step))
+    exact = max(written.numerator, written.denominator) <= _WHOLE_MAX
+    units, scale = (float(written.numerator), float(written.denominator)) if exact else (step, 1.0)
+    return (units, scale) if Fraction(units) / Fraction(scale) == written else (step, 1.0)
 
 
 def _level(percent: float, distance: float, true_ranges: float) -> tuple[int, float]:

@@ -18,18 +18,28 @@ def market_fill_nb(terms: Floats, price: float, side: float, cost: int) -> float
     `cost` is the term that says how much: what the fill is for.
     """
     fill = price * (1.0 + side * terms[cost])
-    tick = terms[at.TICK_SIZE]
-    return _on_tick_nb(fill, side, tick) if tick > 0.0 else fill
+    return _on_tick_nb(terms, fill, side) if terms[at.TICK_UNITS] > 0.0 else fill
 
 
 @njit(nogil=True, cache=True)
-def _on_tick_nb(price: float, side: float, tick: float) -> float:
+def _on_tick_nb(terms: Floats, price: float, side: float) -> float:
     """The next price of the grid upwards (side +1) or downwards (-1). A price below one tick has no grid and stays."""
-    if price < tick or not np.isfinite(price):
-        return price
-    steps = price / tick
-    steps = np.ceil(steps - at.GRID_TOLERANCE) if side > 0.0 else np.floor(steps + at.GRID_TOLERANCE)
-    return steps * tick
+    units, scale = terms[at.TICK_UNITS], terms[at.TICK_SCALE]
+    return price if price * scale < units else _on_grid_nb(price, side, units, scale)
+
+
+@njit(nogil=True, cache=True)
+def _on_grid_nb(value: float, side: float, units: float, scale: float) -> float:
+    """The next multiple of units / scale, upwards (side +1) or downwards (-1); `value` itself where it is one.
+
+    One division makes it, correctly rounded: the number that its decimal digits would be read as.
+    """
+    steps = value * scale / units
+    if not abs(steps) < at.GRID_STEPS_MAX:
+        return value
+    near = min(abs(steps) * at.GRID_SHARE, at.GRID_STEPS)
+    steps = np.ceil(steps - near) if side > 0.0 else np.floor(steps + near)
+    return steps * units / scale
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -46,12 +56,12 @@ def distance_nb(kind: float, size: float, price: float, true_range: float) -> fl
 
 
 @njit(nogil=True, cache=True)
-def level_nb(kind: float, distance: float, price: float, side: float, tick: float) -> float:
+def level_nb(terms: Floats, kind: float, distance: float, price: float, side: float) -> float:
     """`distance` above (side +1) or below (-1) `price`, rounded away from it to the tick; infinitely far for none."""
     if kind == at.NO_LEVEL:
         return side * np.inf
     level = price + side * distance
-    return _on_tick_nb(level, side, tick) if tick > 0.0 else level
+    return _on_tick_nb(terms, level, side) if terms[at.TICK_UNITS] > 0.0 else level
 
 
 @njit(nogil=True, cache=True)
@@ -78,9 +88,8 @@ def size_by_exposure_nb(state: Floats, terms: Floats, market: float, price: floa
     )
     by_minimum = (leverage * (equity - terms[at.FEE_MINIMUM]) - exposure) / per_unit
     quantity = min(wanted, by_rate, by_minimum)
-    lot = terms[at.LOT_SIZE]
-    if lot > 0.0:
-        quantity = np.floor(quantity / lot + at.GRID_TOLERANCE) * lot
+    if terms[at.LOT_UNITS] > 0.0:
+        quantity = _on_grid_nb(quantity, -1.0, terms[at.LOT_UNITS], terms[at.LOT_SCALE])
     return quantity
 
 
@@ -88,15 +97,25 @@ def size_by_exposure_nb(state: Floats, terms: Floats, market: float, price: floa
 def size_when_decided_nb(state: Floats, terms: Floats, decided: float, direction: int) -> float:
     """Quantity of an order under BY_DECISION: fixed at the deciding close, zero where cash would not pay for it there.
 
-    Cash is what closing the open trade at that close would leave.
+    Cash is what closing the open trade at that close would leave. For a short it must pay for all of its bracket, one
+    after the other: what the sale brings, less what buying at the stop and then at the target would cost.
     """
     equity = state[at.CASH] + state[at.NET_QUANTITY] * decided
     quantity = terms[at.SIZING_VALUE]
     if terms[at.SIZING_MODE] == at.EQUITY_FRACTION:
         quantity = equity * quantity / decided
-    left = equity - abs(state[at.NET_QUANTITY]) * decided * terms[at.FEE_RATE]
+    rate = terms[at.FEE_RATE]
+    left = equity - abs(state[at.NET_QUANTITY]) * decided * rate
     cost = quantity * decided
-    return quantity if direction < 0 or left - cost - cost * terms[at.FEE_RATE] >= 0.0 else 0.0
+    left -= direction * cost + cost * rate
+    if direction < 0 and terms[at.STOP_KIND] != at.NO_LEVEL and left >= 0.0:
+        left -= (
+            quantity * (decided + distance_nb(terms[at.STOP_KIND], terms[at.STOP_SIZE], decided, 0.0)) * (1.0 + rate)
+        )
+    if direction < 0 and terms[at.TARGET_KIND] != at.NO_LEVEL and left >= 0.0:
+        target = decided - distance_nb(terms[at.TARGET_KIND], terms[at.TARGET_SIZE], decided, 0.0)
+        left -= quantity * target * (1.0 + rate)
+    return quantity if left >= 0.0 else 0.0
 
 
 @njit(nogil=True, cache=True)

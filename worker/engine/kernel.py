@@ -3,15 +3,8 @@
 `_fold_nb` carries every number it needs from one bar to the next in `state` and `open_trades`, so running to bar a
 and then to bar b leaves the same bits as running to b. fastmath stays off: reordered sums would break that.
 
-Order inside one bar
-1. Open: the order decided at the previous close fills at this open, plus slippage and half the spread against it.
-2. Inside: stops, targets and the liquidation price of every open trade, also of one opened at this open. A bar that
-   opens beyond a level fills at the open. Both ends inside one bar: `intrabar` says which came first, and the bar
-   counts as ambiguous. A stop before the liquidation price comes first. Then trailing stops follow the best price.
-3. Close: the signal at this close becomes the order for the next bar, or fills here where orders fill at the close.
-4. Mark: equity = cash + net quantity x close.
-
-Liquidation is judged at the worst price of every bar; no mark is worse than that, so the close needs no second look.
+The order of things inside one bar, and all that it decides, is told in `docs/bar-order.md`. Liquidation is judged at
+the worst price of every bar; no mark is worse than that, so the close needs no second look.
 """
 
 from __future__ import annotations

@@ -60,8 +60,8 @@ STOP_COST_SHARE = 15  # where a stop closes it,
 TARGET_GAP_COST_SHARE = 16  # and where the market opens beyond its target
 FILL_AT_CLOSE = 17
 INTRABAR = 18
-LOT_SIZE = 19  # 0 is none
-TICK_SIZE = 20
+LOT_UNITS = 19  # a lot is units / scale, both whole; 0 units are none
+TICK_UNITS = 20
 LEVERAGE = 21
 MAINTENANCE_SHARE = 22  # of exposure; equity at or below it is liquidated
 SIZE_RULE = 23
@@ -69,7 +69,10 @@ LEVEL_BASIS = 24
 LEVELS_FROM_NEXT_BAR = 25  # stops and targets are looked at from the bar after the entry on
 STOP_LOSES_ORDER = 26  # levels are looked at before the order of the same bar, which a reached one cancels
 ASKS_FROM_SECOND_BAR = 27  # where the opinion of the first still stands; and no order fills at the last close
-TERM_SLOTS = 28
+OPENS_BEFORE_BAR = 28  # no trade opens from this bar on
+LOT_SCALE = 29
+TICK_SCALE = 30
+TERM_SLOTS = 31
 
 # Kinds of distance of a stop or a target from the price, and the size each is given in.
 NO_LEVEL = 0
@@ -125,8 +128,14 @@ CLOSED_ENTRY_REASON = 8
 EXIT_REASON = 9
 CLOSED_TRADE_SLOTS = 10
 
-# Prices and quantities are on their grid when they are this near to it, in steps of the grid.
-GRID_TOLERANCE = 1e-9
+# Prices and quantities are on their grid when they are this near to it, as a share of themselves, but never further
+# than that many steps.
+GRID_SHARE = 1e-12
+GRID_STEPS = 0.1
+GRID_STEPS_MAX = 2.0**53  # from here on float64 has no digit between two steps
+
+# A trailing stop may move this much before the price passes the best one so far, which its level tells so exactly.
+BEST_SHARE = 1e-9
 
 # An order worth less than this share of equity is the rounding left over from earlier fills, not an order.
 DUST_SHARE = 1e-9

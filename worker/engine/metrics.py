@@ -54,17 +54,18 @@ class Course(NamedTuple):
     bars_ambiguous: int
     orders_unfilled: int
     open_trades: int = 0
+    periods_per_year: float | None = None
 
 
 def measure(course: Course) -> Metrics:
     """All metrics by their wire names."""
-    ends = day_ends(course.time_ms)
+    ends = day_ends(course.time_ms, course.periods_per_year)
     periods = periodic_returns(ends, course.equity, course.initial_capital)
     market = periodic_returns(ends, course.close, float(course.close[0]))
     falls = drawdowns(course.equity, course.initial_capital)
     drawdown = max_drawdown(falls)
     slope = beta(periods, market)
-    growth = cagr(course.initial_capital, float(course.equity[-1]), periods.years)
+    growth = cagr(course.initial_capital, float(course.equity[-1]), ends.years)
     pnl, percent = course.trades.pnl, course.trades.pnl_percent
     won, lost = pnl[pnl > 0.0], pnl[pnl < 0.0]
     total = pnl.shape[0]
@@ -80,7 +81,7 @@ def measure(course: Course) -> Metrics:
         "averageDrawdown": average_drawdown(falls),
         "alpha": alpha(periods, market, slope),
         "beta": slope,
-        "turnover": turnover(course.trades, course.equity, periods.years),
+        "turnover": turnover(course.trades, course.equity, ends.years),
         "winRate": win_rate(won, total),
         "profitFactor": profit_factor(won, lost),
         "totalTrades": total,

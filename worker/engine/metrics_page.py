@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker.engine import metrics, periods
+from worker.engine.elsewhere import ELSEWHERE, EXAMPLE
 
 _HEAD = """# Metrics
 
@@ -14,17 +15,21 @@ To renew it:
 
 
 def write_page() -> str:
-    """The whole page as Markdown: every figure with its formula, its unit and its source."""
+    """The whole page as Markdown: every figure with its formula, unit and source, and how other programs have it."""
     parts = [
         _HEAD,
         _paragraphs(metrics),
         "## Periods",
         _paragraphs(periods.periodic_returns),
         _paragraphs(periods.day_ends),
+        "## Elsewhere",
+        EXAMPLE,
     ]
     for name, definition in metrics.DEFINITIONS.items():
         text = definition.replace("None", "`null`") if isinstance(definition, str) else _paragraphs(definition)
         parts += [f"## `{name}`", text]
+        if name in ELSEWHERE:
+            parts.append("\n".join(one.sentence() for one in ELSEWHERE[name]))
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

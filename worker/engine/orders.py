@@ -89,6 +89,17 @@ def refresh_nb(state: Floats, terms: Floats, open_trades: Floats) -> None:
 
 
 @njit(nogil=True, cache=True)
+def remove_nb(state: Floats, terms: Floats, open_trades: Floats, i: int) -> None:
+    """Takes open trade `i` out; those after it move up."""
+    left = int(state[at.OPEN_TRADES]) - 1
+    for k in range(i, left):
+        for slot in range(at.OPEN_TRADE_SLOTS):
+            open_trades[k, slot] = open_trades[k + 1, slot]
+    state[at.OPEN_TRADES] = left
+    refresh_nb(state, terms, open_trades)
+
+
+@njit(nogil=True, cache=True)
 def close_all_nb(
     state: Floats, terms: Floats, open_trades: Floats, closed_trades: Floats, bar: int, price: float, reason: int
 ) -> None:
@@ -119,7 +130,9 @@ def _open_trade_nb(
     i = int(state[at.OPEN_TRADES])
     risk = set_levels_nb(terms, open_trades[i], basis, true_range, direction)
     quantity = 0.0
-    if terms[at.SIZE_RULE] != at.BY_EXPOSURE:
+    if terms[at.SIZE_RULE] == at.BY_WHOLE_UNITS and not _is_in_order_nb(terms, open_trades[i], decided, direction):
+        quantity = 0.0
+    elif terms[at.SIZE_RULE] != at.BY_EXPOSURE:
         quantity = size_by_profile_nb(state, terms, market, price, direction, decided_quantity)
     elif risk > 0.0:
         quantity = size_by_exposure_nb(state, terms, market, price, risk)
@@ -141,19 +154,31 @@ def _open_trade_nb(
 
 
 @njit(nogil=True, cache=True)
+def _is_in_order_nb(terms: Floats, trade: Floats, decided: float, direction: float) -> bool:
+    """Whether the levels of a trade that is about to open are not below zero and on both sides of the deciding close.
+
+    The close is what that order would have paid there: a target inside the spread is on no side.
+    """
+    asked = market_fill_nb(terms, decided, direction, at.ENTRY_COST_SHARE)
+    stop, target = trade[at.STOP_PRICE], trade[at.TARGET_PRICE]
+    if (terms[at.STOP_KIND] != at.NO_LEVEL and stop < 0.0) or (terms[at.TARGET_KIND] != at.NO_LEVEL and target < 0.0):
+        return False
+    return direction * stop < direction * asked < direction * target
+
+
+@njit(nogil=True, cache=True)
 def set_levels_nb(terms: Floats, trade: Floats, basis: float, true_range: float, direction: float) -> float:
     """Writes stop, target and trailing stop measured from `basis` into the row of an open trade.
 
     Returns the distance to the nearer stop, infinite for none; NaN where there is no true range to measure with.
     """
-    tick = terms[at.TICK_SIZE]
     stop_distance = distance_nb(terms[at.STOP_KIND], terms[at.STOP_SIZE], basis, true_range)
     target_distance = distance_nb(terms[at.TARGET_KIND], terms[at.TARGET_SIZE], basis, true_range)
     trail_distance = distance_nb(terms[at.TRAIL_KIND], terms[at.TRAIL_SIZE], basis, true_range)
-    stop = level_nb(terms[at.STOP_KIND], stop_distance, basis, -direction, tick)
-    trail = level_nb(terms[at.TRAIL_KIND], trail_distance, basis, -direction, tick)
+    stop = level_nb(terms, terms[at.STOP_KIND], stop_distance, basis, -direction)
+    trail = level_nb(terms, terms[at.TRAIL_KIND], trail_distance, basis, -direction)
     trade[at.STOP_PRICE] = stop
-    trade[at.TARGET_PRICE] = level_nb(terms[at.TARGET_KIND], target_distance, basis, direction, tick)
+    trade[at.TARGET_PRICE] = level_nb(terms, terms[at.TARGET_KIND], target_distance, basis, direction)
     trade[at.TRAIL_PRICE] = trail
     trade[at.TRAIL_STEP] = terms[at.TRAIL_SIZE] if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE else trail_distance
     if not (stop_distance >= 0.0 and target_distance >= 0.0 and trail_distance >= 0.0):
@@ -187,5 +212,7 @@ def fill_order_nb(
     if state[at.OPEN_TRADES] > 0.0 and open_trades[0, at.DIRECTION] != direction:
         reason = at.SIGNAL if direction == at.BE_FLAT else at.REVERSAL
         close_all_nb(state, terms, open_trades, closed_trades, bar, market, reason)
-    if direction != at.BE_FLAT and state[at.OPEN_TRADES] < terms[at.MAX_OPEN_TRADES]:
+    if bar >= terms[at.OPENS_BEFORE_BAR] or direction == at.BE_FLAT:
+        return
+    if state[at.OPEN_TRADES] < terms[at.MAX_OPEN_TRADES]:
         _open_trade_nb(state, terms, open_trades, bar, market, decided, true_range, direction, reason, decided_quantity)

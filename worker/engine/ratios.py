@@ -16,9 +16,9 @@ def change_percent(before: float, after: float) -> float:
 
 
 def cagr(initial: float, final: float, years: float) -> float | None:
-    """Compound annual growth, percent: ((final / initial) ^ (1 / years) - 1) x 100, years = periods / periods per year.
+    """Compound annual growth, percent: ((final / initial) ^ (1 / years) - 1) x 100, with years of calendar time.
 
-    None when nothing is left. Source: empyrical `cagr`.
+    None when nothing is left, and within one bar. Source: CFA Institute, GIPS (2020), annualised return.
     """
     if final <= 0.0 or years <= 0.0:
         return None

@@ -202,6 +202,8 @@ class Simulation:
         self._finished = True
         if close_open_trades is None:
             close_open_trades = self._config.close_at_end
+        if close_open_trades and self._opened_at_the_end():
+            self._run_last_bar_again()
         if close_open_trades and self.bar and self._state[layout.OPEN_TRADES]:
             default = Reason.END_OF_DATA if self.bar == self.total_bars else Reason.STOPPED_BY_USER
             self._close_all(reason if reason is not None else default)
@@ -261,6 +263,20 @@ class Simulation:
             if bar < until:
                 self._make_room(closed)
         return bar, closed
+
+    def _opened_at_the_end(self) -> bool:
+        """Whether a trade opened at the very close at which the run ends: one that closes there, too, never was."""
+        newest = int(self._state[layout.OPEN_TRADES]) - 1
+        at_close = self._terms[layout.FILL_AT_CLOSE] != 0.0
+        return bool(newest >= 0 and at_close and self._open_trades[newest, layout.ENTRY_BAR] == self.bar - 1)
+
+    def _run_last_bar_again(self) -> None:
+        """With its order closing what it closes and opening nothing. No state of before is kept: all bars are run."""
+        last = self.bar - 1
+        self._state[:] = _initial_state(self._config)
+        self._terms[layout.OPENS_BEFORE_BAR] = last
+        self.bar = self._closed = 0
+        self.bar, self._closed = self._run(last + 1)
 
     def _make_ask(self, bar: int) -> Ask:
         """What the strategies due at `bar`, the next one, are shown: the account as it will stand at its close.
@@ -332,18 +348,23 @@ class Simulation:
     def _close_all(self, reason: Reason) -> None:
         if self._closed + self._config.max_open_trades > self._closed_trades.shape[0]:
             self._make_room(self._closed)
-        last = self.bar - 1
-        close_all_nb(
-            self._state,
-            self._terms,
-            self._open_trades,
-            self._closed_trades,
-            last,
-            float(self._bars.close[last]),
-            int(reason),
-        )
+        bar, price = self._last_fill()
+        arrays = (self._state, self._terms, self._open_trades, self._closed_trades)
+        close_all_nb(*arrays, bar, price, int(reason))
         self._closed = int(self._state[layout.CLOSED_TRADES])
-        self._equity[last] = self._state[layout.EQUITY] = self._state[layout.CASH]
+        self._equity[self.bar - 1] = self._state[layout.EQUITY] = self._state[layout.CASH]
+
+    def _last_fill(self) -> tuple[int, float]:
+        """The bar and the price at which trades close that are open at the end: the last close, with one exception.
+
+        backtesting.py closes by orders for the bar after the last, which it fills in the last bar instead.
+        """
+        last = self.bar - 1
+        if self._config.profile != "backtesting.py" or self.bar < self.total_bars:
+            return last, float(self._bars.close[last])
+        if self._config.fill_at == "open":
+            return last, float(self._bars.open[last])
+        return last - 1, float(self._bars.close[last - 1])
 
     def _measure(self, trades: Trades) -> Metrics:
         return measure(

@@ -7,7 +7,31 @@ from numba import njit
 
 from worker.engine import layout as at
 from worker.engine.fills import Floats, level_nb, market_fill_nb
-from worker.engine.orders import book_exit_nb, close_all_nb, refresh_nb, set_levels_nb
+from worker.engine.orders import book_exit_nb, close_all_nb, refresh_nb, remove_nb, set_levels_nb
+
+
+@njit(nogil=True, cache=True)
+def _first_reached_nb(state: Floats, open_trades: Floats, open_price: float, worst: float, best: float) -> int:
+    """The open trade whose level the market meets first on its way from the open, -1 for none: the oldest of several.
+
+    Its stop is reached at `worst`, before liquidation, or its target at `best`. What lies behind the open is met there.
+    """
+    first = -1
+    nearest = np.inf
+    for i in range(int(state[at.OPEN_TRADES])):
+        direction = open_trades[i, at.DIRECTION]
+        stop = max(direction * open_trades[i, at.STOP_PRICE], direction * open_trades[i, at.TRAIL_PRICE])
+        target = direction * open_trades[i, at.TARGET_PRICE]
+        if direction * worst <= stop and stop >= direction * state[at.LIQUIDATION_PRICE]:
+            away = direction * open_price - stop
+        elif direction * best >= target:
+            away = target - direction * open_price
+        else:
+            continue
+        if max(away, 0.0) < nearest:
+            first = i
+            nearest = max(away, 0.0)
+    return first
 
 
 @njit(nogil=True, cache=True)
@@ -21,15 +45,13 @@ def _close_reached_nb(
     worst: float,
     best: float,
 ) -> None:
-    """Closes the trades whose stop is reached at `worst` before liquidation, or whose target is reached at `best`.
+    """Closes, as the market meets them, trades whose stop is reached at `worst`, or whose target is at `best`.
 
     Pass infinities to look at one of the two only. A bar that opened beyond the level fills at its open. A stop is a
-    market order, a target a limit order.
+    market order, a target a limit order. A stop beyond the liquidation price is not reached; each exit moves that.
     """
-    kept = 0
-    total = int(state[at.OPEN_TRADES])
-    liquidation = state[at.LIQUIDATION_PRICE]
-    for i in range(total):
+    i = _first_reached_nb(state, open_trades, open_price, worst, best)
+    while i >= 0:
         direction = open_trades[i, at.DIRECTION]
         stop = open_trades[i, at.STOP_PRICE]
         trail = open_trades[i, at.TRAIL_PRICE]
@@ -37,24 +59,17 @@ def _close_reached_nb(
         if direction * trail > direction * stop:
             stop = trail
             reason = at.TRAILING_STOP
-        fill = target = open_trades[i, at.TARGET_PRICE]
-        if direction * worst <= direction * stop and direction * stop >= direction * liquidation:
+        if direction * worst <= direction * stop and direction * stop >= direction * state[at.LIQUIDATION_PRICE]:
             price = open_price if direction * open_price < direction * stop else stop
             fill = market_fill_nb(terms, price, -direction, at.STOP_COST_SHARE)
-        elif direction * best >= direction * target:
-            if direction * open_price > direction * target:
-                fill = open_price * (1.0 - direction * terms[at.TARGET_GAP_COST_SHARE])
-            reason = at.TAKE_PROFIT
         else:
-            if kept != i:
-                for slot in range(at.OPEN_TRADE_SLOTS):
-                    open_trades[kept, slot] = open_trades[i, slot]
-            kept += 1
-            continue
+            reason = at.TAKE_PROFIT
+            fill = open_trades[i, at.TARGET_PRICE]
+            if direction * open_price >= direction * fill:
+                fill = open_price * (1.0 - direction * terms[at.TARGET_GAP_COST_SHARE])
         book_exit_nb(state, terms, open_trades, closed_trades, i, bar, fill, reason)
-    if kept < total:
-        state[at.OPEN_TRADES] = kept
-        refresh_nb(state, terms, open_trades)
+        remove_nb(state, terms, open_trades, i)
+        i = _first_reached_nb(state, open_trades, open_price, worst, best)
 
 
 @njit(nogil=True, cache=True)
@@ -97,15 +112,9 @@ def check_levels_nb(
         best_first = (high - open_price < open_price - low) == (direction > 0.0)
     if best_first:
         _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, nowhere, best)
-    while state[at.OPEN_TRADES] > 0.0:  # a stop that closes one trade moves the liquidation price of the others
-        before = state[at.OPEN_TRADES]
-        _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, worst, -nowhere)
-        if state[at.OPEN_TRADES] < before:
-            continue
-        if direction * worst <= direction * state[at.LIQUIDATION_PRICE]:
-            price = state[at.LIQUIDATION_PRICE]
-            close_all_nb(state, terms, open_trades, closed_trades, bar, price, at.LIQUIDATION)
-        break
+    _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, worst, -nowhere)
+    if state[at.OPEN_TRADES] > 0.0 and direction * worst <= direction * state[at.LIQUIDATION_PRICE]:
+        close_all_nb(state, terms, open_trades, closed_trades, bar, state[at.LIQUIDATION_PRICE], at.LIQUIDATION)
     if not best_first:
         _close_reached_nb(state, terms, open_trades, closed_trades, bar, open_price, nowhere, best)
 
@@ -129,7 +138,7 @@ def follow_nb(state: Floats, terms: Floats, open_trades: Floats, high: float, lo
         best = high if direction > 0.0 else low
         step = open_trades[i, at.TRAIL_STEP]
         distance = step * best if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE else step
-        level = level_nb(terms[at.TRAIL_KIND], distance, best, -direction, terms[at.TICK_SIZE])
+        level = level_nb(terms, terms[at.TRAIL_KIND], distance, best, -direction)
         if direction * level > direction * open_trades[i, at.TRAIL_PRICE]:
             open_trades[i, at.TRAIL_PRICE] = level
             moved = True
@@ -154,7 +163,7 @@ def quiet_range_nb(state: Floats, terms: Floats, open_trades: Floats) -> tuple[f
         if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE:
             best = level / (1.0 - direction * step)
         if direction > 0.0:
-            above = min(above, best * (1.0 - at.GRID_TOLERANCE))
+            above = min(above, best * (1.0 - at.BEST_SHARE))
         else:
-            below = max(below, best * (1.0 + at.GRID_TOLERANCE))
+            below = max(below, best * (1.0 + at.BEST_SHARE))
     return below, above

@@ -151,7 +151,7 @@ _WINDOWS = (
         "Average of the last `period` values of x plus `deviations` standard deviations (Bollinger 2001).",
     ),
     Function(
-        *("bollinger_middle", _X, (_PERIOD_20,), windows.bollinger_middle),
+        *("bollinger_middle", _X, (_PERIOD_20,), windows.sma),
         "Average of the last `period` values of x, around which the bands lie (Bollinger 2001).",
     ),
     Function(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from shared.bars import Bars
 from shared.strategies.rule.operators import Floats, finite, over, times, unknown
-from shared.strategies.rule.windows import bollinger_middle, highest, lowest, sma
+from shared.strategies.rule.windows import highest, lowest, sma
 
 
 def atr(bars: Bars, period: int) -> Floats:
@@ -22,15 +20,11 @@ def adx(bars: Bars, period: int) -> Floats:
 
 
 def cci(bars: Bars, period: int) -> Floats:
-    from talib import CCI
+    from shared.strategies.rolling import mean_distance_nb, mean_nb
 
-    if bars.total < period:
-        return unknown(bars.total)
-    index = CCI(bars.high, bars.low, bars.close, period)
     typical = hlc3(bars)
-    # Nothing over nothing, which TA-Lib calls zero.
-    index[highest(bars, typical, period) == lowest(bars, typical, period)] = np.nan
-    return index
+    mean = mean_nb(typical, period)
+    return finite((typical - mean) / (0.015 * mean_distance_nb(typical, mean, period)))
 
 
 def stochastic_k(bars: Bars, period: int) -> Floats:
@@ -43,8 +37,8 @@ def stochastic_d(bars: Bars, period: int, smooth: int) -> Floats:
 
 
 def vwap(bars: Bars, period: int) -> Floats:
-    traded = bollinger_middle(bars, times(hlc3(bars), bars.volume), period)
-    return over(traded, bollinger_middle(bars, bars.volume, period))
+    traded = sma(bars, times(hlc3(bars), bars.volume), period)
+    return over(traded, sma(bars, bars.volume, period))
 
 
 def hl2(bars: Bars) -> Floats:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from shared.bars import Bars
-from shared.strategies.averages import EQUAL_WITHIN, moving_average
+from shared.strategies.averages import EQUAL_WITHIN, relative_strength
 from shared.strategies.rule.operators import Floats, finite, unknown
 
 
@@ -37,7 +37,9 @@ def _over_window(compute: Callable[[Floats, int], Floats], x: Floats, period: in
 
 
 def sma(_bars: Bars, x: Floats, period: int) -> Floats:
-    return _over_window(moving_average, x, period)
+    from shared.strategies.rolling import mean_nb
+
+    return _in_stretches(x, period, lambda stretch: mean_nb(stretch, period))
 
 
 def ema(_bars: Bars, x: Floats, period: int) -> Floats:
@@ -47,9 +49,9 @@ def ema(_bars: Bars, x: Floats, period: int) -> Floats:
 
 
 def wma(_bars: Bars, x: Floats, period: int) -> Floats:
-    from talib import WMA
+    from shared.strategies.rolling import weighted_mean_nb
 
-    return _over_window(WMA, x, period)
+    return _in_stretches(x, period, lambda stretch: weighted_mean_nb(stretch, period))
 
 
 def highest(_bars: Bars, x: Floats, period: int) -> Floats:
@@ -65,19 +67,7 @@ def lowest(_bars: Bars, x: Floats, period: int) -> Floats:
 
 
 def rsi(_bars: Bars, x: Floats, period: int) -> Floats:
-    from talib import RSI
-
-    def index_of(stretch: Floats) -> Floats:
-        # A bar that does not move leaves the index where it is; TA-Lib drops it to zero once both averages have faded.
-        index = RSI(stretch, period)
-        moved = np.flatnonzero(stretch[1:] != stretch[:-1]) + 1
-        moved_at = np.zeros(stretch.shape[0], np.int64)
-        moved_at[moved] = moved
-        moved_at = np.maximum.accumulate(moved_at)[period:]
-        index[period:] = np.where(moved_at > 0, index[np.maximum(moved_at, period)], np.nan)
-        return index
-
-    return _in_stretches(x, period + 1, index_of)
+    return _in_stretches(x, period + 1, lambda stretch: relative_strength(stretch, period))
 
 
 def macd(_bars: Bars, x: Floats, fast: int, slow: int) -> Floats:
@@ -110,17 +100,11 @@ def stdev(_bars: Bars, x: Floats, period: int) -> Floats:
 
 
 def zscore(bars: Bars, x: Floats, period: int) -> Floats:
-    return finite((x - bollinger_middle(bars, x, period)) / stdev(bars, x, period))
+    return finite((x - sma(bars, x, period)) / stdev(bars, x, period))
 
 
 def bollinger_upper(bars: Bars, x: Floats, period: int, deviations: float) -> Floats:
-    return finite(bollinger_middle(bars, x, period) + deviations * stdev(bars, x, period))
-
-
-def bollinger_middle(_bars: Bars, x: Floats, period: int) -> Floats:
-    from shared.strategies.rolling import mean_and_deviation_nb
-
-    return _in_stretches(x, period, lambda stretch: mean_and_deviation_nb(stretch, period)[0])
+    return finite(sma(bars, x, period) + deviations * stdev(bars, x, period))
 
 
 def bollinger_lower(bars: Bars, x: Floats, period: int, deviations: float) -> Floats:
