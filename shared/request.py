@@ -138,6 +138,14 @@ class BacktestParams(Wire):
         default=None,
         description="Whether trades still open are closed at the last close. They are, except with another profile.",
     )
+    periods_per_year: float | None = Field(
+        default=None,
+        ge=1,
+        le=366,
+        description="Days (or weeks, or months, where bars are so long) that make a year in annualised figures; as many "
+        "as the bars show where left out.",
+        examples=[252],
+    )
     seed: Whole = Field(default=0, ge=0, lt=2**63, description="Seed of whatever is random in a run.")
     check_causality: bool = Field(
         default=False,

@@ -66,6 +66,7 @@ class EngineConfig:
     weights: tuple[float, ...] = ()  # one per strategy where combine is weighted
     profile: Profile = "backfleet"
     close_at_end: bool = True
+    periods_per_year: float = 0.0  # 0: as many as are seen
 
     @classmethod
     def from_params(cls, params: BacktestParams) -> EngineConfig:
@@ -92,6 +93,7 @@ class EngineConfig:
             weights=tuple(params.weights[name] for name in params.strategies) if params.weights else (),
             profile=params.profile,
             close_at_end=params.closes_at_end,
+            periods_per_year=params.periods_per_year or 0.0,
             **_sizes("stop_loss", params.stop_loss if params.use_stop_orders else None),
             **_sizes("take_profit", params.take_profit if params.use_take_profits else None),
             **_sizes("trailing_stop", params.trailing_stop if params.use_stop_orders else None),

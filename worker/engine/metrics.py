@@ -102,6 +102,7 @@ def measure(course: Course) -> Metrics:
         "unfilledOrders": course.orders_unfilled,
         "openTrades": course.open_trades,
         "finalEquity": float(course.equity[-1]),
+        "periodsPerYear": ends.per_year,
     }
     return {name: value if value is None or math.isfinite(value) else None for name, value in found.items()}
 
@@ -140,4 +141,6 @@ DEFINITIONS: dict[str, Callable[..., Any] | str] = {
     "unfilledOrders": "Orders that found no money, no whole lot or no true range to measure a level with, a count.",
     "openTrades": "Trades left open at the last bar, marked at its close, a count.",
     "finalEquity": "Equity at the last bar, money.",
+    "periodsPerYear": "Periods that make a year in annualised figures: what the request says, or as many as were seen, "
+    "a number.",
 }

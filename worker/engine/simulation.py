@@ -379,6 +379,7 @@ class Simulation:
                 bars_ambiguous=int(self._state[layout.BARS_AMBIGUOUS]),
                 orders_unfilled=int(self._state[layout.ORDERS_UNFILLED]),
                 open_trades=int(self._state[layout.OPEN_TRADES]),
+                periods_per_year=self._config.periods_per_year or None,
             )
         )
 
