@@ -24,8 +24,8 @@ class Voices:
 
     Raises `StrategyFailed` where `signals` raises or what it returns is none. A strategy that decides is silent until
     it is heard. The first `warmup_bars` of `bars` are no bars of the run: each strategy is given as many of the last of
-    them as it looks back. `combined` holds up to `next_ask` (exclusive); a single voice is its own combination, the same
-    array.
+    them as it looks back. `combined` holds up to `next_ask` (exclusive); a single voice is its own combination, the
+    same array.
     """
 
     __slots__ = (
