@@ -38,3 +38,14 @@ class Bars(NamedTuple):
             self.close[:total],
             self.volume[:total],
         )
+
+    def after(self, total: int) -> Bars:
+        """All but the first `total` bars, as views."""
+        return Bars(
+            self.time_ms[total:],
+            self.open[total:],
+            self.high[total:],
+            self.low[total:],
+            self.close[total:],
+            self.volume[total:],
+        )

@@ -30,7 +30,7 @@ FORBIDDEN_ARROWS = {
 }
 # All the engine may name: arithmetic, arrays, and what turns bytes into values. No file, socket, clock, log or model.
 ENGINE_LIBRARIES = {
-    *("__future__", "abc", "bisect", "collections", "copy", "dataclasses", "enum", "functools", "hashlib"),
+    *("__future__", "abc", "bisect", "collections", "copy", "dataclasses", "enum", "fractions", "functools", "hashlib"),
     *("itertools", "json", "math", "operator", "struct", "types", "typing", "zlib"),
     *("numba", "numpy", "talib", "zstandard"),
 }

@@ -10,6 +10,11 @@ from shared.strategies.signals import BE_LONG, BE_SHORT, Signals
 # Two averages of the same constant price may lie apart in the last digits, and a level may be reached to within them.
 EQUAL_WITHIN = 1e-12
 
+# Periods after which what an average with memory began with weighs less than a millionth: (1 - 2 / (p + 1)) ^ 7p for an
+# exponential one, (1 - 1 / p) ^ 14p for Wilder's.
+EXPONENTIAL_PERIODS = 7
+WILDER_PERIODS = 14
+
 
 def tell_crossings(signals: Signals, gap: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
     """Writes +1 where `gap` rises above zero and -1 where it falls below, into the last `len(gap) - 1` of `signals`.

@@ -47,6 +47,10 @@ def _ended(held: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return held[:-1] & ~held[1:]
 
 
+def _warmup(params: BollingerParameters) -> int:
+    return params.period
+
+
 STRATEGY = Strategy(
     id="bollinger",
     name="Bollinger bands",
@@ -54,4 +58,5 @@ STRATEGY = Strategy(
     "the middle (Bollinger 2001).",
     parameters=BollingerParameters,
     signals=bollinger_signals,
+    warmup=_warmup,
 )

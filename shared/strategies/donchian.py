@@ -60,6 +60,10 @@ def _highest_before(prices: NDArray[np.float64], period: int) -> NDArray[np.floa
     return highest
 
 
+def _warmup(params: DonchianParameters) -> int:
+    return params.entry
+
+
 STRATEGY = Strategy(
     id="donchian",
     name="Donchian channels",
@@ -68,4 +72,5 @@ STRATEGY = Strategy(
     parameters=DonchianParameters,
     signals=donchian_signals,
     aliases=("turtle",),
+    warmup=_warmup,
 )

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from shared.bars import Bars
-from shared.strategies.averages import tell_crossings
+from shared.strategies.averages import EXPONENTIAL_PERIODS, tell_crossings
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
 from shared.strategies.strategy import Strategy
@@ -43,6 +43,10 @@ def ema_crossover_signals(bars: Bars, params: EmaCrossoverParameters) -> Signals
     return signals
 
 
+def _warmup(params: EmaCrossoverParameters) -> int:
+    return params.slow + EXPONENTIAL_PERIODS * (params.slow + 1)
+
+
 STRATEGY = Strategy(
     id="ema_crossover",
     name="EMA crossover",
@@ -51,4 +55,5 @@ STRATEGY = Strategy(
     parameters=EmaCrossoverParameters,
     signals=ema_crossover_signals,
     aliases=("ema",),
+    warmup=_warmup,
 )

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from shared.bars import Bars
-from shared.strategies.averages import tell_crossings
+from shared.strategies.averages import EXPONENTIAL_PERIODS, tell_crossings
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
 from shared.strategies.strategy import Strategy
@@ -43,10 +43,15 @@ def macd_signals(bars: Bars, params: MacdParameters) -> Signals:
     return signals
 
 
+def _warmup(params: MacdParameters) -> int:
+    return params.slow + params.signal + EXPONENTIAL_PERIODS * (params.slow + params.signal + 2)
+
+
 STRATEGY = Strategy(
     id="macd",
     name="MACD",
     description="Long when the MACD line crosses above its signal line, short when it crosses below (Appel 1979).",
     parameters=MacdParameters,
     signals=macd_signals,
+    warmup=_warmup,
 )

@@ -60,6 +60,10 @@ def _began(holds: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return holds[1:] & ~holds[:-1]
 
 
+def _warmup(params: MeanReversionParameters) -> int:
+    return params.period
+
+
 STRATEGY = Strategy(
     id="mean_reversion",
     name="Mean reversion by z-score",
@@ -68,4 +72,5 @@ STRATEGY = Strategy(
     parameters=MeanReversionParameters,
     signals=mean_reversion_signals,
     aliases=("zscore",),
+    warmup=_warmup,
 )

@@ -37,10 +37,15 @@ def momentum_signals(bars: Bars, params: MomentumParameters) -> Signals:
     return told_once(signals)
 
 
+def _warmup(params: MomentumParameters) -> int:
+    return params.period
+
+
 STRATEGY = Strategy(
     id="momentum",
     name="Time-series momentum",
     description="Long when the price has risen over the period, short when it has fallen (Moskowitz et al. 2012).",
     parameters=MomentumParameters,
     signals=momentum_signals,
+    warmup=_warmup,
 )

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from shared.bars import Bars
-from shared.strategies.averages import relative_strength
+from shared.strategies.averages import WILDER_PERIODS, relative_strength
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_LONG, BE_SHORT, Signals, silent
 from shared.strategies.strategy import Strategy
@@ -48,10 +48,15 @@ def rsi_signals(bars: Bars, params: RsiParameters) -> Signals:
     return signals
 
 
+def _warmup(params: RsiParameters) -> int:
+    return 1 + params.period + WILDER_PERIODS * params.period
+
+
 STRATEGY = Strategy(
     id="rsi",
     name="Relative strength index",
     description="Long when RSI crosses back above oversold, short when it crosses back below overbought (Wilder 1978).",
     parameters=RsiParameters,
     signals=rsi_signals,
+    warmup=_warmup,
 )

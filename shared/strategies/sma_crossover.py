@@ -41,6 +41,10 @@ def sma_crossover_signals(bars: Bars, params: SmaCrossoverParameters) -> Signals
     return signals
 
 
+def _warmup(params: SmaCrossoverParameters) -> int:
+    return params.slow
+
+
 STRATEGY = Strategy(
     id="sma_crossover",
     name="SMA crossover",
@@ -49,4 +53,5 @@ STRATEGY = Strategy(
     parameters=SmaCrossoverParameters,
     signals=sma_crossover_signals,
     aliases=("sma",),
+    warmup=_warmup,
 )

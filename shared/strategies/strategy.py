@@ -30,6 +30,9 @@ class Strategy:
     every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None.
     Raises `ConfigurationError` where neither or both are given, or `every` could be below 1.
 
+    `warmup(params)` is how many bars before the first one that a signal is wanted of `signals` must be given, so that
+    it says of that one what it would say with any history; without it, it is given none. One that decides sees none.
+
     `language` lists the words of one whose parameters are text: `series` and `functions`, as users are shown them.
     """
 
@@ -41,6 +44,7 @@ class Strategy:
     aliases: tuple[str, ...] = ()
     decide: Decide | None = None
     language: dict[str, list[dict[str, str]]] | None = field(default=None, hash=False, repr=False)
+    warmup: Callable[[Any], int] | None = None
 
     def __post_init__(self) -> None:
         if (self.signals is None) == (self.decide is None):
@@ -119,6 +123,11 @@ class StrategyUse:
     def every(self) -> int:
         """A strategy that decides is asked at the close of bars `every` - 1, 2 x `every` - 1, ..."""
         return int(getattr(self.params, _EVERY, 1))
+
+    @property
+    def warmup_bars(self) -> int:
+        """How many bars before the first that it speaks of it looks at."""
+        return self.strategy.warmup(self.params) if self.strategy.warmup else 0
 
     def signals(self, bars: Bars) -> Signals:
         """int8[n]: +1 be long, -1 be short (or flat where shorts are not allowed), 0 be flat, 2 no opinion."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from shared.bars import Bars
+from shared.strategies.averages import WILDER_PERIODS
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
 from shared.strategies.strategy import Strategy
@@ -34,6 +35,10 @@ def supertrend_signals(bars: Bars, params: SupertrendParameters) -> Signals:
     return ratchet_breaks_nb(bars.close, middle + reach, middle - reach, params.period)
 
 
+def _warmup(params: SupertrendParameters) -> int:
+    return params.period + WILDER_PERIODS * params.period
+
+
 STRATEGY = Strategy(
     id="supertrend",
     name="Supertrend",
@@ -41,4 +46,5 @@ STRATEGY = Strategy(
     "below (Seban 2008).",
     parameters=SupertrendParameters,
     signals=supertrend_signals,
+    warmup=_warmup,
 )

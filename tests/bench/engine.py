@@ -205,7 +205,7 @@ def job_rows(bars: Bars, signals: Signals, on: str) -> Iterator[Row]:
         "kernel": lambda: started_and_advanced(bars, config, [scripted(signals)]),
         "trades": lambda: simulation.trades(0, trades.total),
         "metrics": lambda: measure_course(course),
-        "hash": lambda: hash_result(trades, outcome.time_ms, outcome.equity, metrics),
+        "hash": lambda: hash_result(trades, outcome.time_ms, outcome.equity, metrics, 0),
     }
     for name, part in parts.items():
         part_s, _ = best_of(REPEATS, part)

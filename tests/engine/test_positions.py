@@ -366,5 +366,5 @@ def test_the_hash_is_what_it_was_when_this_engine_version_was_named() -> None:
     bars = Bars(times(500), opened, high, low, close, np.ones(500))
     uses = resolve(["sma"], {"sma": {"fast": 3, "slow": 8}})
     assert run(bars, EVERYTHING, *uses).result_hash == (
-        "sha256:97ae3eaee94aab2b856a046bbd242a9f001818a6a6aab1942edb79280b040538"
+        "sha256:444eebfb14a33e9c9a2d43c5a2a35a0f00324e15e080f1a46e3af0bbc66a4531"
     )

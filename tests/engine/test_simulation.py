@@ -473,7 +473,7 @@ def test_no_figure_is_ever_nan_or_infinite(name: str) -> None:
 def test_the_hash_is_that_of_the_documented_bytes() -> None:
     outcome = run(random_walk(300, 11), EVERYTHING, *quick_uses())
     trades, equity = outcome.trades, outcome.equity
-    data = b"backfleet-result-1\n" + struct.pack("<qq", trades.total, len(equity))
+    data = b"backfleet-result-2\n" + struct.pack("<qqq", trades.total, len(equity), 0)
     for column in trades:
         data += struct.pack(f"<{len(column)}{'q' if column.dtype.kind == 'i' else 'd'}", *column.tolist())
     data += struct.pack("<qq", int(outcome.time_ms[0]), int(outcome.time_ms[-1]))

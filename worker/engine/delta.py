@@ -32,6 +32,7 @@ class Outcome:
     equity: NDArray[np.float64]
     result_hash: str
     engine_version: str
+    warmup_bars: int  # before the first processed one, which strategies saw and nothing traded in
 
 
 @dataclass(frozen=True, slots=True)

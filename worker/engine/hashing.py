@@ -1,7 +1,7 @@
 """`resultHash`: one name for everything a run computed.
 
 SHA-256 over, in this order and without padding:
-1. b"backfleet-result-1\\n", the number of trades and the number of bars as int64;
+1. b"backfleet-result-2\\n", the number of trades, the number of bars and that of the bars before them as int64;
 2. every column of the trades, in the order of `Trades`, as int64 or float64;
 3. the first and the last bar's time as int64 (the bars between are named by `datasetHash`), equity as float64;
 4. the metrics as JSON with sorted names and no spaces, numbers rounded to 12 significant digits: powers and roots may
@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from worker.engine.metrics import Metrics
 from worker.engine.trades import Trades
 
-_DOMAIN = b"backfleet-result-1\n"
+_DOMAIN = b"backfleet-result-2\n"
 
 
-def hash_result(trades: Trades, time_ms: NDArray[np.int64], equity: NDArray[np.float64], metrics: Metrics) -> str:
+def hash_result(
+    trades: Trades, time_ms: NDArray[np.int64], equity: NDArray[np.float64], metrics: Metrics, warmup_bars: int
+) -> str:
     """ "sha256:" and 64 hexadecimal digits."""
-    digest = hashlib.sha256(_DOMAIN + struct.pack("<qq", trades.total, equity.shape[0]))
+    digest = hashlib.sha256(_DOMAIN + struct.pack("<qqq", trades.total, equity.shape[0], warmup_bars))
     for column in trades:
         digest.update(_little_endian(column))
     if equity.shape[0]:

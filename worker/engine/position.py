@@ -120,8 +120,10 @@ class Mark:
     of: object
 
 
-def fingerprint(bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int) -> bytes:
+def fingerprint(
+    bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int, warmup_bars: int
+) -> bytes:
     """What a position is of, in 32 bytes. Of the bars how many and which times: `datasetHash` names them exactly."""
     times = [int(bars.time_ms[0]), int(bars.time_ms[-1])] if bars.total else []
     uses = [[use.name, use.strategy.id, use.params.model_dump_json()] for use in strategies]
-    return hashlib.sha256(json.dumps([bars.total, times, config.as_dict(), uses, seed]).encode()).digest()
+    return hashlib.sha256(json.dumps([bars.total, times, config.as_dict(), uses, seed, warmup_bars]).encode()).digest()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shared.bars import Bars
 from shared.reasons import Reason
 from shared.strategies import StrategyUse, View
+from shared.strategies.averages import WILDER_PERIODS
 from shared.strategies.signals import NO_OPINION, Signals
 from shared.strategies.view import OpenTrade, bars_until
 from worker.engine import layout
@@ -55,20 +56,25 @@ class Simulation:
         "_terms",
         "_true_range",
         "_voices",
+        "_warmup_bars",
         "bar",
         "total_bars",
     )
 
-    def __init__(self, bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int) -> None:
-        bars = _contiguous(bars)
+    def __init__(
+        self, bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int, warmup_bars: int
+    ) -> None:
+        whole = _contiguous(bars)
+        bars = whole.after(warmup_bars)
         self._bars = bars
+        self._warmup_bars = warmup_bars
         self._config = config
         self._strategies = tuple(strategies)
         self._seed = seed
-        self._voices = Voices(self._strategies, bars, config.combine, config.weights)
+        self._voices = Voices(self._strategies, whole, config.combine, config.weights, warmup_bars)
         self._ask: Ask | None = None
         self._terms = config.terms()
-        self._true_range = _average_true_range(bars, config)
+        self._true_range = _average_true_range(whole, config, warmup_bars)
         self._equity = np.empty(bars.total)
         self._state = _initial_state(config)
         self._open_trades = np.zeros((config.max_open_trades, layout.OPEN_TRADE_SLOTS))
@@ -83,12 +89,22 @@ class Simulation:
         self.total_bars = bars.total
 
     @classmethod
-    def start(cls, bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int = 0) -> Simulation:
+    def start(
+        cls,
+        bars: Bars,
+        config: EngineConfig,
+        strategies: Sequence[StrategyUse],
+        seed: int = 0,
+        warmup_bars: int = 0,
+    ) -> Simulation:
         """A run before its first bar. Computes the strategies' signals; `bars` is kept, not copied.
+
+        The first `warmup_bars` of `bars` lie before the run: indicators begin with them, nothing trades in them, and no
+        figure, time or number of a bar counts them. `bars_before` says how many are of use.
 
         Raises `StrategyFailed` for `signals` that raise or return none, naming the strategy.
         """
-        return cls(bars, config, strategies, seed)
+        return cls(bars, config, strategies, seed, warmup_bars)
 
     def advance(self, until_bar: int) -> Delta:
         """Runs on to `until_bar` (exclusive; at most to the end). A bar already passed changes nothing.
@@ -147,7 +163,13 @@ class Simulation:
 
     @classmethod
     def resume(
-        cls, position: Position, bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int = 0
+        cls,
+        position: Position,
+        bars: Bars,
+        config: EngineConfig,
+        strategies: Sequence[StrategyUse],
+        seed: int = 0,
+        warmup_bars: int = 0,
     ) -> Simulation:
         """The run at that position: runs there again, feeding the decisions, so that none is asked for twice.
 
@@ -156,11 +178,10 @@ class Simulation:
         versions = f"engine {ENGINE_VERSION}, fold {FOLD_VERSION}"
         if (theirs := f"engine {position.engine_version}, fold {position.fold_version}") != versions:
             raise PositionUnfit(f"the position is of {theirs}, this is {versions}")
-        if position.total_bars != bars.total:
-            raise PositionUnfit(
-                f"the position's run ran over bars other than these {bars.total}: {position.total_bars}"
-            )
-        simulation = cls(bars, config, strategies, seed)
+        total = bars.total - warmup_bars
+        if position.total_bars != total:
+            raise PositionUnfit(f"the position's run ran over bars other than these {total}: {position.total_bars}")
+        simulation = cls(bars, config, strategies, seed, warmup_bars)
         simulation._go_to(position)
         if simulation._time_ms() != position.time_ms or simulation._digest() != position.digest:
             raise PositionUnfit(
@@ -216,8 +237,9 @@ class Simulation:
             open_trades=self.open_trades(),
             time_ms=time_ms,
             equity=equity,
-            result_hash=hash_result(trades, time_ms, equity, metrics),
+            result_hash=hash_result(trades, time_ms, equity, metrics, self._warmup_bars),
             engine_version=ENGINE_VERSION,
+            warmup_bars=self._warmup_bars,
         )
 
     def trades(self, first: int, until: int) -> Trades:
@@ -313,7 +335,7 @@ class Simulation:
     def _digest(self) -> str:
         """Of all that the run's future depends on, apart from the bars to come."""
         if self._fingerprint is None:
-            self._fingerprint = fingerprint(self._bars, self._config, self._strategies, self._seed)
+            self._fingerprint = fingerprint(self._bars, self._config, self._strategies, self._seed, self._warmup_bars)
         digest = hashlib.sha256(self._fingerprint)
         digest.update(struct.pack("<qq?", self.bar, self._voices.next_ask, self._ask is not None))
         digest.update(self._state.astype("<f8").tobytes())
@@ -393,15 +415,26 @@ def _initial_state(config: EngineConfig) -> NDArray[np.float64]:
     return state
 
 
-def _average_true_range(bars: Bars, config: EngineConfig) -> NDArray[np.float64]:
+def bars_before(config: EngineConfig, strategies: Sequence[StrategyUse]) -> int:
+    """How many bars before a run its strategies and levels look back at: more of them change nothing."""
+    return max([_true_range_warmup_bars(config), *(use.warmup_bars for use in strategies)])
+
+
+def _true_range_warmup_bars(config: EngineConfig) -> int:
+    return config.atr_period * (1 + WILDER_PERIODS) if config.needs_true_range else 0
+
+
+def _average_true_range(bars: Bars, config: EngineConfig, warmup_bars: int) -> NDArray[np.float64]:
     """Wilder's average true range, NaN until it is defined. Where no level needs it, any column will do."""
+    before = min(_true_range_warmup_bars(config), warmup_bars)
+    bars = bars.after(warmup_bars - before)
     if not config.needs_true_range:
         return bars.close
     if bars.total <= config.atr_period:
-        return np.full(bars.total, np.nan)
+        return np.full(bars.total - before, np.nan)
     from talib import ATR
 
-    return np.ascontiguousarray(ATR(bars.high, bars.low, bars.close, config.atr_period))
+    return np.ascontiguousarray(ATR(bars.high, bars.low, bars.close, config.atr_period)[before:])
 
 
 def _contiguous(bars: Bars) -> Bars:

@@ -23,7 +23,9 @@ class Voices:
     """One voice per strategy, int8[n] each, and what they come to together, which is what the kernel reads.
 
     Raises `StrategyFailed` where `signals` raises or what it returns is none. A strategy that decides is silent until
-    it is heard. `combined` holds up to `next_ask` (exclusive); a single voice is its own combination, the same array.
+    it is heard. The first `warmup_bars` of `bars` are no bars of the run: each strategy is given as many of the last of
+    them as it looks back. `combined` holds up to `next_ask` (exclusive); a single voice is its own combination, the
+    same array.
     """
 
     __slots__ = (
@@ -39,12 +41,19 @@ class Voices:
         "next_ask",
     )
 
-    def __init__(self, uses: Sequence[StrategyUse], bars: Bars, how: Combination, weights: Sequence[float]) -> None:
+    def __init__(
+        self,
+        uses: Sequence[StrategyUse],
+        bars: Bars,
+        how: Combination,
+        weights: Sequence[float],
+        warmup_bars: int = 0,
+    ) -> None:
         self._uses = uses
-        self._bars = bars
+        self._bars = bars.after(warmup_bars)
         self._how: Combination = how
         self._weights = weights
-        self.each = [_listen(i, use, bars) for i, use in enumerate(uses)]
+        self.each = [_listen(i, use, bars, warmup_bars) for i, use in enumerate(uses)]
         self.combined = combine(self.each, how, weights)
         self.next_ask = self._first_ask(0)
         self._standing = self._standing_before(self.next_ask)
@@ -139,8 +148,10 @@ class Voices:
             raise StrategyFailed.of(index, self._uses[index].name, problem) from None
 
 
-def _listen(index: int, use: StrategyUse, bars: Bars) -> Signals:
+def _listen(index: int, use: StrategyUse, bars: Bars, warmup_bars: int) -> Signals:
     """The strategy's signals as the kernel reads them. A plug-in may raise anything and return anything."""
+    before = min(use.warmup_bars, warmup_bars)
+    bars = bars.after(warmup_bars - before)
     try:
         said = np.asarray(use.signals(bars))
     except Exception as error:
@@ -157,4 +168,4 @@ def _listen(index: int, use: StrategyUse, bars: Bars) -> Signals:
         bar = int(wrong[0])
         where = f"{said[bar]} at bar {bar} ({iso_from_ms(int(bars.time_ms[bar]))})"
         raise StrategyFailed.of(index, use.name, f"{wanted} and returned {where}")
-    return np.ascontiguousarray(said, np.int8)
+    return np.ascontiguousarray(said[before:], np.int8)

@@ -191,3 +191,6 @@ _ARITHMETIC = (
 FUNCTIONS: dict[str, Function] = {
     one.name: one for one in (*_AVERAGES, *_OSCILLATORS, *_WINDOWS, *_STEPS, *_ARITHMETIC)
 }
+
+# Those that remember all values there were, ever less: averages that are exponential or Wilder's.
+RECURSIVE = frozenset({"ema", "rsi", "macd", "macd_signal", "macd_histogram", "atr", "adx"})

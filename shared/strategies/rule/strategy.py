@@ -10,8 +10,9 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from shared.bars import Bars
+from shared.strategies.averages import WILDER_PERIODS
 from shared.strategies.parameters import Parameters
-from shared.strategies.rule.functions import FUNCTIONS, SERIES
+from shared.strategies.rule.functions import FUNCTIONS, RECURSIVE, SERIES
 from shared.strategies.rule.language import TEXT_MAX_CHARS, Node, describe, parse
 from shared.strategies.rule.operators import OPERATORS, Floats, Truth
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals, silent
@@ -122,6 +123,21 @@ class _Evaluation:
         return function.of(self._bars, *parts, *(int(value) if one.whole else value for one, value in kinds))
 
 
+def _warmup(params: RuleParameters) -> int:
+    """One more than the conditions look back: an opinion is told where it was not held at the bar before."""
+    texts = (params.long, params.short, params.exit)
+    return 1 + max(_looks_back(parse(text)) for text in texts if text.strip())
+
+
+def _looks_back(node: Node) -> int:
+    below = max(map(_looks_back, node.parts), default=0)
+    if node.name not in FUNCTIONS:
+        return below
+    function = FUNCTIONS[node.name]
+    bars = sum(int(value) for one, value in zip(function.settings, node.settings, strict=True) if one.whole)
+    return below + 1 + bars * (1 + WILDER_PERIODS if node.name in RECURSIVE else 1)
+
+
 STRATEGY = Strategy(
     id="rule",
     name="Rule",
@@ -130,4 +146,5 @@ STRATEGY = Strategy(
     parameters=RuleParameters,
     signals=rule_signals,
     language=describe(),
+    warmup=_warmup,
 )
