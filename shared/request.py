@@ -142,7 +142,7 @@ class BacktestParams(Wire):
         default=None,
         ge=1,
         le=366,
-        description="Days (or weeks, or months, where bars are so long) that make a year in annualised figures; as many "
+        description="Days (or weeks, months, of such bars) that make a year in annualised figures; as many "
         "as the bars show where left out.",
         examples=[252],
     )
