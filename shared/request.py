@@ -17,8 +17,11 @@ from shared.instants import Instant, Interval, to_ms, write_instant
 from shared.profiles import Profile, unfit
 from shared.wire import Whole, Wire, storable
 
-SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,39}$"
-Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, description="Letters, digits and . _ / : -, at most 40.")]
+# They stand in paths of URLs, some of them percent-encoded, and in ids of documents: nothing that begins a query or a
+# fragment, and none of what MongoDB gives a meaning to.
+SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9._/:^=&!-]{0,39}$"
+SYMBOL_LETTERS = "letters, digits and . _ / : ^ = & ! -, the first a letter, a digit or ^, at most 40"
+Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, description=SYMBOL_LETTERS.capitalize() + ".")]
 FillAt = Literal["open", "close"]
 Intrabar = Literal["stop_first", "target_first", "ohlc_path"]
 SizingMode = Literal["equity_fraction", "fixed_quantity", "fixed_notional", "risk_fraction"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import io
 import sys
 from collections.abc import Callable
@@ -26,27 +27,6 @@ BAR = "10,12,9,11,5"
 
 Read = Callable[..., ParsedSeries]
 Refusal = Callable[..., str]
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    def read(content: str | bytes, name: str = "X.csv", **decided: Any) -> ParsedSeries:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        [series] = read_files([path], Reading(**decided))
-        return series
-
-    return read
-
-
-@pytest.fixture
-def refusal(read: Read) -> Refusal:
-    def refusal(content: str | bytes, name: str = "X.csv", **decided: Any) -> str:
-        with pytest.raises(ImportRefused) as caught:
-            read(content, name, **decided)
-        return caught.value.message
-
-    return refusal
 
 
 def lines(header: str, times: list[str], bar: str = BAR) -> str:
@@ -258,18 +238,23 @@ def test_options_say_everything_a_reading_holds() -> None:
     parser.add_argument("--interval")
     add_reading_options(parser)
     assert reading_from(parser.parse_args([])) == Reading()
-    given = {
-        "symbol": "X",
-        "interval": "1h",
-        "columns": "time=1",
-        "time_zone": "UTC",
-        "time_unit": "ms",
-        "date_order": "dmy",
-        "side": "mid",
-        "price": "traded",
-    }
-    words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
-    assert reading_from(parser.parse_args([*words, "--allow-gaps"])) == Reading(**given, allow_gaps=True)
+    given = Reading(
+        symbol="X",
+        interval="1h",
+        columns="time=1",
+        time_zone="UTC",
+        time_unit="excel",
+        date_order="dmy",
+        side="mid",
+        price="traded",
+        price_scale=10_000,
+        decimal="comma",
+        skip_lines=2,
+        allow_gaps=True,
+    )
+    words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in dataclasses.asdict(given).items()]
+    *valued, (flag, _) = words
+    assert reading_from(parser.parse_args([word for pair in valued for word in pair] + [flag])) == given
 
 
 def packed(frame: Any, kind: str) -> bytes:
