@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     ConfigDict,
     Field,
     JsonValue,
@@ -70,8 +71,21 @@ class Sizing(Wire):
         return self
 
 
+def _describe_size(schema: dict[str, Any]) -> None:
+    """`positionSize` stands in the schema beside the field it is another name of."""
+    size = dict(schema["properties"]["positionSizePercent"])
+    size["title"] = "Positionsize"
+    size["description"] = (
+        "Share of equity per trade: 1 is all of it (100 %), 0.02 is 2 %; at most leverage. What is stored calls it "
+        "positionSizePercent; send one of them."
+    )
+    schema["properties"]["positionSize"] = size
+
+
 class BacktestParams(Wire):
     """What to run: `params` of a task, and the body of `POST /api/algo/backtest`."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_size)
 
     symbol: Symbol
     interval: Interval = Field(description="Length of the bars; made of finer ones where only those are stored.")
@@ -96,9 +110,12 @@ class BacktestParams(Wire):
     initial_capital: float = Field(default=10_000.0, gt=0, le=1e15, description="Money to begin with.")
     position_size_percent: float = Field(
         default=1.0,
+        alias="positionSizePercent",
+        validation_alias=AliasChoices("positionSizePercent", "positionSize"),
         gt=0,
         le=125,
-        description="Share of equity per trade: 0.02 is 2 % of equity. Whole equity by default; at most leverage.",
+        description="Older name of positionSize: a share of equity per trade, although it is called percent. 1 is all "
+        "of it (100 %), 0.02 is 2 %; at most leverage.",
     )
     sizing: Sizing | None = Field(default=None, description="Another way to size trades than by share of equity.")
     lot_size: float = Field(default=0.0, ge=0, le=1e12, description="Quantities are cut to multiples of this; 0: any.")

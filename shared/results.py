@@ -30,7 +30,7 @@ from shared.mongo import Mongo, translate_mongo_errors
 from shared.reasons import Reason
 from shared.records import BacktestRecord, new_id
 from shared.result_garbage import Claim, Fate, Removed, UploadNotes, Walk, fates_of
-from shared.result_warnings import ResultWarning, WarningDocument, gathered, of_range
+from shared.result_warnings import ResultWarning, WarningDocument, gathered, of_range, of_size
 
 EQUITY_POINTS_MAX = 2_000
 _DUPLICATE_KEY = 11000
@@ -152,7 +152,8 @@ def findings(params: Mapping[str, Any], bars: Slice, outcome: Outcome, warnings:
 def new_result(record: BacktestRecord, bars: Slice, outcome: Outcome, now_ms: int) -> ResultDocument:
     """The result of a record's run under the claim it has, still without its frames (`Results.prepare`)."""
     within = "params." if record.get("published") else ""
-    warnings = gathered(record.get("warnings", []), of_range(record["params"], bars, within))
+    params = record["params"]
+    warnings = gathered(record.get("warnings", []), of_range(params, bars, within), of_size(params, within))
     return {
         "_id": new_id("res"),
         "backtestId": record["_id"],
