@@ -86,7 +86,7 @@ def _run(asked: argparse.Namespace) -> None:
 def _find_kernels(settings: Settings) -> None:
     """The kernels that workers of this machine have compiled serve here too, and the other way round."""
     from shared.settings import keep_kernels_in, kernel_cache_dir
-    from worker.slot import engine_digest
+    from worker.kernels import engine_digest
 
     directory = kernel_cache_dir(settings, engine_digest())
     try:

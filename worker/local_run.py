@@ -16,11 +16,11 @@ from shared.candles.files.parsing import ParsedSeries, read_files
 from shared.candles.manifest import first_manifest
 from shared.candles.resample import bucket_before, finer_intervals, resample_bars
 from shared.errors import BackfleetError, ImportRefused, InvalidRequest
+from shared.findings import findings, trade_columns
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
 from shared.request import BacktestParams, BacktestRequest
 from shared.result_warnings import WarningDocument, of_range, of_size
-from shared.results import findings, trade_columns
 from shared.wire import validate
 from worker.engine.delta import Outcome
 from worker.engine.faults import EngineFault
