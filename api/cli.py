@@ -163,12 +163,11 @@ def read_order(asked: argparse.Namespace) -> FetchOrder:
     from api.market_data.fetching import FetchOrder
     from shared.errors import InvalidRequest
     from shared.instants import read_instant_ms
-    from shared.request import SYMBOL_PATTERN
+    from shared.request import SYMBOL_LETTERS, SYMBOL_PATTERN
 
     symbol = asked.stored_as or asked.symbol.replace("/", "")
     if not re.fullmatch(SYMBOL_PATTERN, symbol):
-        wanted = "letters, digits and . _ / : -, at most 40"
-        raise InvalidRequest.of("--as", f"{symbol!r} cannot be the name of a series; give one of {wanted}")
+        raise InvalidRequest.of("--as", f"{symbol!r} cannot be the name of a series; give one of {SYMBOL_LETTERS}")
     since_ms, until_ms = (
         read_instant_ms(option, text) if text else None
         for option, text in (("--since", asked.since), ("--until", asked.until))

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     ConfigDict,
     Field,
     JsonValue,
@@ -17,8 +18,11 @@ from shared.instants import Instant, Interval, to_ms, write_instant
 from shared.profiles import USUAL_FILL_AT, Profile, unfit
 from shared.wire import Whole, Wire, storable
 
-SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,39}$"
-Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, description="Letters, digits and . _ / : -, at most 40.")]
+# They stand in paths of URLs, some of them percent-encoded, and in ids of documents: nothing that begins a query or a
+# fragment, and none of what MongoDB gives a meaning to.
+SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9._/:^=&!-]{0,39}$"
+SYMBOL_LETTERS = "letters, digits and . _ / : ^ = & ! -, the first a letter, a digit or ^, at most 40"
+Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, description=SYMBOL_LETTERS.capitalize() + ".")]
 FillAt = Literal["open", "close"]
 Intrabar = Literal["stop_first", "target_first", "ohlc_path"]
 SizingMode = Literal["equity_fraction", "fixed_quantity", "fixed_notional", "risk_fraction"]
@@ -67,8 +71,21 @@ class Sizing(Wire):
         return self
 
 
+def _describe_size(schema: dict[str, Any]) -> None:
+    """`positionSize` stands in the schema beside the field it is another name of."""
+    size = dict(schema["properties"]["positionSizePercent"])
+    size["title"] = "Positionsize"
+    size["description"] = (
+        "Share of equity per trade: 1 is all of it (100 %), 0.02 is 2 %; at most leverage. What is stored calls it "
+        "positionSizePercent; send one of them."
+    )
+    schema["properties"]["positionSize"] = size
+
+
 class BacktestParams(Wire):
     """What to run: `params` of a task, and the body of `POST /api/algo/backtest`."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_size)
 
     symbol: Symbol
     interval: Interval = Field(description="Length of the bars; made of finer ones where only those are stored.")
@@ -93,9 +110,12 @@ class BacktestParams(Wire):
     initial_capital: float = Field(default=10_000.0, gt=0, le=1e15, description="Money to begin with.")
     position_size_percent: float = Field(
         default=1.0,
+        alias="positionSizePercent",
+        validation_alias=AliasChoices("positionSizePercent", "positionSize"),
         gt=0,
         le=125,
-        description="Share of equity per trade: 0.02 is 2 % of equity. Whole equity by default; at most leverage.",
+        description="Older name of positionSize: a share of equity per trade, although it is called percent. 1 is all "
+        "of it (100 %), 0.02 is 2 %; at most leverage.",
     )
     sizing: Sizing | None = Field(default=None, description="Another way to size trades than by share of equity.")
     lot_size: float = Field(default=0.0, ge=0, le=1e12, description="Quantities are cut to multiples of this; 0: any.")

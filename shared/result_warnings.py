@@ -50,6 +50,18 @@ def of_unknown_fields(unknown: Sequence[FieldError]) -> list[WarningDocument]:
     ]
 
 
+def of_size(params: Mapping[str, Any], within: str = "") -> list[WarningDocument]:
+    """For trades larger than equity, which leverage allows and a name that says percent invites.
+
+    `params` are those of a request as they were sent, `within` is where in what was sent they are.
+    """
+    size: float = params.get("positionSizePercent", 1.0)
+    if size <= 1:
+        return []
+    message = f"each trade is {size:g} times equity, {size:.0%} of it: a size of 1 is 100 %, and 0.02 is 2 %"
+    return [ResultWarning(code="size_above_equity", message=message, field=f"{within}positionSizePercent").as_wire()]
+
+
 def of_range(params: Mapping[str, Any], bars: Slice, within: str = "") -> list[WarningDocument]:
     """For a range that is longer than the data: the run was of what there is.
 

@@ -1,18 +1,17 @@
 """Results: what a backtest came to, how that is made of a run's outcome, how it is stored and how it is told.
 
-A result's fields are spelled here and nowhere else: `Findings`, which depend on nobody's store, the document around
-them, and the answer to whoever asks. A result is written before the record says that the backtest is completed; its
-tables (equity, trades) are frames (`shared/frames.py`).
+A result's fields are spelled here and nowhere else: the document around `Findings` (`shared/findings.py`), which depend
+on nobody's store, and the answer to whoever asks. A result is written before the record says that the backtest is
+completed; its tables (equity, trades) are frames (`shared/frames.py`).
 """
 
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NotRequired, Protocol, Self, TypedDict, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from bson import Binary
@@ -24,58 +23,21 @@ from pymongo.errors import BulkWriteError
 
 from shared.candles import Slice
 from shared.errors import FieldError, NotFound
+from shared.findings import Findings, Outcome, YearBasis, findings, iso_column, trade_columns
 from shared.frames import INLINE_MAX_BYTES, Columns, Frames
 from shared.instants import iso_from_ms
 from shared.mongo import Mongo, translate_mongo_errors
-from shared.reasons import Reason
 from shared.records import BacktestRecord, new_id
 from shared.result_garbage import Claim, Fate, Removed, UploadNotes, Walk, fates_of
-from shared.result_warnings import ResultWarning, WarningDocument, gathered, of_range
+from shared.result_warnings import ResultWarning, gathered, of_range, of_size
 
 EQUITY_POINTS_MAX = 2_000
 _DUPLICATE_KEY = 11000
 _FRAMES = ("trades", "equity")
-_SUMMARY = ("totalReturn", "sharpeRatio", "maxDrawdown", "winRate", "profitFactor", "totalTrades", "finalEquity")
 # Rows written at a time, and the pause after them: else the loop waits five milliseconds for Python's lock whenever it
 # has read or sent something.
 _JSON_ROWS = 250
 _PAUSE_S = 0.00005
-_REASONS = {int(reason): reason.wire for reason in Reason}
-
-
-class Outcome(Protocol):
-    """What the engine hands over at the end of a run. `time_ms` has one entry per bar that was processed."""
-
-    @property
-    def metrics(self) -> Mapping[str, Any]: ...
-    @property
-    def time_ms(self) -> NDArray[np.int64]: ...
-    @property
-    def result_hash(self) -> str: ...
-    @property
-    def engine_version(self) -> str: ...
-
-
-class Findings(TypedDict):
-    """What a run came to, whoever stored it. `config` are the parameters as they were sent, `datasetHash` names the
-    bars, `resampledFrom` is the interval of the finer bars they were made of.
-
-    `effectiveStart` is when the first bar that was run opens, `effectiveEnd` where the last one ends: what was asked
-    for may be longer than the data. Results of 0.1.0 have neither them, nor `warnings`, nor `resampledFrom`.
-    """
-
-    summary: dict[str, Any]
-    metrics: dict[str, Any]
-    config: dict[str, Any]
-    datasetHash: str
-    resampledFrom: NotRequired[str | None]
-    resultHash: str
-    engineVersion: str
-    seed: int
-    totalBars: int
-    effectiveStart: NotRequired[str]
-    effectiveEnd: NotRequired[str]
-    warnings: NotRequired[list[WarningDocument]]
 
 
 class ResultDocument(Findings):
@@ -107,6 +69,10 @@ class Result(BaseModel):
     resampled_from: str | None = Field(description="Interval of the finer bars its bars were made of; null where none.")
     result_hash: str = Field(description="Equal for equal results, on whatever machine and after whatever break.")
     engine_version: str = Field(description="Results of different versions may differ.", examples=["3"])
+    year_basis: YearBasis | None = Field(
+        description="Whether the bars or the request say how many periods make a year (periodsPerYear); null in "
+        "older results."
+    )
     seed: int = Field(description="Seed of whatever was random in the run.")
     total_bars: int = Field(ge=0, description="How many bars were run.")
     effective_start: str | None = Field(description="When the first bar that was run opens; null in older results.")
@@ -131,28 +97,11 @@ class Result(BaseModel):
         return self.model_dump(by_alias=True) | {"warnings": [one.as_wire() for one in self.warnings]}
 
 
-def findings(params: Mapping[str, Any], bars: Slice, outcome: Outcome, warnings: list[WarningDocument]) -> Findings:
-    """What a run of the request `params` (as sent) on these bars came to, and what to warn of."""
-    return {
-        "summary": {name: outcome.metrics[name] for name in _SUMMARY},
-        "metrics": dict(outcome.metrics),
-        "config": dict(params),
-        "datasetHash": bars.dataset_hash,
-        "resampledFrom": bars.resampled_from,
-        "resultHash": outcome.result_hash,
-        "engineVersion": outcome.engine_version,
-        "seed": int(params.get("seed", 0)),
-        "totalBars": len(outcome.time_ms),
-        "effectiveStart": iso_from_ms(int(outcome.time_ms[0])),
-        "effectiveEnd": iso_from_ms(bars.end_of(int(outcome.time_ms[-1]))),
-        "warnings": warnings,
-    }
-
-
 def new_result(record: BacktestRecord, bars: Slice, outcome: Outcome, now_ms: int) -> ResultDocument:
     """The result of a record's run under the claim it has, still without its frames (`Results.prepare`)."""
     within = "params." if record.get("published") else ""
-    warnings = gathered(record.get("warnings", []), of_range(record["params"], bars, within))
+    params = record["params"]
+    warnings = gathered(record.get("warnings", []), of_range(params, bars, within), of_size(params, within))
     return {
         "_id": new_id("res"),
         "backtestId": record["_id"],
@@ -195,32 +144,6 @@ def plot_rows(values: NDArray[np.float64], points_max: int) -> NDArray[np.int64]
 
 def _rows_of(columns: Columns, rows: NDArray[np.int64]) -> Columns:
     return {name: column[rows] for name, column in columns.items()}
-
-
-def trade_columns(trades: Columns, strategies: Sequence[str]) -> dict[str, list[Any]]:
-    """The `trades` frame as it is told: camelCase, instants in ISO, codes by name, undefined numbers as None."""
-    wire: dict[str, list[Any]] = {}
-    for name, column in trades.items():
-        shown = column.tolist()
-        if name.endswith("_ms"):
-            name, shown = name.removesuffix("_ms"), _iso_column(column)
-        elif name.endswith("_reason"):
-            shown = [_REASONS[value] for value in shown]
-        elif name == "direction":
-            shown = ["long" if value > 0 else "short" for value in shown]
-        elif name == "strategy":
-            shown = [strategies[value] if 0 <= value < len(strategies) else None for value in shown]
-        elif column.dtype.kind == "f" and not np.isfinite(column).all():
-            shown = [value if math.isfinite(value) else None for value in shown]
-        wire[to_camel(name)] = shown
-    return wire
-
-
-def _iso_column(time_ms: NDArray[np.int64]) -> list[str]:
-    """`iso_from_ms` of each, many at once where none has a part of a second."""
-    if (time_ms % 1000).any():
-        return [iso_from_ms(one) for one in time_ms.tolist()]
-    return [f"{text}Z" for text in np.datetime_as_string(time_ms.astype("datetime64[ms]"), unit="s").tolist()]
 
 
 def json_rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[str]:
@@ -311,7 +234,7 @@ class Results:
 
         def write(equity: Columns, _total: int) -> str:
             shown = _rows_of(equity, plot_rows(equity["equity"], points_max))
-            points = {"time": _iso_column(shown["time_ms"]), "equity": shown["equity"].tolist()}
+            points = {"time": iso_column(shown["time_ms"]), "equity": shown["equity"].tolist()}
             return f'{{"points":[{"".join(json_rows(points))}]}}'
 
         whole = points_max > EQUITY_POINTS_MAX and "equity" in result["frames"]

@@ -18,6 +18,7 @@ from typing import Annotated, Any, TypeVar, cast, get_args
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -204,7 +205,9 @@ def _fields_of(model: type[BaseModel]) -> dict[str, tuple[str, type[BaseModel] |
         alias = field.alias or name
         parts = (field.annotation, *get_args(field.annotation))
         inner = next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), None)
-        found[alias] = alias, inner
+        other = field.validation_alias
+        for one in (alias, *(map(str, other.choices) if isinstance(other, AliasChoices) else ())):
+            found[one] = alias, inner
         if model.model_config.get("populate_by_name"):
             found[name] = alias, inner
     return found

@@ -23,7 +23,7 @@ from hypothesis import settings
 from deploy.servers import FakeRedisServer, MongoServer, ValkeyServer, find_redis_binary
 from shared.settings import PREFIX, Settings
 from tests.servers.mongo_java import BackendMissing, JavaMongoServer, find_program
-from worker.slot import engine_digest
+from worker.kernels import engine_digest
 
 EXTERNAL_MONGODB_URI = os.environ.get("BACKFLEET_TEST_MONGODB_URI", "")
 REQUIRE_BACKENDS = os.environ.get("BACKFLEET_REQUIRE_BACKENDS") == "1"

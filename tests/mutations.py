@@ -45,12 +45,16 @@ class Mutant:
     text: bytes | None
 
     def rows(self) -> list[Row]:
-        """What its text says, oldest first. Raises `ValueError` or `IndexError` where it says nothing sensible."""
+        """What its text says, oldest first, each repeated line once.
+
+        Raises `ValueError` or `IndexError` where it says nothing sensible.
+        """
         assert self.text is not None
-        text = self.text.removeprefix(b"\xef\xbb\xbf").decode()
+        text = self.text.removeprefix(b"\xef\xbb\xbf").decode(errors="replace")
         delimiter = max(",;\t", key=text.splitlines()[0].count)
         lines = [cells for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(cells)]
         rows = [self.kind.read(cells) for cells in lines[1 if self.kind.header else 0 :]]
+        rows = [row for row, before in zip(rows, [None, *rows], strict=False) if row != before]
         return rows[::-1] if self.kind.newest_first else rows
 
 

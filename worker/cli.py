@@ -53,6 +53,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="any other field of a request, dotted inside"
     )
     parser.add_argument("--request", type=Path, metavar="FILE.json", help="a request as it is posted; options override")
+    parser.add_argument("--all", action="store_true", help="all figures in the table, not the first ten")
     parser.add_argument("--json", action="store_true", help="print one JSON object and no table")
     parser.add_argument("--trades", type=Path, metavar="FILE.csv", help="write the closed trades there")
     parser.add_argument("--equity", type=Path, metavar="FILE.csv", help="write equity at each bar there")
@@ -77,15 +78,15 @@ def _run(asked: argparse.Namespace) -> None:
     if asked.equity:
         write_equity(asked.equity, result)
     if asked.json:
-        print(json.dumps(result.as_wire(), allow_nan=False))
+        print(json.dumps({**result.as_wire(), "notes": series.notes}, allow_nan=False))
     else:
-        _show(result, series.notes)
+        _show(result, series.notes, asked.all)
 
 
 def _find_kernels(settings: Settings) -> None:
     """The kernels that workers of this machine have compiled serve here too, and the other way round."""
     from shared.settings import keep_kernels_in, kernel_cache_dir
-    from worker.slot import engine_digest
+    from worker.kernels import engine_digest
 
     directory = kernel_cache_dir(settings, engine_digest())
     try:
@@ -95,14 +96,14 @@ def _find_kernels(settings: Settings) -> None:
     keep_kernels_in(directory)
 
 
-def _show(result: LocalResult, notes: Sequence[str]) -> None:
+def _show(result: LocalResult, notes: Sequence[str], everything: bool) -> None:
     from rich.console import Console
 
     from shared.instants import iso_from_ms
     from shared.metrics_table import metrics_table
 
     console = Console(highlight=False)
-    console.print(metrics_table(result.params.as_wire(), result.outcome.metrics))
+    console.print(metrics_table(result.params.as_wire(), result.outcome.metrics, everything=everything))
     for note in notes:
         console.print(f"note         {note}", soft_wrap=True, markup=False)
     for warning in result.warnings:

@@ -17,11 +17,11 @@ from shared.candles.grid import Grid
 from shared.candles.manifest import first_manifest
 from shared.candles.resample import finer_intervals, resample_bars
 from shared.errors import BackfleetError, ImportRefused, InvalidRequest
+from shared.findings import findings, trade_columns
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
 from shared.request import BacktestParams, BacktestRequest
-from shared.result_warnings import WarningDocument, of_range
-from shared.results import findings, trade_columns
+from shared.result_warnings import WarningDocument, of_range, of_size
 from shared.wire import validate
 from worker.engine.delta import Outcome
 from worker.engine.faults import EngineFault
@@ -42,7 +42,8 @@ class LocalResult:
     @property
     def warnings(self) -> list[WarningDocument]:
         """What to know beside the figures, as a stored result has it."""
-        return of_range(self.params.as_wire(), self.bars)
+        params = self.params.as_wire()
+        return [*of_range(params, self.bars), *of_size(params)]
 
     def as_wire(self) -> dict[str, Any]:
         """The fields of a stored result that do not depend on who stored it, and the number of trades."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import os
 import pickle
 import sys
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal
 from shared.settings import Settings, environment_for_child, kernel_cache_dir
+from worker.kernels import engine_digest
 from worker.pipe import (
     HEADER_BYTES,
     Advance,
@@ -40,17 +39,6 @@ _KILL_WAIT_S = 5.0
 _PIPE_BUFFER_BYTES = 1 << 20
 # Whoever computes gets at least this share of the time, also beside many others; whoever hangs gets none.
 _COMPUTING_SHARE = 0.02
-
-
-@cache
-def engine_digest() -> str:
-    """Names the source of engine and strategies, which is what compiled kernels are made from."""
-    digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for folder in (here / "engine", here.parent / "shared" / "strategies"):
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 class RunRefused(Refusal):

@@ -23,7 +23,7 @@ from api.market_data.reading_process import read_in_child
 from shared.candles import Candles, ImportReport, OnConflict
 from shared.errors import Busy, InvalidRequest, MalformedMessage, Refusal, TooLarge
 from shared.instants import Interval
-from shared.reading import DateOrder, Price, Reading, Side, TimeUnit
+from shared.reading import PRICE_SCALES, SKIP_LINES_MAX, DateOrder, Decimal, Price, Reading, Side, TimeUnit
 from shared.request import Symbol
 from shared.settings import Settings
 from shared.wire import validate
@@ -55,7 +55,17 @@ class ImportForm(BaseModel):
     time_unit: TimeUnit | None = Field(default=None, description="Of unix times, where their size does not tell.")
     date_order: DateOrder | None = Field(default=None, description="Of dates such as 03/04/2024.")
     side: Side | None = Field(default=None, description="Of bid and ask quotes.")
-    price: Price | None = Field(default=None, description="Adjusted by Adj Close, or as traded.")
+    price: Price | None = Field(default=None, description="Adjusted by an adjusted close, or as traded.")
+    price_scale: int | None = Field(
+        default=None,
+        ge=1,
+        le=PRICE_SCALES[-1],
+        description="What prices are divided by: 10000 or 1.",
+    )
+    decimal: Decimal | None = Field(default=None, description="What stands before decimals: 1,234 is 1234 or 1.234.")
+    skip_lines: int | None = Field(
+        default=None, ge=0, le=SKIP_LINES_MAX, description="Lines at the top that are none of the table."
+    )
     session_zone: Zone | None = Field(default=None, description="Whose clock days of trade keep to.")
     anchor: Annotated[str, Field(pattern=r"^[0-9]{1,2}:[0-9]{2}$")] | None = Field(
         default=None, description="When they begin there.", examples=["17:00", "09:30"]

@@ -28,7 +28,7 @@ from shared.candles.versions import CHUNKS, HEADS, MANIFESTS, Versions, series_i
 from shared.errors import Conflict, ImportRefused, Unavailable
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.mongo import Document, Mongo, translate_mongo_errors
-from shared.request import SYMBOL_PATTERN
+from shared.request import SYMBOL_LETTERS, SYMBOL_PATTERN
 
 OnChunk = Callable[[int, int], None]  # is told how many chunks are written, and of how many
 
@@ -260,7 +260,7 @@ def _index_union(base: Manifest | None, bars: Bars, interval: str, session: Sess
 
 def _refuse_faulty(symbol: str, interval: str, bars: Bars, session: Session) -> None:
     if not re.fullmatch(SYMBOL_PATTERN, symbol):
-        raise ImportRefused(f"symbol {symbol!r}: use letters, digits and . _ / : -, at most 40, and name it yourself")
+        raise ImportRefused(f"symbol {symbol!r}: use {SYMBOL_LETTERS}, and name it yourself")
     if interval not in INTERVAL_MS:
         raise ImportRefused(f"interval {interval!r} is not one of {', '.join(INTERVAL_MS)}")
     if not bars.total:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import jwt
@@ -412,6 +413,19 @@ async def test_bars_to_plot_are_exactly_what_the_stored_ones_come_to(site: Site)
     assert part["close"] == stored.close[24 + 3 : 24 + 28 : 4].tolist()
     for points in range(2, 40):
         assert 2 <= len((await candles("WALK/4h", maxPoints=points))["open"]) <= points
+
+
+@pytest.mark.parametrize("symbol", ["^GSPC", "EURUSD=X", "M&M.NS", "ES1!"])
+async def test_symbols_of_other_programs_are_imported_run_and_read_by_their_names(site: Site, symbol: str) -> None:
+    client = await site.client()
+    text = "Date,Open,High,Low,Close\n" + "".join(f"2024-01-0{day},1,2,1,1.5\n" for day in range(1, 8))
+    imported = await client.post("/api/algo/data/import", files=[("file", (f"{symbol}.csv", text.encode()))])
+    assert (imported.status_code, imported.json()["items"][0]["symbol"]) == (201, symbol)
+    candles = await client.get(f"/api/algo/data/{quote(symbol, safe='')}/1d/candles")
+    assert (candles.status_code, candles.json()["symbol"], len(candles.json()["open"])) == (200, symbol, 7)
+    span = {"startDate": "2024-01-01", "endDate": "2024-01-08"}
+    accepted = await client.post(BACKTESTS, json=BODY | {"symbol": symbol, "interval": "1d"} | span)
+    assert accepted.status_code == 202, accepted.text
 
 
 async def test_bars_to_plot_are_sent_once(site: Site) -> None:

@@ -29,27 +29,6 @@ Read = Callable[..., ParsedSeries]
 Refusal = Callable[..., str]
 
 
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    def read(content: str | bytes, name: str = "X.csv", **decided: Any) -> ParsedSeries:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        [series] = read_files([path], Reading(**decided))
-        return series
-
-    return read
-
-
-@pytest.fixture
-def refusal(read: Read) -> Refusal:
-    def refusal(content: str | bytes, name: str = "X.csv", **decided: Any) -> str:
-        with pytest.raises(ImportRefused) as caught:
-            read(content, name, **decided)
-        return caught.value.message
-
-    return refusal
-
-
 def lines(header: str, times: list[str], bar: str = BAR) -> str:
     return "\n".join([*([header] if header else []), *(f"{time},{bar}" for time in times), ""])
 
@@ -264,14 +243,17 @@ def test_options_say_everything_a_reading_holds() -> None:
         "interval": "1h",
         "columns": "time=1",
         "time_zone": "UTC",
-        "time_unit": "ms",
+        "time_unit": "excel",
         "date_order": "dmy",
         "side": "mid",
         "price": "traded",
+        "price_scale": 10_000,
+        "decimal": "comma",
+        "skip_lines": 2,
         "session_zone": "UTC",
         "anchor": "17:00",
     }
-    words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
+    words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     options = [*words, "--allow-gaps", "--no-drop-unfinished"]
     expected = replace(Reading(**given), allow_gaps=True, drop_unfinished=False)
     assert reading_from(parser.parse_args(options)) == expected

@@ -129,6 +129,40 @@ def test_fields_are_known_by_their_names_in_python_too_and_those_of_strategies_a
     assert validate(BacktestRequest, params | own).start_ms == 1_704_067_200_000
 
 
+@pytest.mark.parametrize("model", [BacktestRequest, BacktestParams])
+def test_a_share_of_equity_has_two_names_that_mean_the_same(model: type[BacktestParams]) -> None:
+    named, older = (validate(model, TASK["params"] | {name: 0.25}) for name in ("positionSize", "positionSizePercent"))
+    assert named == older
+    assert named.as_wire()["positionSizePercent"] == 0.25
+    assert "positionSize" not in named.as_wire()
+    with pytest.raises(InvalidRequest) as refused:
+        validate(model, TASK["params"] | {"positionSize": "all"})
+    assert [one.field for one in refused.value.errors] == ["positionSize"]
+    described = model.model_json_schema()["properties"]
+    for name in ("positionSize", "positionSizePercent"):
+        assert "1 is all of it (100 %)" in described[name]["description"]
+
+
+def test_both_names_of_the_share_of_equity_are_refused_together() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        validate(BacktestRequest, TASK["params"] | {"positionSize": 0.5, "positionSizePercent": 0.25})
+    assert [one.message for one in refused.value.errors] == [
+        "is positionSizePercent, which is there too; leave one of them out"
+    ]
+
+
+@pytest.mark.parametrize("symbol", ["^GSPC", "EURUSD=X", "M&M.NS", "BRK-B", "ES1!", "BTC/USDT:USDT"])
+def test_symbols_are_of_the_letters_that_programs_use(symbol: str) -> None:
+    assert validate(BacktestRequest, TASK["params"] | {"symbol": symbol}).symbol == symbol
+
+
+@pytest.mark.parametrize("symbol", ["", "_X", "=X", "A B", "A?B", "A#B", "A%42", "$where", "A$B", "A" * 41])
+def test_symbols_have_none_of_the_letters_that_urls_and_stores_give_a_meaning_to(symbol: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        validate(BacktestRequest, TASK["params"] | {"symbol": symbol})
+    assert [one.field for one in refused.value.errors] == ["symbol"]
+
+
 def test_a_hundred_thousand_unknown_fields_are_refused_at_once() -> None:
     many = {f"field{number}": 1 for number in range(100_000)}
     began_s = time.process_time()

@@ -277,6 +277,30 @@ def test_a_table_shows_the_figures_and_the_hashes(call: Callable[..., Any], bars
     assert f"result       {result['resultHash']}  engine {result['engineVersion']}\n" in out
 
 
+def test_what_was_recognised_stands_in_the_json_as_in_the_table(call: Callable[..., Any], bars: Path) -> None:
+    notes = json.loads(call("--data", bars, *SMA, "--json")[1])["notes"]
+    assert notes[0] == "format: a header that names the columns"
+    assert all(f"note         {note}\n" in call("--data", bars, *SMA)[1] for note in notes)
+
+
+def test_all_figures_have_a_label_and_are_shown_when_asked_for(call: Callable[..., Any], bars: Path) -> None:
+    metrics = json.loads(call("--data", bars, *SMA, "--json")[1])["metrics"]
+    ten, every = (call("--data", bars, *SMA, *more)[1] for more in ((), ("--all",)))
+    assert (ten.count("│") // 3, every.count("│") // 3) == (10, len(metrics))
+    assert not [name for name in metrics if name.lower() != name and name in every]
+    assert f"{metrics['volatility']:,.2f} %" in every
+
+
+def test_a_size_above_equity_is_warned_of(call: Callable[..., Any], bars: Path) -> None:
+    sized = ("--set", "positionSize=2", "--set", "leverage=5")
+    result = json.loads(call("--data", bars, *SMA, *sized, "--json")[1])
+    assert result["config"]["positionSizePercent"] == 2
+    [warning] = result["warnings"]
+    assert (warning["code"], warning["field"]) == ("size_above_equity", "positionSizePercent")
+    assert "2 times equity, 200% of it: a size of 1 is 100 %" in warning["message"]
+    assert json.loads(call("--data", bars, *SMA, "--json")[1])["warnings"] == []
+
+
 def test_trades_and_equity_are_written_as_csv(call: Callable[..., Any], bars: Path, tmp_path: Path) -> None:
     trades, equity = tmp_path / "trades.csv", tmp_path / "equity.csv"
     status, out, _ = call("--data", bars, *SMA, "--json", "--trades", trades, "--equity", equity)

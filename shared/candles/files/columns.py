@@ -14,8 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.candles.files.layout import VALUE_ROLES, Layout, shown
-from shared.candles.files.times import Trouble, first_of, first_trouble, pd, read_times
+from shared.candles.files.layout import Layout, shown
+from shared.candles.files.lean import SCALE, is_since_midnight, times_of_day
+from shared.candles.files.numbers import read_numbers
+from shared.candles.files.spellings import VALUE_ROLES
+from shared.candles.files.times import Times, read_times
+from shared.candles.files.troubles import Trouble, first_of, first_trouble
 from shared.candles.grid import DAY_MS, HOUR_MS, UTC_DAYS, Grid, Session
 from shared.candles.series import PRICE_COLUMNS, first_fault, take_bars
 from shared.candles.sessions import put_at_beginnings, session_of
@@ -26,6 +30,10 @@ ADJUSTED_DECIMALS = 6  # what Adj Close itself has
 _MONTH_DAYS = 28 - 1 / 24, 31 + 1 / 24  # a clock may be changed in it
 # How far apart bars may be at the least, where not as their interval says: some days of the week alone, long months.
 _LONGEST_MS = {"1d": 6 * DAY_MS, "1w": INTERVAL_MS["1w"] + HOUR_MS, "1M": 32 * DAY_MS}
+NUMBER_ROLES = (*VALUE_ROLES, "adjusted", "ticks")
+# What the high of a bar may lie below its open or close: prices that were multiplied differ in their last bits.
+ROUNDING = 1e-9
+_Values = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,50 +81,75 @@ def read_columns(
 
     `trouble` is what was already seen to be wrong. Raises `ImportRefused` naming file, line, value and remedy.
     """
-    times = read_times(cells[layout.columns["time"]], layout.names["time"], layout.zone, reading)
-    troubles = [times.trouble]
-    columns: list[dict[str, NDArray[np.float64]]] = []
-    for places in filter(None, (layout.columns, layout.mean_with)):
-        values = {role: np.zeros(len(times.time_ms)) for role in VALUE_ROLES}
-        for role, at in places.items():
-            if role in ("time", "symbol"):
-                continue
-            name = layout.names[role] if places is layout.columns else f"ask {role}"
-            values[role], wrong = _read_numbers(source, cells[at], at, name)
-            troubles.append(wrong)
-        columns.append(values)
-    symbol, wrong = _read_symbol(layout, cells)
-    worst = first_of(*troubles, wrong, trouble)
+    times = _read_times(source, layout, cells, reading)
+    columns, said, wrong = _read_values(source, layout, cells, reading.decimal)
+    symbol, other = _read_symbol(layout, cells)
+    worst = first_of(times.trouble, wrong, other, trouble)
     rows = len(times.time_ms) if worst is None else worst.row
     columns = [{role: column[:rows] for role, column in values.items()} for values in columns]
-    notes = [f"format: {layout.kind}", *layout.decided, *layout.notes, *times.notes]
+    notes = [f"format: {layout.kind}", *layout.decided, *layout.notes, *times.notes, *said]
     if layout.quotes and worst is None:
         _refuse_scaled(source, columns)
     if layout.undecided:
         columns[0] = _decide_order(source, columns[0], notes, decided=worst is not None)
-    found = _put_together(times.time_ms[:rows], columns)
-    checked = _check(source, layout, found, reading, now_ms, notes, worst)
-    return ParsedText(checked.bars, checked.interval, symbol, tuple(notes), layout.decided, checked.session)
+    decided = (*layout.decided, *_scale(source, layout, columns, reading.price_scale, notes))
+    _round_off(columns, notes)
+    found, row_of = _without_repeats(_put_together(times.time_ms[:rows], columns), notes)
+    checked = _check(source, layout, found, row_of, reading, now_ms, notes, worst)
+    return ParsedText(checked.bars, checked.interval, symbol, tuple(notes), decided, checked.session)
 
 
-def _read_numbers(source: Source, cells: Any, at: int, name: str) -> tuple[NDArray[np.float64], Trouble | None]:
-    if cells.dtype.kind not in "iuf":
-        texts = pd.Series(np.asarray(cells.astype(str), dtype=object), dtype=object)
-        cells = pd.to_numeric(texts, errors="coerce")
-    values = np.array(cells, np.float64)
+def _read_times(source: Source, layout: Layout, cells: Sequence[Any], reading: Reading) -> Times:
+    column, clock = cells[layout.columns["time"]], layout.columns.get("clock")
+    if layout.day:
+        column = times_of_day(layout.day, column)
+    elif layout.undecided and column.dtype.kind in "iu" and not reading.time_unit and is_since_midnight(column):
+        source.refuse(
+            None,
+            "its times count milliseconds since midnight, and nothing says of which day (Lean's minutes); give the "
+            "file the name that it has there, such as 20240131_spy_minute_trade.csv",
+        )
+    return read_times(column, layout.names["time"], layout.zone, reading, None if clock is None else cells[clock])
 
-    def explain(row: int) -> str:
-        written = source.written(row, at)
-        wrong = f"{shown(written)} is not a number" if written else "is missing"
-        return f"{name} {wrong}; correct or remove the line"
 
-    return values, first_trouble(np.isnan(values), explain)
+def _read_values(
+    source: Source, layout: Layout, cells: Sequence[Any], decimal: str | None
+) -> tuple[list[_Values], list[str], Trouble | None]:
+    """The numbers of each side by role, what to say of them, and the first cell that is none."""
+    total = len(cells[0])
+    sides = [{role: np.zeros(total) for role in VALUE_ROLES} for _ in filter(None, (layout.columns, layout.mean_with))]
+    places: dict[str, tuple[int, str, int]] = {}
+    notes: list[str] = []
+    for side, columns in enumerate((layout.columns, layout.mean_with)):
+        for role, at in columns.items():
+            name = f"ask {role}" if side else layout.names.get(role, role)
+            if role in ("volume", "ticks") and cells[at].isna().all():
+                notes.append(f"column {shown(name)} is empty: volume is 0")
+            elif role in NUMBER_ROLES:
+                places[name] = (side, role, at)
+    found = read_numbers(
+        {name: cells[at] for name, (_, _, at) in places.items()},
+        decimal,
+        lambda row, name: source.written(row, places[name][2]),
+    )
+    for name, (side, role, _) in places.items():
+        sides[side][role] = found.values[name]
+    notes += found.notes
+    if "ticks" in layout.columns:
+        ticks = sides[0].pop("ticks", np.zeros(total))
+        volume, other = shown(layout.names["volume"]), shown(layout.names["ticks"])
+        if sides[0]["volume"].any() or not ticks.any():
+            notes.append(f"volume is column {volume}, not {other}")
+        else:
+            sides[0]["volume"] = ticks
+            notes.append(f"column {volume} is 0 throughout: volume is {other}, how often the price changed")
+    return sides, notes, found.trouble
 
 
 def _read_symbol(layout: Layout, cells: Sequence[Any]) -> tuple[str, Trouble | None]:
     at = layout.columns.get("symbol")
     if at is None:
-        return "", None
+        return layout.symbol, None
     named = [str(one).strip() for one in cells[at].astype(object)]
     other = np.array([one != named[0] for one in named])
     return named[0], first_trouble(
@@ -146,19 +179,79 @@ def _decide_order(
     return other if taken else columns
 
 
-def _refuse_scaled(source: Source, columns: list[dict[str, NDArray[np.float64]]]) -> None:
-    prices = (values[role] for values in columns for role in PRICE_COLUMNS)
-    if all((column == np.floor(column)).all() for column in prices):
+def _refuse_scaled(source: Source, columns: list[_Values]) -> None:
+    if all(map(_is_whole, columns)):
         source.refuse(
             None,
             "every price is a whole number, as where prices are kept times 10,000 and times are New York's (Lean's "
-            "shares); divide them, and say what the columns are with ⟦columns⟧ and ⟦time_zone⟧",
+            "quotes of shares); divide them, and say what the columns are with ⟦columns⟧ and ⟦time_zone⟧",
         )
+
+
+def _is_whole(values: _Values) -> bool:
+    return all((values[role] == np.floor(values[role])).all() for role in PRICE_COLUMNS)
+
+
+def _scale(
+    source: Source, layout: Layout, columns: list[_Values], scale: int | None, notes: list[str]
+) -> tuple[str, ...]:
+    """Divides prices by what a person says, who is asked where they look like Lean's of shares."""
+    if scale is None:
+        if layout.shares and columns[0]["close"].size and all(map(_is_whole, columns)):
+            source.refuse(
+                None,
+                f"every price is a whole number, as where Lean keeps those of shares times {SCALE:,}; choose with "
+                f"⟦price_scale {SCALE}⟧ to divide them, or ⟦price_scale 1⟧ to take them as they stand",
+            )
+        return ()
+    for values in columns:
+        for role in {*PRICE_COLUMNS, "adjusted"} & values.keys():
+            values[role] = values[role] / scale
+    if scale != 1:
+        notes.append(f"prices are divided by {scale:,}")
+    return (f"price scale {scale}",)
+
+
+def _round_off(columns: list[_Values], notes: list[str]) -> None:
+    """Sets highs and lows to the open or close that lies beyond them by less than a price can be told to."""
+    moved = np.zeros(columns[0]["close"].size, np.bool_)
+    for values in columns:
+        open_, high, low, close = (values[role] for role in PRICE_COLUMNS)
+        top, bottom = np.maximum(open_, close), np.minimum(open_, close)
+        above = (high < top) & (high >= top * (1 - ROUNDING)) & (top > 0)
+        below = (low > bottom) & (low * (1 - ROUNDING) <= bottom) & (bottom > 0)
+        values["high"], values["low"] = np.where(above, top, high), np.where(below, bottom, low)
+        moved |= above | below
+    if count := int(moved.sum()):
+        bars = "1 bar" if count == 1 else f"{count:,} bars"
+        notes.append(f"{bars}: a high or low less than a billionth inside the open or close was set to it")
+
+
+def _without_repeats(found: _Reading, notes: list[str]) -> tuple[_Reading, NDArray[np.int64]]:
+    """Bars that only repeat the one before are left out. Also the row of each bar."""
+    rows = np.arange(found.bars.total)
+    again = np.zeros(found.bars.total, np.bool_)
+    if found.bars.total:
+        again[1:] = True
+        for bars in (found.bars, *(bars for _, bars in found.also)):
+            for column in bars:
+                again[1:] &= column[1:] == column[:-1]
+    if not again.any():
+        return found, rows
+    count = int(again.sum())
+    notes.append("1 repeated bar is left out" if count == 1 else f"{count:,} repeated bars are left out")
+    kept = replace(
+        found,
+        bars=take_bars(found.bars, ~again),
+        also=tuple((label, take_bars(bars, ~again)) for label, bars in found.also),
+    )
+    return kept, rows[~again]
 
 
 def _impossible(columns: dict[str, NDArray[np.float64]]) -> int:
     open_, high, low, close = (columns[role] for role in PRICE_COLUMNS)
-    return int(((high < np.maximum(open_, close)) | (low > np.minimum(open_, close))).sum())
+    top, bottom = np.maximum(open_, close) * (1 - ROUNDING), np.minimum(open_, close) * (1 + ROUNDING)
+    return int(((high < top) | (low > bottom)).sum())
 
 
 def _put_together(time_ms: NDArray[np.int64], columns: list[dict[str, NDArray[np.float64]]]) -> _Reading:
@@ -196,6 +289,7 @@ def _check(
     source: Source,
     layout: Layout,
     found: _Reading,
+    row_of: NDArray[np.int64],
     reading: Reading,
     now_ms: int,
     notes: list[str],
@@ -222,7 +316,7 @@ def _check(
             fault = first_fault(bars, interval, now_ms, session, from_end=descending)
             if fault is None:
                 continue
-            row = total - 1 - fault.bar if descending else fault.bar
+            row = int(row_of[total - 1 - fault.bar if descending else fault.bar])
             name = layout.names.get(fault.column, fault.column)
             if label and fault.column != "time":
                 name = label + fault.column

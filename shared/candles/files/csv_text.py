@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any, NoReturn
 
-from shared.candles.files.columns import ParsedText, read_columns
-from shared.candles.files.layout import Layout, is_header, layout_of
-from shared.candles.files.times import Trouble, pd
+from shared.candles.files.columns import NUMBER_ROLES, ParsedText, read_columns
+from shared.candles.files.head import head_of
+from shared.candles.files.layout import Layout, layout_of
+from shared.candles.files.lean import lean_layout
+from shared.candles.files.times import pd
+from shared.candles.files.troubles import Trouble
 from shared.errors import ImportRefused
 from shared.reading import Reading
 
+AS_TEXT = ("time", "clock")  # where both are there: numbers lose the zeros before them
+_HEAD_LINES = 60
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -28,11 +35,13 @@ class _Text:
         if b"\x00" in data:
             line = data.count(b"\n", 0, data.index(b"\x00")) + 1
             self.refuse(line, "it holds NUL bytes, so it is not UTF-8 text; save it as CSV in UTF-8")
+        self.notes: list[str] = []
         try:
             self.text = data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            self.refuse(line, f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as CSV in UTF-8")
+        except UnicodeDecodeError:
+            # What stands above ASCII is no part of a number, a time or a name that is looked for, except a currency.
+            self.text = data.decode("cp1252", errors="replace")
+            self.notes.append("the text is not UTF-8: read as ISO-8859-1 (Windows-1252)")
         self.delimiter = ","
         self.lines_before = 0
         self.width = 0
@@ -65,6 +74,12 @@ class _Text:
         empty: list[str] = []
         return next((found for number, found in enumerate(self.rows()) if number == row), (None, empty))
 
+    def as_written(self, roles: Collection[str]) -> tuple[int, ...]:
+        """The columns of these roles."""
+        places = (*self.layout.columns.items(), *self.layout.mean_with.items())
+        has_clock = "clock" in self.layout.columns
+        return tuple(at for role, at in places if role in roles and (role in NUMBER_ROLES or has_clock))
+
     def find_odd_row(self) -> Trouble | None:
         """The first row of too many or too few cells; an empty one after the last separator is none."""
         for row, (_, cells) in enumerate(self.rows()):
@@ -77,29 +92,27 @@ class _Text:
         return None
 
     def _find_layout(self, reading: Reading) -> Layout:
-        lines = enumerate(line.rstrip("\n") for line in io.StringIO(self.text, newline=None))
-        # Some exchanges put their address into the first line.
-        found = next(
-            ((at, line) for at, line in lines if line.strip() and not line.startswith(("http://", "https://"))), None
-        )
-        if found is None:
-            self.refuse(None, "it is empty; it needs a header line and one line per bar")
-        at, first = found
-        self.delimiter = max(",;\t", key=first.count)
+        lines = islice(io.StringIO(self.text, newline=None), _HEAD_LINES + (reading.skip_lines or 0))
         try:
-            cells = [cell.strip() for cell in next(csv.reader([first], delimiter=self.delimiter))]
+            head = head_of([line.rstrip("\n") for line in lines], reading)
         except csv.Error as error:
-            self.refuse(at + 1, f"{error}; correct or remove the line")
-        while len(cells) > 1 and not cells[-1]:
-            cells.pop()  # what a separator at the end of the line makes
-        named = is_header(cells)
-        self.lines_before = at + 1 if named else at
-        self.width = len(cells)
+            self.refuse(1, f"{error}; correct or remove the line")
+        except ValueError as error:
+            self.refuse(1, str(error))
+        if head is None:
+            self.refuse(None, "it is empty; it needs a header line and one line per bar")
+        if head.skipped:
+            self.notes.append(f"{head.skipped} lines above the header are skipped")
+        self.delimiter, self.lines_before, self.width = head.delimiter, head.above, len(head.cells)
 
         def refuse(message: str) -> NoReturn:
-            self.refuse(at + 1, message)
+            self.refuse(head.at + 1, message)
 
-        return layout_of(cells, named, reading, refuse)
+        if not head.named and reading.columns is None and (lean := lean_layout(self.file, head.cells, refuse)):
+            return lean
+        sample = next(self.rows(), (0, list[str]()))[1] if head.named else head.cells
+        layout = layout_of(head.cells, head.named, [cell.strip() for cell in sample], reading, refuse)
+        return replace(layout, symbol=head.symbol) if head.symbol else layout
 
 
 def parse_bars(data: bytes, file: str, reading: Reading, now_ms: int) -> ParsedText:
@@ -108,15 +121,26 @@ def parse_bars(data: bytes, file: str, reading: Reading, now_ms: int) -> ParsedT
     Raises `ImportRefused` naming file, line, value and remedy.
     """
     text = _Text(data, file, reading)
-    frame, trouble = _read_frame(text)
-    return read_columns(text, text.layout, [frame[at] for at in range(text.width)], reading, now_ms, trouble)
+    frame, trouble = _read_frame(text, reading)
+    cells = [frame[at] for at in range(text.width)]
+    parsed = read_columns(text, text.layout, cells, reading, now_ms, trouble)
+    return replace(parsed, notes=(*parsed.notes[:1], *text.notes, *parsed.notes[1:]))
 
 
-def _read_frame(text: _Text) -> tuple[Any, Trouble | None]:
+def _read_frame(text: _Text, reading: Reading) -> tuple[Any, Trouble | None]:
     """The cells, a column per number, and the first row of too many or too few: from there on nothing is sure."""
+    frame, odd = _read_rows(text, text.as_written(AS_TEXT))
+    numbers = text.as_written(NUMBER_ROLES)
+    if reading.decimal == "comma" or any(frame[at].dtype.kind not in "iuf" for at in numbers):
+        # What a point means in one column may be told by another.
+        frame, odd = _read_rows(text, (*text.as_written(AS_TEXT), *numbers))
+    return frame, odd
+
+
+def _read_rows(text: _Text, as_text: Sequence[int]) -> tuple[Any, Trouble | None]:
     odd = None
     try:
-        frame = _parse(text, None)
+        frame = _parse(text, None, as_text)
         if len(frame) and (frame[text.width].notna().any() or frame[text.width - 1].isna().any()):
             odd = text.find_odd_row()
     except pd.errors.EmptyDataError:
@@ -127,13 +151,13 @@ def _read_frame(text: _Text) -> tuple[Any, Trouble | None]:
             text.refuse(None, f"it cannot be read as CSV: {error}; save it as CSV again")
         if odd.row == 0:
             text.refuse_row(0, odd.message)
-        frame = _parse(text, odd.row)
+        frame = _parse(text, odd.row, as_text)
     if frame.empty:
         text.refuse(None, "it has no bars, only a header")
     return frame, odd
 
 
-def _parse(text: _Text, rows: int | None) -> Any:
+def _parse(text: _Text, rows: int | None, as_text: Sequence[int]) -> Any:
     return pd.read_csv(
         io.StringIO(text.text, newline=""),
         header=None,
@@ -143,4 +167,5 @@ def _parse(text: _Text, rows: int | None) -> Any:
         sep=text.delimiter,
         index_col=False,
         low_memory=False,
+        dtype=dict.fromkeys(as_text, object),
     )

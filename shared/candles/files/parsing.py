@@ -23,6 +23,7 @@ import numpy as np
 from shared.bars import Bars
 from shared.candles.files.columns import ParsedText
 from shared.candles.files.csv_text import parse_bars
+from shared.candles.files.names import named_by
 from shared.candles.files.tables import FEATHER_MAGIC, PARQUET_MAGIC, parse_table
 from shared.candles.grid import UTC_DAYS, Grid, Session
 from shared.candles.series import BarConflict, TimeIndex, join_bars, merge_bars
@@ -30,16 +31,24 @@ from shared.candles.sessions import put_at_beginnings, session_of
 from shared.candles.splits import likely_splits
 from shared.errors import FieldError, ImportRefused
 from shared.instants import INTERVAL_MS, iso_from_ms
-from shared.reading import AS_RECOGNISED, DATE_ORDERS, PRICES, SIDES, TIME_UNITS, Reading
-from shared.request import SYMBOL_PATTERN
+from shared.reading import (
+    AS_RECOGNISED,
+    DATE_ORDERS,
+    DECIMALS,
+    PRICE_SCALES,
+    PRICES,
+    SIDES,
+    SKIP_LINES_MAX,
+    TIME_UNITS,
+    Reading,
+)
+from shared.request import SYMBOL_LETTERS, SYMBOL_PATTERN
 
 UNPACKED_MAX_BYTES = 512 * 1024 * 1024  # about five million Binance lines; a zip bomb ends here
 MEMBERS_MAX = 1_000
 MISSING_SHARE_MAX = 0.01
 GAPS_SHOWN = 3
 SPLITS_SHOWN = 3
-_NAMED = re.compile(rf"(?P<symbol>[A-Za-z0-9._]+)-(?P<interval>{'|'.join(INTERVAL_MS)})(?:[-_.].*)?")
-_BARE = re.compile(r"[A-Z0-9][A-Z0-9._]{0,39}")
 _PACKING_ERRORS = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
@@ -83,17 +92,21 @@ def read_files(paths: Sequence[str | PathLike[str]], reading: Reading = AS_RECOG
 
 def _check_reading(reading: Reading) -> None:
     if reading.symbol is not None and not re.fullmatch(SYMBOL_PATTERN, reading.symbol):
-        raise _refused("symbol", f"{reading.symbol!r}: use letters, digits and . _ / : -, at most 40")
+        raise _refused("symbol", f"{reading.symbol!r}: use {SYMBOL_LETTERS}")
     choices = (
         ("interval", reading.interval, INTERVAL_MS),
         ("time_unit", reading.time_unit, TIME_UNITS),
         ("date_order", reading.date_order, DATE_ORDERS),
         ("side", reading.side, SIDES),
         ("price", reading.price, PRICES),
+        ("price_scale", reading.price_scale, PRICE_SCALES),
+        ("decimal", reading.decimal, DECIMALS),
     )
     for choice, value, allowed in choices:
         if value is not None and value not in allowed:
-            raise _refused(choice, f"{value!r} is not one of {', '.join(allowed)}")
+            raise _refused(choice, f"{value!r} is not one of {', '.join(map(str, allowed))}")
+    if reading.skip_lines is not None and not 0 <= reading.skip_lines <= SKIP_LINES_MAX:
+        raise _refused("skip_lines", f"{reading.skip_lines} is not 0 to {SKIP_LINES_MAX:,}")
     for choice, zone in (("time_zone", reading.time_zone), ("session_zone", reading.session_zone)):
         if zone is not None and zone not in available_timezones():
             near = get_close_matches(zone, sorted(available_timezones()), n=3)
@@ -111,33 +124,26 @@ def _refused(choice: str, wrong: str) -> ImportRefused:
 
 
 def _read_part(file: str, path: Path, data: bytes, reading: Reading, now_ms: int) -> _Part:
-    names = [_stem(Path(file).name), _stem(path.name)]
+    named = [found for found in (named_by(file), named_by(path.name)) if found]
     if data.startswith((PARQUET_MAGIC, FEATHER_MAGIC)):
         parsed = parse_table(data, file, reading, now_ms, UNPACKED_MAX_BYTES)
     else:
-        named = next((found["interval"] for name in names if (found := _NAMED.fullmatch(name))), None)
-        if named and reading.interval is None and data.count(b"\n") <= 2:
+        interval = next((one.interval for one in named if one.interval), None)
+        if interval and reading.interval is None and data.count(b"\n") <= 2:
             # A name settles the interval only where the bars themselves cannot.
-            parsed = parse_bars(data, file, replace(reading, interval=named), now_ms)
+            parsed = parse_bars(data, file, replace(reading, interval=interval), now_ms)
         else:
             parsed = parse_bars(data, file, reading, now_ms)
-    found = reading.symbol or parsed.symbol or next(filter(None, map(_symbol_in_name, names)), None)
-    if not found:
-        raise ImportRefused(f"{file}: its name does not say which symbol it holds; name it with ⟦symbol⟧")
-    if not re.fullmatch(SYMBOL_PATTERN, found):
-        raise ImportRefused(f"{file}: symbol {found!r} is not made of letters, digits and . _ / : -; use ⟦symbol⟧")
-    return _Part(file, found, parsed)
-
-
-def _stem(name: str) -> str:
-    return re.sub(r"\.(csv|txt|zip|gz|parquet|feather)", "", name, flags=re.IGNORECASE)
-
-
-def _symbol_in_name(name: str) -> str | None:
-    found = _NAMED.fullmatch(name)
-    if found:
-        return found["symbol"]
-    return name if _BARE.fullmatch(name) else None
+    symbol = reading.symbol or parsed.symbol
+    if not symbol:
+        if not named:
+            raise ImportRefused(f"{file}: its name does not say which symbol it holds; name it with ⟦symbol⟧")
+        symbol = named[0].symbol
+        if named[0].note:
+            parsed = replace(parsed, notes=(*parsed.notes, named[0].note))
+    if not re.fullmatch(SYMBOL_PATTERN, symbol):
+        raise ImportRefused(f"{file}: symbol {symbol!r} is not made of {SYMBOL_LETTERS}; use ⟦symbol⟧")
+    return _Part(file, symbol, parsed)
 
 
 def _join_parts(symbol: str, interval: str, parts: list[_Part], reading: Reading) -> ParsedSeries:

@@ -54,7 +54,8 @@ def parse_table(data: bytes, file: str, reading: Reading, now_ms: int, most_byte
     def refuse(message: str) -> NoReturn:
         table.refuse(None, message)
 
-    layout = layout_of([str(name) for name in frame.columns], True, reading, refuse)
+    sample = [table.written(0, at) for at in range(frame.shape[1])]
+    layout = layout_of([str(name) for name in frame.columns], True, sample, reading, refuse)
     parsed = read_columns(table, layout, [frame.iloc[:, at] for at in range(frame.shape[1])], reading, now_ms)
     first, *others = parsed.notes
     notes = (first.replace("format: ", f"format: {kind}, "), *others)

@@ -6,15 +6,16 @@ What can be read in two ways is refused at its first row, with the option that d
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
+from shared.candles.files.dates import DATE, YEAR_LAST, Shapes, joined, plain_clocks, year_first
 from shared.candles.files.layout import shown
+from shared.candles.files.troubles import Trouble, first_of, first_trouble
 from shared.reading import Reading
 
 pd: Any = pandas  # Its annotations say too little of what it returns to be checked by.
@@ -24,26 +25,11 @@ _UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns":
 _UNIT_PER_MS = {"us": 1_000, "ns": 1_000_000}
 _SECONDS_MAX, _WHOLE_MAX = 9e15, 9e18  # what fits into int64 once it is milliseconds, and at all
 _DATE_NUMBERS = (18_000_101, 22_001_231)  # 20240131; as seconds these would all lie in the summer of 1970
-_DATE = r"\d{4}-\d{2}-\d{2}"
 _CLOCK = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3}0*)?)?"
+# 1955 to 2119; as seconds these would all lie in the first day of 1970.
+_EXCEL_DAYS, _EXCEL_DAYS_MAX, _EXCEL_EPOCH_S = (20_000, 80_000), 100_000, 2_209_161_600
 _NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
-_TO_ZERO = str.maketrans("123456789", "000000000")
 _ZONE = r"(?:Z|[+-]\d{2}:?\d{2})"
-_COMPACT = r"(\d{4})(\d{2})(\d{2})(?=[T ]|$)"
-_YEAR_FIRST = r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d)"
-_YEAR_LAST = r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})(?!\d)(.*)"
-
-
-class Trouble(NamedTuple):
-    """What is wrong with a row (counted from 0), as one sentence with the remedy."""
-
-    row: int
-    message: str
-
-
-def first_of(*troubles: Trouble | None) -> Trouble | None:
-    """The one of the earliest row; of one row, the first that is named."""
-    return min((one for one in troubles if one), key=lambda one: one.row, default=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,17 +41,14 @@ class Times:
     trouble: Trouble | None = None
 
 
-def first_trouble(bad: NDArray[np.bool_], message: Callable[[int], str]) -> Trouble | None:
-    """At the first bad row, with what `message` says of it."""
-    if not bad.any():
-        return None
-    row = int(np.argmax(bad))
-    return Trouble(row, message(row))
+def read_times(column: Any, name: str, zone: str | None, reading: Reading, clock: Any = None) -> Times:
+    """`column` is a pandas Series, `name` what errors call it, `zone` what the file itself says of its zone.
 
-
-def read_times(column: Any, name: str, zone: str | None, reading: Reading) -> Times:
-    """`column` is a pandas Series, `name` what errors call it, `zone` what the file itself says of its zone."""
+    `clock` is a second one where dates and times of day stand apart.
+    """
     zone = zone or reading.time_zone
+    if clock is not None:
+        column = joined(column, clock)
     missing = np.asarray(column.isna())
     if missing.all():
         return Times(np.zeros(len(missing), np.int64), trouble=Trouble(0, _missing(name)))
@@ -77,7 +60,7 @@ def read_times(column: Any, name: str, zone: str | None, reading: Reading) -> Ti
         # Objects, so that patterns mean the same whether or not pandas finds another package for its texts.
         written = pd.Series(np.asarray(column.astype(object).where(~missing, ""), dtype=object)).astype(str)
         written = pd.Series(np.asarray(written.str.strip(), dtype=object), dtype=object)
-        if _Shapes.of(written).fit(_NUMBER).mean() >= 0.5:
+        if Shapes.of(written).fit(_NUMBER).mean() >= 0.5:
             numbers = pd.to_numeric(written, errors="coerce")
             found = _read_numbers(np.asarray(numbers, np.float64), written, name, zone, reading)
         else:
@@ -99,6 +82,9 @@ def _not_a_time(name: str, value: object) -> str:
 
 
 def _read_numbers(raw: NDArray[Any], written: Any, name: str, zone: str | None, reading: Reading) -> Times:
+    as_days = (raw >= _EXCEL_DAYS[0]) & (raw < _EXCEL_DAYS[1])  # what is not finite is neither
+    if reading.time_unit == "excel" or (reading.time_unit is None and as_days.mean() > 0.5):
+        return _read_days(raw, written, name, zone)
     whole = np.isfinite(raw) & (np.abs(raw.astype(np.float64)) < _WHOLE_MAX)
     whole &= np.where(whole, raw, 0) == np.floor(np.where(whole, raw, 0))
     times = np.where(whole, raw, 0).astype(np.int64)
@@ -115,11 +101,40 @@ def _read_numbers(raw: NDArray[Any], written: Any, name: str, zone: str | None, 
     dates = times.size and (times >= _DATE_NUMBERS[0]).all() and (times <= _DATE_NUMBERS[1]).all()
     if dates and unit is None:
         found = _read_written(pd.Series(times.astype(str), dtype=object), name, zone, reading)
+    elif unit is None and (texts := _compact_instants(times)) is not None:
+        found = _read_written(texts, name, zone, reading)
     else:
         found = _read_unix(times, name, unit)
     filled = np.zeros(len(raw), np.int64)
     filled[: len(times)] = found.time_ms
     return Times(filled, found.notes, found.trouble or trouble)
+
+
+def _compact_instants(times: NDArray[np.int64]) -> Any:
+    """Numbers such as 202401021700 and 20240102170000 as texts, or None where one of them is none such.
+
+    As milliseconds the longer ones lie centuries ahead. The shorter ones would lie in 1976, all on whole minutes.
+    """
+    if not times.size:
+        return None
+    for places in (12, 14):
+        dates = times // 10 ** (places - 8)
+        if not ((dates >= _DATE_NUMBERS[0]) & (dates <= _DATE_NUMBERS[1])).all():
+            continue
+        parts = [times // 10 ** (places - at) % 100 for at in range(6, places + 1, 2)]
+        if all((part <= top).all() for part, top in zip(parts, (12, 31, 23, 59, 59), strict=False)):
+            return pd.Series([f"{text[:8]} {text[8:]}" for text in times.astype(str)], dtype=object)
+    return None
+
+
+def _read_days(raw: NDArray[Any], written: Any, name: str, zone: str | None) -> Times:
+    """Excel's: days since 1899-12-30, the time of day as their fraction, good to a second or better."""
+    days = raw.astype(np.float64)
+    wrong = ~(np.abs(days) < _EXCEL_DAYS_MAX)
+    seconds = np.round(np.where(wrong, 0, days) * 86_400).astype(np.int64) - _EXCEL_EPOCH_S
+    found = _read_stamps(pd.Series(pd.to_datetime(seconds, unit="s")), name, zone)
+    trouble = first_trouble(wrong, lambda row: _not_a_time(name, written.iloc[row]))
+    return Times(found.time_ms, ("times are Excel's day numbers", *found.notes), first_of(trouble, found.trouble))
 
 
 def _read_unix(times: NDArray[np.int64], name: str, unit: str | None) -> Times:
@@ -189,13 +204,14 @@ def _no_such_hour(name: str, value: object, zone: str) -> str:
 
 def _read_written(column: Any, name: str, zone: str | None, reading: Reading) -> Times:
     original = column
-    column, order_note, trouble = _year_first(column, name, reading.date_order)
-    if _Shapes.of(column).fit(r".*(?: Z|UTC|GMT|[ CT][+-]\d{2}:?\d{2})").any():
+    column, order_note, trouble = year_first(column, name, reading.date_order)
+    column = plain_clocks(column)
+    if Shapes.of(column).fit(r".*(?: Z|UTC|GMT|[ CT][+-]\d{2}:?\d{2})").any():
         column = column.str.replace(r" ?(?:UTC|GMT)?([+-]\d{2}:?\d{2})$", r"\1", regex=True)
         column = column.str.replace(r" ?(?:Z|UTC|GMT)$", "Z", regex=True)
-    shapes = _Shapes.of(column)
-    zoned, local = shapes.fit(f"{_DATE}{_CLOCK}{_ZONE}"), shapes.fit(f"{_DATE}{_CLOCK}")
-    dated = shapes.fit(_DATE)
+    shapes = Shapes.of(column)
+    zoned, local = shapes.fit(f"{DATE}{_CLOCK}{_ZONE}"), shapes.fit(f"{DATE}{_CLOCK}")
+    dated = shapes.fit(DATE)
     if local.any():
         dated |= local & np.array([not text[10:].strip("T 0:.") for text in column])
     instants = zoned | local if zone else zoned
@@ -233,69 +249,9 @@ def _read_written(column: Any, name: str, zone: str | None, reading: Reading) ->
     return Times(time_ms, tuple(notes), trouble)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shapes:
-    """Texts with every digit made 0: a million times have one or two shapes, and patterns are asked of those alone."""
-
-    of_row: NDArray[np.int64]
-    shapes: NDArray[np.object_]
-
-    @classmethod
-    def of(cls, column: Any) -> _Shapes:
-        of_row, shapes = pd.factorize(np.array([text.translate(_TO_ZERO) for text in column], dtype=object))
-        return cls(of_row, shapes)
-
-    def fit(self, pattern: str) -> NDArray[np.bool_]:
-        """Of each text, whether the whole of it fits. The pattern must treat all digits alike."""
-        known = re.compile(pattern)
-        return np.array([known.fullmatch(shape) is not None for shape in self.shapes], np.bool_)[self.of_row]
-
-
-def _year_first(column: Any, name: str, order: str | None) -> tuple[Any, str, Trouble | None]:
-    """The texts with their dates as YYYY-MM-DD, where they are dates; what was decided; the first unclear one."""
-    first = str(column.iloc[0])
-    if re.match(_COMPACT, first):
-        return column.str.replace(f"^{_COMPACT}", r"\1-\2-\3", regex=True), "", None
-    # The first line may be the one that is wrong; whether years come last is then told by the others.
-    if not re.match(_YEAR_LAST, first) and not _Shapes.of(column).fit(_YEAR_LAST).mean() > 0.5:
-        return _pad_year_first(column), "", None
-    parts = column.str.extract(f"^{_YEAR_LAST}$")
-    there = np.asarray(parts[0].notna())
-    left = pd.to_numeric(parts[0], errors="coerce").to_numpy()
-    right = pd.to_numeric(parts[2], errors="coerce").to_numpy()
-    not_month_first, not_day_first = there & (left > 12), there & (right > 12)
-    note = ""
-    if order == "ymd":
-        return column, "", Trouble(int(np.argmax(there)), f"{name} {shown(first)} is not year first; see ⟦date_order⟧")
-    if order is None:
-        if bool((parts[1][there] == ".").all()):
-            order = "dmy"
-        elif not not_month_first.any() and not not_day_first.any():
-            row = int(np.argmax(there))
-            text = f"{name} {shown(column.iloc[row])} may be day or month first; choose with ⟦date_order dmy⟧ or "
-            return column, "", Trouble(row, text + "⟦date_order mdy⟧, or write dates as YYYY-MM-DD")
-        else:
-            order = "dmy" if not_month_first.sum() > not_day_first.sum() else "mdy"
-        note = f"dates are {'day' if order == 'dmy' else 'month'} first"
-    day, month = (parts[0], parts[2]) if order == "dmy" else (parts[2], parts[0])
-    plain = parts[3] + "-" + month.str.zfill(2) + "-" + day.str.zfill(2) + parts[4]
-    return plain.where(parts[0].notna(), column).astype(object), note, None
-
-
-def _pad_year_first(column: Any) -> Any:
-    if _Shapes.of(column).fit(f"{_DATE}(?!\\d).*").all():
-        return column
-    parts = column.str.extract(f"^{_YEAR_FIRST}(.*)$")
-    plain = parts[0] + "-" + parts[2].str.zfill(2) + "-" + parts[3].str.zfill(2) + parts[4]
-    return plain.where(parts[0].notna(), column).astype(object)
-
-
 def _explain_written(name: str, value: str, plain: str) -> str:
-    if re.fullmatch(f"{_DATE}{_CLOCK}", plain):
-        return (
-            f"{name} {shown(value)} has no time zone; name it with ⟦time_zone⟧, for example UTC, or rename the column "
-            "to time_utc"
-        )
-    if re.match(_YEAR_LAST, value) and not re.match(_DATE, plain):
+    if re.fullmatch(f"{DATE}{_CLOCK}", plain):
+        return f"{name} {shown(value)} has no time zone; name it with ⟦time_zone⟧, for example UTC"
+    if re.match(YEAR_LAST, value) and not re.match(DATE, plain):
         return f"{name} {shown(value)} may be day or month first; write it as YYYY-MM-DD, as the other lines"
     return _not_a_time(name, value)

@@ -1,0 +1,105 @@
+"""What a backtest came to, whoever stored it, and how its trades are told. Nothing here knows a store."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic.alias_generators import to_camel
+
+from shared.instants import iso_from_ms
+from shared.reasons import Reason
+from shared.result_warnings import WarningDocument
+
+if TYPE_CHECKING:
+    from shared.candles import Slice
+
+_SUMMARY = ("totalReturn", "sharpeRatio", "maxDrawdown", "winRate", "profitFactor", "totalTrades", "finalEquity")
+_REASONS = {int(reason): reason.wire for reason in Reason}
+
+# Who says how many periods make a year: the bars, or the request.
+YearBasis = Literal["observed", "requested"]
+
+
+class Outcome(Protocol):
+    """What the engine hands over at the end of a run. `time_ms` has one entry per bar that was processed."""
+
+    @property
+    def metrics(self) -> Mapping[str, Any]: ...
+    @property
+    def time_ms(self) -> NDArray[np.int64]: ...
+    @property
+    def result_hash(self) -> str: ...
+    @property
+    def engine_version(self) -> str: ...
+
+
+class Findings(TypedDict):
+    """What a run came to, whoever stored it. `config` are the parameters as they were sent, `datasetHash` names the
+    bars, `resampledFrom` is the interval of the finer bars they were made of.
+
+    `effectiveStart` is when the first bar that was run opens, `effectiveEnd` where the last one ends: what was asked
+    for may be longer than the data. Results of 0.1.0 have neither them, nor `warnings`, `resampledFrom` or `yearBasis`.
+    """
+
+    summary: dict[str, Any]
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+    datasetHash: str
+    resampledFrom: NotRequired[str | None]
+    resultHash: str
+    engineVersion: str
+    yearBasis: NotRequired[YearBasis]
+    seed: int
+    totalBars: int
+    effectiveStart: NotRequired[str]
+    effectiveEnd: NotRequired[str]
+    warnings: NotRequired[list[WarningDocument]]
+
+
+def findings(params: Mapping[str, Any], bars: Slice, outcome: Outcome, warnings: list[WarningDocument]) -> Findings:
+    """What a run of the request `params` (as sent) on these bars came to, and what to warn of."""
+    return {
+        "summary": {name: outcome.metrics[name] for name in _SUMMARY},
+        "metrics": dict(outcome.metrics),
+        "config": dict(params),
+        "datasetHash": bars.dataset_hash,
+        "resampledFrom": bars.resampled_from,
+        "resultHash": outcome.result_hash,
+        "engineVersion": outcome.engine_version,
+        "yearBasis": "requested" if params.get("periodsPerYear") else "observed",
+        "seed": int(params.get("seed", 0)),
+        "totalBars": len(outcome.time_ms),
+        "effectiveStart": iso_from_ms(int(outcome.time_ms[0])),
+        "effectiveEnd": iso_from_ms(bars.end_of(int(outcome.time_ms[-1]))),
+        "warnings": warnings,
+    }
+
+
+def trade_columns(trades: Mapping[str, NDArray[Any]], strategies: Sequence[str]) -> dict[str, list[Any]]:
+    """The `trades` frame as it is told: camelCase, instants in ISO, codes by name, undefined numbers as None."""
+    wire: dict[str, list[Any]] = {}
+    for name, column in trades.items():
+        shown = column.tolist()
+        if name.endswith("_ms"):
+            name, shown = name.removesuffix("_ms"), iso_column(column)
+        elif name.endswith("_reason"):
+            shown = [_REASONS[value] for value in shown]
+        elif name == "direction":
+            shown = ["long" if value > 0 else "short" for value in shown]
+        elif name == "strategy":
+            shown = [strategies[value] if 0 <= value < len(strategies) else None for value in shown]
+        elif column.dtype.kind == "f" and not np.isfinite(column).all():
+            shown = [value if math.isfinite(value) else None for value in shown]
+        wire[to_camel(name)] = shown
+    return wire
+
+
+def iso_column(time_ms: NDArray[np.int64]) -> list[str]:
+    """`iso_from_ms` of each, many at once where none has a part of a second."""
+    if (time_ms % 1000).any():
+        return [iso_from_ms(one) for one in time_ms.tolist()]
+    return [f"{text}Z" for text in np.datetime_as_string(time_ms.astype("datetime64[ms]"), unit="s").tolist()]
