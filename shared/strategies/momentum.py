@@ -29,11 +29,10 @@ def momentum_signals(bars: Bars, params: MomentumParameters) -> Signals:
     if bars.total <= params.period:
         return signals
     close, earlier = bars.close[params.period :], bars.close[: -params.period]
-    move = params.threshold / 100.0 * earlier
-    margin = EQUAL_WITHIN * (close + earlier + move)
+    change, reach = close - earlier, earlier * (params.threshold / 100.0 + EQUAL_WITHIN)
     later = signals[params.period :]
-    later[close - earlier > move + margin] = BE_LONG
-    later[close - earlier < -(move + margin)] = BE_SHORT
+    later[change > reach] = BE_LONG
+    later[change < -reach] = BE_SHORT
     return told_once(signals)
 
 

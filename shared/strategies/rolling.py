@@ -34,26 +34,22 @@ def mean_nb(values: Floats, period: int) -> Floats:
 @njit(nogil=True, cache=True)
 def _fill_means_nb(values: Floats, mean: Floats, period: int) -> None:
     """Writes the means of all windows of `values` into `mean`, one for each."""
-    block = values.copy()  # means of the last `size` values
-    doubled = np.empty_like(block)
-    windows = mean.shape[0]
+    block = values.copy()  # of each window of `size` values its mean
     size = 1
     covered = 0
     while True:
         if period & size:
-            older = block[period - 1 - covered :]
-            if covered == 0:
-                mean[:] = older[:windows]
-            else:
-                share = covered / (covered + size)
-                for i in range(windows):
-                    mean[i] = older[i] + (mean[i] - older[i]) * share
+            older = block[period - covered - size :]
+            share = covered / (covered + size)
+            for i in range(mean.shape[0]):
+                mean[i] = older[i] if covered == 0 else older[i] + (mean[i] - older[i]) * share
             covered += size
         if covered == period:
             return
-        for i in range(size, block.shape[0]):
-            doubled[i] = block[i - size] + (block[i] - block[i - size]) * 0.5
-        block, doubled = doubled, block
+        newer = block[size:]
+        for i in range(newer.shape[0]):
+            block[i] += (newer[i] - block[i]) * 0.5
+        block = block[: newer.shape[0]]
         size *= 2
 
 
@@ -79,59 +75,84 @@ def mean_and_deviation_nb(values: Floats, period: int) -> tuple[Floats, Floats]:
     Source: Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979).
     """
     total = values.shape[0]
-    block, block_squares = values.copy(), np.zeros(total)
-    mean, squares = np.full(total, np.nan), np.full(total, np.nan)
+    mean, deviation = np.full(total, np.nan), np.full(total, np.nan)
+    together = max(_TOGETHER_BARS, period)
+    for first in range(period - 1, total, together):
+        part = values[first - period + 1 : first + together]
+        _fill_deviations_nb(part, mean[first : first + together], deviation[first : first + together], period)
+    return mean, deviation
+
+
+@njit(nogil=True, cache=True)
+def _fill_deviations_nb(values: Floats, mean: Floats, deviation: Floats, period: int) -> None:
+    """Writes mean and deviation of all windows of `values`, one for each; on the way `deviation` holds squares."""
+    block, squares = values.copy(), np.zeros(values.shape[0])
     size = 1
     covered = 0
     while True:
         if period & size:
-            for bar in range(period - 1, total):
-                older, older_squares = block[bar - covered], block_squares[bar - covered]
-                apart = 0.0 if covered == 0 else mean[bar] - older
-                newer_squares = 0.0 if covered == 0 else squares[bar]
-                mean[bar] = older + apart * (covered / (covered + size))
-                squares[bar] = older_squares + newer_squares + apart * apart * (covered * (size / (covered + size)))
+            older, older_squares = block[period - covered - size :], squares[period - covered - size :]
+            share = covered / (covered + size)
+            for i in range(mean.shape[0]):
+                apart = 0.0 if covered == 0 else mean[i] - older[i]
+                newer_squares = 0.0 if covered == 0 else deviation[i]
+                mean[i] = older[i] + apart * share
+                deviation[i] = older_squares[i] + newer_squares + apart * apart * (size * share)
             covered += size
         if covered == period:
-            return mean, np.sqrt(squares / period)
-        for bar in range(total - 1, size - 1, -1):
-            older, older_squares = block[bar - size], block_squares[bar - size]
-            apart = block[bar] - older
-            block[bar] = older + apart * 0.5
-            block_squares[bar] = older_squares + block_squares[bar] + apart * apart * (size * 0.5)
+            break
+        later, later_squares = block[size:], squares[size:]
+        for i in range(later.shape[0]):
+            apart = later[i] - block[i]
+            block[i] += apart * 0.5
+            squares[i] += later_squares[i] + apart * apart * (size * 0.5)
+        block, squares = block[: later.shape[0]], squares[: later.shape[0]]
         size *= 2
+    for i in range(mean.shape[0]):
+        deviation[i] = np.sqrt(deviation[i] / period)
 
 
 @njit(nogil=True, cache=True)
 def weighted_mean_nb(values: Floats, period: int) -> Floats:
-    """Mean of the last `period` values by weights that fall evenly with age, float64[n]; made as `mean_nb` is.
+    """Mean of the last `period` values by weights that fall evenly with age, float64[n]; made as `mean_nb` is."""
+    total = values.shape[0]
+    mean = np.full(total, np.nan)
+    together = max(_TOGETHER_BARS, period)
+    for first in range(period - 1, total, together):
+        _fill_weighted_nb(values[first - period + 1 : first + together], mean[first : first + together], period)
+    return mean
+
+
+@njit(nogil=True, cache=True)
+def _fill_weighted_nb(values: Floats, mean: Floats, period: int) -> None:
+    """Writes the weighted means of all windows of `values` into `mean`, one for each.
 
     Weights of n values are 1 to n and come to n (n + 1) / 2. Where `size` older values come before `covered` newer
-    ones, each of the newer weighs `size` more than among themselves.
+    ones, each of the newer weighs `size` more than among themselves: so their plain mean is needed, too.
     """
-    total = values.shape[0]
-    block, block_plain = values.copy(), values.copy()
-    mean, plain = np.full(total, np.nan), np.full(total, np.nan)
+    block, block_plain, plain = values.copy(), values.copy(), np.empty(mean.shape[0])
     size = 1
     covered = 0
     while True:
         if period & size:
+            older, older_plain = block[period - covered - size :], block_plain[period - covered - size :]
             joined = (covered + size) * (covered + size + 1.0) / 2.0
             by_weight, by_size = covered * (covered + 1.0) / 2.0 / joined, float(covered) * size / joined
-            for bar in range(period - 1, total):
-                older, older_plain = block[bar - covered], block_plain[bar - covered]
-                newer, newer_plain = (older, older_plain) if covered == 0 else (mean[bar], plain[bar])
-                mean[bar] = older + (newer - older) * by_weight + (newer_plain - older) * by_size
-                plain[bar] = older_plain + (newer_plain - older_plain) * (covered / (covered + size))
+            share = covered / (covered + size)
+            for i in range(mean.shape[0]):
+                newer = older[i] if covered == 0 else mean[i]
+                newer_plain = older_plain[i] if covered == 0 else plain[i]
+                mean[i] = older[i] + (newer - older[i]) * by_weight + (newer_plain - older[i]) * by_size
+                plain[i] = older_plain[i] + (newer_plain - older_plain[i]) * share
             covered += size
         if covered == period:
-            return mean
+            return
+        later, later_plain = block[size:], block_plain[size:]
         by_weight, by_size = (size + 1.0) / (2.0 * (2.0 * size + 1.0)), size / (2.0 * size + 1.0)
-        for bar in range(total - 1, size - 1, -1):
-            older, older_plain = block[bar - size], block_plain[bar - size]
-            apart = block[bar] - older
-            block[bar] = older + apart * by_weight + (block_plain[bar] - older) * by_size
-            block_plain[bar] = older_plain + (block_plain[bar] - older_plain) * 0.5
+        for i in range(later.shape[0]):
+            block[i] += (later[i] - block[i]) * by_weight + (later_plain[i] - block[i]) * by_size
+            block_plain[i] += (later_plain[i] - block_plain[i]) * 0.5
+        block, block_plain = block[: later.shape[0]], block_plain[: later.shape[0]]
         size *= 2
 
 
