@@ -255,7 +255,7 @@ def test_a_session_that_is_asked_for_is_kept_or_refused(read: Read) -> None:
     with pytest.raises(ImportRefused, match=r"line 2: .* is not the start of a 4h bar in a session from 16:00 on in"):
         read(in_utc(of_currencies("4h")), session_zone=NEW_YORK, anchor="16:00")
     for wrong, says in (
-        ({"anchor": "24:00"}, "--anchor '24:00'"),
+        ({"anchor": "24:00"}, "'24:00' is not a time of day"),
         ({"session_zone": "Europe/Berlyn"}, "Europe/Berlin"),
     ):
         with pytest.raises(ImportRefused, match=says):
