@@ -24,6 +24,7 @@ from shared.reading import Reading
 
 pd: Any = pandas
 NEW_YORK = "America/New_York"
+START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z
 CURRENCIES = Session(NEW_YORK, 17 * HOUR_MS)
 TEN_YEARS = ("2014-01-01", "2023-12-29")
 Times = NDArray[np.int64]
@@ -173,6 +174,14 @@ def test_holidays_and_half_days_are_room_for_bars_within_a_day_too(read: Read, f
     if interval != "4h":
         with pytest.raises(ImportRefused, match="lacks"):
             read(with_offset(clock[~wednesdays | (clock.month > 3)]))
+
+
+def test_who_closes_for_an_hour_a_week_has_no_holidays() -> None:
+    hours = np.arange(365 * 24)
+    kept = (hours % 168 != 50) & ~((hours > 1_000) & (hours < 1_168))
+    index = TimeIndex.of_times(START_MS + HOUR_MS * hours[kept], Grid.of("1h"))
+    assert index.gaps()[2].tolist() == [166]
+    assert index.judge() == (0, 166, False)
 
 
 def test_a_week_of_minutes_of_a_share_has_nights_for_no_gaps(read: Read) -> None:
