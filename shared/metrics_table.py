@@ -42,6 +42,7 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
     ("openTrades", "trades left open", "{:,.0f}"),
     ("ambiguousBars", "bars of stop and target", "{:,.0f}"),
     ("unfilledOrders", "orders not filled", "{:,.0f}"),
+    ("periodsPerYear", "periods a year", "{:,.1f}"),
 )
 
 

@@ -18,6 +18,7 @@ _WEEKEND = np.array([False, False, True, True, False, False, False])  # of the e
 # China closes for up to seven days of trade in a row, and for 8 % of its weekdays a year: nobody more.
 _HOLIDAY_WEEKS_MAX, _HOLIDAY_SHARE_MAX, _HOLIDAYS_ALWAYS = 1.5, 0.08, 2
 _LOST_WEEKS_MIN = 2
+_MARKET_OPEN_MAX = 0.8  # of the week: who closes for less does not rest on weekends
 
 
 class Judgement(NamedTuple):
@@ -48,12 +49,13 @@ class Hours:
     def judge(self, bars: int, hole_bars: Instants, missing: Instants, step_ms: int) -> Judgement:
         """What to think of gaps that leave out `hole_bars` of time and `missing` bars of open hours.
 
-        A gap may be a holiday where the market closes at all, if it is not longer than a week and a half. Of less than
-        a day, it must reach into closed hours: what ends in the middle of a day of trade is an outage. Where there are
-        more of these than any market has holidays, none is one.
+        A gap may be a holiday where the market closes at all, for more than an hour of maintenance, if it is not longer
+        than a week and a half. In bars of less than a day, it must reach into closed hours: what ends in the middle of
+        a day of trade is an outage. Where there are more of these than any market has holidays, none is one.
         """
         total = int(missing.sum())
-        if self.is_open.all():
+        most_open = 1.0 if step_ms >= DAY_MS else _MARKET_OPEN_MAX
+        if self.is_open.all() or self.is_open.mean() > most_open:
             return Judgement(0, total, False)
         a_week = int(self.is_open.sum()) * (self.cell_ms // step_ms)
         open_days = int(self.is_open.reshape(7, -1).any(axis=1).sum())

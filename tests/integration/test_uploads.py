@@ -130,8 +130,11 @@ async def test_forms_that_are_none_are_refused_by_field(site: Site) -> None:
 
 def test_a_form_says_all_that_the_command_can_say() -> None:
     assert set(ImportForm.model_fields) == {one.name for one in dataclasses.fields(Reading)} | {"on_conflict"}
-    form = ImportForm.model_validate({"timeZone": "Europe/Berlin", "allowGaps": "true", "skipLines": "2"})
-    assert form.reading == Reading(time_zone="Europe/Berlin", allow_gaps=True, skip_lines=2)
+    said = {"timeZone": "Europe/Berlin", "allowGaps": "true", "sessionZone": "America/New_York", "anchor": "17:00"}
+    said["skipLines"] = "2"
+    form = ImportForm.model_validate({**said, "dropUnfinished": "false"})
+    zones = {"time_zone": "Europe/Berlin", "session_zone": "America/New_York"}
+    assert form.reading == Reading(**zones, anchor="17:00", skip_lines=2, allow_gaps=True, drop_unfinished=False)
 
 
 async def test_a_name_with_folders_stays_where_uploads_are(site: Site, tmp_path: Path) -> None:

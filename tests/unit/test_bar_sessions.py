@@ -24,6 +24,7 @@ from shared.reading import Reading
 
 pd: Any = pandas
 NEW_YORK = "America/New_York"
+START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z
 CURRENCIES = Session(NEW_YORK, 17 * HOUR_MS)
 TEN_YEARS = ("2014-01-01", "2023-12-29")
 Times = NDArray[np.int64]
@@ -175,6 +176,14 @@ def test_holidays_and_half_days_are_room_for_bars_within_a_day_too(read: Read, f
             read(with_offset(clock[~wednesdays | (clock.month > 3)]))
 
 
+def test_who_closes_for_an_hour_a_week_has_no_holidays() -> None:
+    hours = np.arange(365 * 24)
+    kept = (hours % 168 != 50) & ~((hours > 1_000) & (hours < 1_168))
+    index = TimeIndex.of_times(START_MS + HOUR_MS * hours[kept], Grid.of("1h"))
+    assert index.gaps()[2].tolist() == [166]
+    assert index.judge() == (0, 166, False)
+
+
 def test_a_week_of_minutes_of_a_share_has_nights_for_no_gaps(read: Read) -> None:
     series = read(with_offset(within_days(trading_days("2024-02-05", "2024-02-13"), "1min")))
     assert (series.interval, said(series, "gaps")) == ("1m", False)
@@ -255,7 +264,7 @@ def test_a_session_that_is_asked_for_is_kept_or_refused(read: Read) -> None:
     with pytest.raises(ImportRefused, match=r"line 2: .* is not the start of a 4h bar in a session from 16:00 on in"):
         read(in_utc(of_currencies("4h")), session_zone=NEW_YORK, anchor="16:00")
     for wrong, says in (
-        ({"anchor": "24:00"}, "--anchor '24:00'"),
+        ({"anchor": "24:00"}, "'24:00' is not a time of day"),
         ({"session_zone": "Europe/Berlyn"}, "Europe/Berlin"),
     ):
         with pytest.raises(ImportRefused, match=says):
