@@ -80,6 +80,7 @@ def _describe_size(schema: dict[str, Any]) -> None:
         "positionSizePercent; send one of them."
     )
     schema["properties"]["positionSize"] = size
+    schema["not"] = {"required": ["positionSize", "positionSizePercent"]}
 
 
 class BacktestParams(Wire):

@@ -205,9 +205,9 @@ def _fields_of(model: type[BaseModel]) -> dict[str, tuple[str, type[BaseModel] |
         alias = field.alias or name
         parts = (field.annotation, *get_args(field.annotation))
         inner = next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), None)
-        other = field.validation_alias
-        for one in (alias, *(map(str, other.choices) if isinstance(other, AliasChoices) else ())):
-            found[one] = alias, inner
+        found[alias] = alias, inner
+        if isinstance(field.validation_alias, AliasChoices):
+            found.update((str(other), (alias, inner)) for other in field.validation_alias.choices)
         if model.model_config.get("populate_by_name"):
             found[name] = alias, inner
     return found

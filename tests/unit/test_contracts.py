@@ -139,6 +139,7 @@ def test_a_share_of_equity_has_two_names_that_mean_the_same(model: type[Backtest
         validate(model, TASK["params"] | {"positionSize": "all"})
     assert [one.field for one in refused.value.errors] == ["positionSize"]
     described = model.model_json_schema()["properties"]
+    assert model.model_json_schema()["not"] == {"required": ["positionSize", "positionSizePercent"]}
     for name in ("positionSize", "positionSizePercent"):
         assert "1 is all of it (100 %)" in described[name]["description"]
 
