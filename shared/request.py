@@ -28,8 +28,14 @@ Intrabar = Literal["stop_first", "target_first", "ohlc_path"]
 SizingMode = Literal["equity_fraction", "fixed_quantity", "fixed_notional", "risk_fraction"]
 
 
+# A request refuses fields that are unknown inside it, too (`shared/wire.py`).
+_CLOSED = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+
 class Commission(Wire):
     """Per side: value x rate + fixed, and never less than the minimum."""
+
+    model_config = _CLOSED
 
     rate: float = Field(default=0.0, ge=0, le=0.2, description="Share of the traded value: 0.001 is 0.1 %.")
     fixed: float = Field(default=0.0, ge=0, le=1e9, description="Added to every fill, in money.")
@@ -38,6 +44,8 @@ class Commission(Wire):
 
 class Level(Wire):
     """How far a stop or a target stands from the price; exactly one of three."""
+
+    model_config = _CLOSED
 
     percent: float | None = Field(default=None, gt=0, lt=100, description="Percent of the price: 2 is 2 %.")
     distance: float | None = Field(default=None, gt=0, le=1e15, description="In units of the price.")
@@ -54,6 +62,8 @@ class Level(Wire):
 
 class Sizing(Wire):
     """How large a trade is, where it is not a share of equity."""
+
+    model_config = _CLOSED
 
     mode: SizingMode = Field(
         description="fixed_quantity: units; fixed_notional: money; risk_fraction: share of equity lost at the stop."
