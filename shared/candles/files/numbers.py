@@ -136,7 +136,8 @@ class _Texts:
         missing: NDArray[np.bool_] = np.asarray(cells.isna())
         pairs = zip(cells, missing, strict=True)
         texts = ["" if gone else str(cell).translate(_BLANKS).strip() for cell, gone in pairs]
-        found = [_WRAPPED.fullmatch(text) for text in texts]
+        once = {text: _WRAPPED.fullmatch(text) for text in set(texts)}  # prices repeat
+        found = [once[text] for text in texts]
         numbers = [one[3].lstrip("+-") if one else "" for one in found]
         cores = [_GROUPS.sub("", number) for number in numbers]
         parted = [core != number for core, number in zip(cores, numbers, strict=True)]
@@ -156,13 +157,17 @@ class _Texts:
         return np.array([pattern.fullmatch(core) is not None for core in self.cores], np.bool_)
 
     def count(self, pattern: re.Pattern[str]) -> int:
-        return sum(pattern.fullmatch(core) is not None for core in self.cores)
+        return sum(often for core, often in Counter(self.cores).items() if pattern.fullmatch(core))
 
     def values(self, comma: bool) -> NDArray[np.float64]:
         """Numbers; not one, where a text is none."""
         whole = _WITH_COMMA if comma else _WITH_POINT
         group, point = (".", ",") if comma else (",", ".")
-        kept = [core.replace(group, "").replace(point, ".") if whole.fullmatch(core) else None for core in self.cores]
+        plain_of = {
+            core: core.replace(group, "").replace(point, ".") if whole.fullmatch(core) else None
+            for core in set(self.cores)
+        }
+        kept = [plain_of[core] for core in self.cores]
         found = np.array(pd.to_numeric(pd.Series(kept, dtype=object), errors="coerce"), np.float64)
         found = np.where(self.minus, -found, found) * self.factors
         # Infinities, exponents and the like, as they are written for programs.
