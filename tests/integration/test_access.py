@@ -29,6 +29,7 @@ NOTHING, ANY, READ, WRITE, DATA, PERSON, ADMIN = "nothing", "any", "read", "writ
 ROUTES: dict[tuple[str, str], str] = {
     ("get", "/healthz"): NOTHING,
     ("get", "/readyz"): NOTHING,
+    ("get", "/metrics"): NOTHING,
     ("post", "/api/auth/login"): NOTHING,
     ("post", "/api/auth/refresh"): NOTHING,
     ("post", "/api/auth/logout"): NOTHING,
@@ -39,6 +40,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("get", f"{ALGO}/backtest/{{backtest_id}}/result"): READ,
     ("get", f"{ALGO}/backtest/{{backtest_id}}/equity"): READ,
     ("get", f"{ALGO}/backtest/{{backtest_id}}/trades"): READ,
+    ("get", f"{ALGO}/fleet"): READ,
     ("get", f"{ALGO}/strategies"): READ,
     ("post", f"{ALGO}/strategies/validate"): READ,
     ("get", f"{ALGO}/data"): READ,

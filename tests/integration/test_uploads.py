@@ -133,8 +133,14 @@ def test_a_form_says_all_that_the_command_can_say() -> None:
     said = {"timeZone": "Europe/Berlin", "allowGaps": "true", "sessionZone": "America/New_York", "anchor": "17:00"}
     said["skipLines"] = "2"
     form = ImportForm.model_validate({**said, "dropUnfinished": "false"})
-    zones = {"time_zone": "Europe/Berlin", "session_zone": "America/New_York"}
-    assert form.reading == Reading(**zones, anchor="17:00", skip_lines=2, allow_gaps=True, drop_unfinished=False)
+    assert form.reading == Reading(
+        time_zone="Europe/Berlin",
+        session_zone="America/New_York",
+        anchor="17:00",
+        skip_lines=2,
+        allow_gaps=True,
+        drop_unfinished=False,
+    )
 
 
 async def test_a_name_with_folders_stays_where_uploads_are(site: Site, tmp_path: Path) -> None:

@@ -148,6 +148,6 @@ def test_a_result_of_the_first_version_is_answered_with_every_field() -> None:
         '{"resultId": "res_1", "backtestId": "bt_1", "createdAt": "2024-01-01T00:00:00Z", '
         '"summary": {"totalReturn": 1.5}, "metrics": {"profitFactor": null}, "config": {"strategies": ["sma"]}, '
         '"datasetHash": "sha256:0", "resampledFrom": null, "resultHash": "sha256:1", "engineVersion": "1", '
-            '"yearBasis": null, "seed": 0, '
+        '"yearBasis": null, "seed": 0, '
         '"totalBars": 3, "effectiveStart": null, "effectiveEnd": null, "warnings": []}'
     )
