@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # As a result, a record and a message hold them.
 WarningDocument = dict[str, Any]
 WARNINGS_MAX = 100
+AMBIGUOUS_SHARE_MAX = 0.01
 
 
 class ResultWarning(Wire):
@@ -48,6 +49,32 @@ def of_unknown_fields(unknown: Sequence[FieldError]) -> list[WarningDocument]:
         ResultWarning(code=one.code, message=f"was ignored: {one.message}", field=one.field).as_wire()
         for one in unknown
     ]
+
+
+def of_run(
+    params: Mapping[str, Any], bars: Slice, metrics: Mapping[str, Any], within: str = ""
+) -> list[WarningDocument]:
+    """All that a run itself has to warn of, wherever it was run.
+
+    `params` are those of a request as they were sent, `within` is where in what was sent they are.
+    """
+    return [*of_range(params, bars, within), *of_size(params, within), *of_figures(metrics, bars.total_bars)]
+
+
+def of_figures(metrics: Mapping[str, Any], total_bars: int) -> list[WarningDocument]:
+    """For what happened inside the run and is easily overlooked among its figures."""
+    found: list[ResultWarning] = []
+    if unfilled := metrics.get("unfilledOrders"):
+        orders = "1 order was" if unfilled == 1 else f"{unfilled:,} orders were"
+        message = f"{orders} not filled, for want of money, of a whole lot or of a true range to measure a level with"
+        found.append(ResultWarning(code="orders_unfilled", message=message))
+    if (ambiguous := metrics.get("ambiguousBars", 0)) > AMBIGUOUS_SHARE_MAX * total_bars:
+        message = (
+            f"in {ambiguous:,} of {total_bars:,} bars one trade reached both its ends; which came first is what "
+            "intrabar says, not what happened: finer bars would tell"
+        )
+        found.append(ResultWarning(code="bars_ambiguous", message=message))
+    return [one.as_wire() for one in found]
 
 
 def of_size(params: Mapping[str, Any], within: str = "") -> list[WarningDocument]:

@@ -29,7 +29,7 @@ from shared.instants import iso_from_ms
 from shared.mongo import Mongo, translate_mongo_errors
 from shared.records import BacktestRecord, new_id
 from shared.result_garbage import Claim, Fate, Removed, UploadNotes, Walk, fates_of
-from shared.result_warnings import ResultWarning, gathered, of_range, of_size
+from shared.result_warnings import ResultWarning, gathered, of_run
 
 EQUITY_POINTS_MAX = 2_000
 _DUPLICATE_KEY = 11000
@@ -101,7 +101,7 @@ def new_result(record: BacktestRecord, bars: Slice, outcome: Outcome, now_ms: in
     """The result of a record's run under the claim it has, still without its frames (`Results.prepare`)."""
     within = "params." if record.get("published") else ""
     params = record["params"]
-    warnings = gathered(record.get("warnings", []), of_range(params, bars, within), of_size(params, within))
+    warnings = gathered(record.get("warnings", []), of_run(params, bars, outcome.metrics, within))
     return {
         "_id": new_id("res"),
         "backtestId": record["_id"],

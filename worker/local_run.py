@@ -21,7 +21,7 @@ from shared.findings import findings, trade_columns
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
 from shared.request import BacktestParams, BacktestRequest
-from shared.result_warnings import WarningDocument, of_range, of_size
+from shared.result_warnings import WarningDocument, of_run
 from shared.wire import validate
 from worker.engine.delta import Outcome
 from worker.engine.faults import EngineFault
@@ -42,8 +42,7 @@ class LocalResult:
     @property
     def warnings(self) -> list[WarningDocument]:
         """What to know beside the figures, as a stored result has it."""
-        params = self.params.as_wire()
-        return [*of_range(params, self.bars), *of_size(params)]
+        return of_run(self.params.as_wire(), self.bars, self.outcome.metrics)
 
     def as_wire(self) -> dict[str, Any]:
         """The fields of a stored result that do not depend on who stored it, and the number of trades."""

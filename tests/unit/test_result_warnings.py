@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.errors import FieldError
-from shared.result_warnings import WARNINGS_MAX, ResultWarning, gathered, of_unknown_fields
+from shared.result_warnings import WARNINGS_MAX, ResultWarning, gathered, of_figures, of_unknown_fields
 from shared.wire import validate
 
 
@@ -24,3 +24,12 @@ def test_an_unknown_field_becomes_a_warning_that_says_what_was_done_with_it() ->
     [warning] = of_unknown_fields([FieldError("params.stopLos", "unknown field", "unknown_field")])
     assert warning == {"code": "unknown_field", "message": "was ignored: unknown field", "field": "params.stopLos"}
     assert validate(ResultWarning, warning).as_wire() == warning
+
+
+def test_orders_without_a_fill_and_bars_that_hide_the_order_of_things_are_warned_of() -> None:
+    assert of_figures({"unfilledOrders": 0, "ambiguousBars": 10}, 1_000) == []
+    found = of_figures({"unfilledOrders": 1, "ambiguousBars": 11}, 1_000)
+    assert [one["code"] for one in found] == ["orders_unfilled", "bars_ambiguous"]
+    assert found[0]["message"].startswith("1 order was not filled")
+    assert found[1]["message"].startswith("in 11 of 1,000 bars")
+    assert of_figures({}, 10) == []  # of engines that count neither
