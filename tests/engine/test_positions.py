@@ -366,5 +366,5 @@ def test_the_hash_is_what_it_was_when_this_engine_version_was_named() -> None:
     bars = Bars(times(500), opened, high, low, close, np.ones(500))
     uses = resolve(["sma"], {"sma": {"fast": 3, "slow": 8}})
     assert run(bars, EVERYTHING, *uses).result_hash == (
-        "sha256:444eebfb14a33e9c9a2d43c5a2a35a0f00324e15e080f1a46e3af0bbc66a4531"
+        "sha256:8d012ecbd340c6f6d0086dd81af44d04ac331f680db7b0aa57a14ac44cf209db"
     )

@@ -189,7 +189,7 @@ def test_every_wrong_field_is_listed_at_once() -> None:
         ("sma", {"fast": 30, "slow": 30}, "strategyParams.sma.fast"),
         ("sma", {"fast": 0}, "strategyParams.sma.fast"),
         ("sma", {"fast": None}, "strategyParams.sma.fast"),
-        ("sma", {"fast": 10.0}, "strategyParams.sma.fast"),
+        ("sma", {"fast": 10.5}, "strategyParams.sma.fast"),
         ("sma", {"fast": True}, "strategyParams.sma.fast"),
         ("sma", {"fast": [10]}, "strategyParams.sma.fast"),
         ("sma", {"Fast": 10}, "strategyParams.sma.Fast"),
