@@ -48,7 +48,10 @@ class Client:
         self._failed: list[Any] = []
 
     async def __aenter__(self) -> Client:
-        self._http = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._token}"})
+        # A server closes what is silent for five seconds, in the very moment perhaps at which it is used again.
+        connector = aiohttp.TCPConnector(keepalive_timeout=2)
+        headers = {"Authorization": f"Bearer {self._token}"}
+        self._http = aiohttp.ClientSession(headers=headers, connector=connector)
         self._socket.on("backtest:complete", self._heard)
         self._socket.on("backtest:error", self._heard_failure)
         await self._socket.connect(self._url, auth={"token": self._token}, transports=["websocket"])
