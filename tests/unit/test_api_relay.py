@@ -328,6 +328,26 @@ async def test_who_subscribes_to_what_has_ended_hears_the_end_though_the_log_is_
     assert ear.events() == ["state", "complete", "state"]
 
 
+async def test_an_end_that_is_heard_while_an_empty_log_is_read_comes_with_all_before_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short run says all at once, after its end is stored: between the record and the log, say."""
+    monkeypatch.setattr(scene.store, "now_ms", lambda: 2_001)
+    scene.store.add()
+    scene.store.end("bt1", complete(1, 3))
+
+    def say_everything() -> None:
+        scene.bus.after_replay = lambda: None
+        for one in (detail(1, 1, "started"), progress(1, 2), complete(1, 3)):
+            scene.bus.publish(one)
+
+    scene.bus.after_replay = say_everything
+    ear = scene.connect()
+    assert await scene.relay.subscribe(ear.client, "bt1", None)
+    await ear.hears(4)
+    assert ear.events() == ["state", "started", "progress", "complete"]
+
+
 async def test_a_silent_bus_costs_a_subscriber_the_past_but_not_the_future(scene: Scene) -> None:
     scene.store.add()
     scene.bus.down = True
