@@ -256,8 +256,8 @@ class Relay:
             return _Recalled([piece] if piece else [], None, complete=False, answered=False)
         young = self._store.now_ms() - record["completedAt"] < RECONCILE_AGE_MS
         if end is not None and not found.complete and young:
-            # What was said just before this end is on its way, and the end comes with it; or it was heard meanwhile, and
-            # then the log has it now.
+            # What was said just before this end is on its way, and the end comes with it; or it was heard meanwhile,
+            # and then the log has it now.
             heard = backtest_id in self._ended
             found = await self._replay(backtest_id, user_id, after, end if heard else None) or found
         return found
