@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from deploy.processes import Interruption, ProcessFailed, exit_code_of
-from deploy.stack import EXAMPLE_REQUEST, Stack, import_demo_bars, run_interruptible
+from deploy.stack import Stack, import_demo_bars, run_interruptible
 from shared.metrics_table import metrics_table
+from shared.request import EXAMPLE_REQUEST
 from shared.settings import Settings, load_settings
 
 SHOW_DEADLINE_S = 120.0

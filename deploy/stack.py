@@ -340,14 +340,3 @@ def run_interruptible(work: Coroutine[Any, Any, Result], check: Callable[[], Non
         return task.result()
 
     return asyncio.run(watch())
-
-
-EXAMPLE_REQUEST: dict[str, Any] = {
-    "symbol": "AAPL",
-    "interval": "1d",
-    "startDate": "2000-03-01",
-    "endDate": "2013-03-01",
-    "strategies": ["sma_crossover"],
-    "strategyParams": {"sma_crossover": {"fast": 20, "slow": 100}},
-    "commission": {"rate": 0.001},
-}

@@ -12,9 +12,10 @@ from pathlib import Path
 from api.accounts import add_user
 from api.passwords import Passwords
 from deploy.processes import Interrupted, Interruption, announce
-from deploy.stack import EXAMPLE_REQUEST, TOKEN_TTL_S, Stack, import_demo_bars, run_interruptible
+from deploy.stack import TOKEN_TTL_S, Stack, import_demo_bars, run_interruptible
 from shared.database import Database
 from shared.errors import Conflict
+from shared.request import EXAMPLE_REQUEST
 from shared.settings import PREFIX, Settings, load_settings
 from shared.stack_file import settings_to_tell
 from shared.users import Role

@@ -279,3 +279,15 @@ class BacktestRequest(BacktestParams):
             _fields_set=self.model_fields_set - {"priority"},
             **{name: getattr(self, name) for name in BacktestParams.model_fields},
         )
+
+
+# What documentation and demo show: it runs on the bars that come with backfleet.
+EXAMPLE_REQUEST: dict[str, Any] = {
+    "symbol": "AAPL",
+    "interval": "1d",
+    "startDate": "2000-03-01",
+    "endDate": "2013-03-01",
+    "strategies": ["sma_crossover"],
+    "strategyParams": {"sma_crossover": {"fast": 20, "slow": 100}},
+    "commission": {"rate": 0.001},
+}

@@ -83,7 +83,7 @@ class Runner:
         """Runs to a terminal state, or gives the backtest back. Cancelled (a drain): gives it back, uncounted.
 
         Lets go of the slot when its engine has done its part; the end is stored while the slot is used again. In a
-        crowd, what it has to write and to say waits a moment to go with that of others.
+        crowd, what it has to write waits a moment to go with that of others.
         """
         with self._mailboxes.open(record) as mailbox:
             telling = Telling(record, self._bus, self._claims.now_ms)

@@ -20,7 +20,7 @@ from api.account_requests import (
 )
 from api.routes.requests import AUTH_ROOT, ROOT, SCHEMAS, USERS_ROOT
 from shared.contracts import ValidateRequest
-from shared.request import BacktestRequest
+from shared.request import EXAMPLE_REQUEST, BacktestRequest
 from shared.strategies import catalogue
 
 _BODIES: tuple[type[BaseModel], ...] = (
@@ -42,15 +42,7 @@ _ABOUT = (
     "the path of each wrong field. Watch runs live over Socket.IO at `/socket.io/`."
 )
 _EXAMPLES: dict[str, dict[str, Any]] = {
-    "BacktestRequest": {
-        "symbol": "AAPL",
-        "interval": "1d",
-        "startDate": "2000-03-01",
-        "endDate": "2013-03-01",
-        "strategies": ["sma_crossover"],
-        "strategyParams": {"sma_crossover": {"fast": 20, "slow": 100}},
-        "commission": {"rate": 0.001},
-    },
+    "BacktestRequest": EXAMPLE_REQUEST,
     "ValidateRequest": {"strategy": "sma_crossover", "params": {"fast": 20, "slow": 100}},
     "LoginRequest": {"name": "ann", "password": "four random words here"},
     "RefreshRequest": {"refreshToken": "bfr_…"},

@@ -7,9 +7,6 @@ crossover over the same 1,000 bars. They take turns, so that a machine that is s
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -25,6 +22,7 @@ from deploy.processes import free_port
 from deploy.stack import Stack
 from shared.settings import load_settings
 from tests.bench.client import BARS, SYMBOL, Client, load_bars
+from tests.bench.programs import running
 from tests.bench.rows import Row, measured, p50_p99_ms
 from tests.fleet import random_walk
 
@@ -51,7 +49,7 @@ def tutorial(stack: Stack) -> Iterator[str]:
     """The URL of its gateway; two workers stand behind it. All of them are gone afterwards."""
     secret = stack.settings.jwt_secret
     assert secret is not None
-    environment = os.environ | {
+    variables = {
         "BENCH_REDIS_URL": stack.redis_url.removesuffix("/0") + "/1",
         "BENCH_MONGODB_URI": stack.mongodb_uri,
         "BENCH_SECRET": secret.get_secret_value(),
@@ -60,19 +58,9 @@ def tutorial(stack: Stack) -> Iterator[str]:
     serve = ["uvicorn", "tests.bench.tutorial.gateway:app", "--port", str(port), "--log-level", "warning"]
     work = ["celery", "-q", "-A", "tests.bench.tutorial.worker", "worker", "-c", "1", "-l", "ERROR"]
     quiet = ["--without-gossip", "--without-mingle"]
-    commands = [serve, *([*work, "-n", f"tutorial{number}@%h", *quiet] for number in range(WORKERS))]
-    started = [subprocess.Popen([sys.executable, "-m", *command], env=environment) for command in commands]
-    try:
+    workers = ([*work, "-n", f"tutorial{number}@%h", *quiet] for number in range(WORKERS))
+    with running([serve, *workers], variables):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        for process in started:
-            process.terminate()
-        for process in started:
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(15)
 
 
 async def _answers(url: str) -> None:

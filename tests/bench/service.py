@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from deploy.stack import Stack
 from shared.settings import load_settings
 from tests.bench.client import Client, load_bars
+from tests.bench.programs import running
 from tests.bench.rows import Row, measured, p50_p99_ms
 
 SEQUENTIAL = 300
@@ -37,33 +34,15 @@ async def measure_ours(stack: Stack) -> tuple[list[float], float]:
     return took, rate
 
 
-@contextmanager
-def celery_workers(redis_url: str, count: int) -> Iterator[None]:
-    environment = dict(os.environ) | {"BENCH_REDIS_URL": redis_url}
-    command = [sys.executable, "-m", "celery", "-A", "tests.bench.celery_noop", "worker", "-c", "1", "-l", "ERROR"]
-    workers = [
-        subprocess.Popen([*command, "-n", f"peer{number}@%h", "--without-gossip", "--without-mingle"], env=environment)
-        for number in range(count)
-    ]
-    try:
-        yield
-    finally:
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            try:
-                worker.wait(15)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait(15)
-
-
 def measure_celery(redis_url: str) -> tuple[list[float], float]:
     os.environ["BENCH_REDIS_URL"] = redis_url
     from tests.bench import celery_noop
 
     noop: Any = celery_noop.noop  # Celery's decorator is not typed: it turns a function into a task.
-    with celery_workers(redis_url, 2):
+    work = ["celery", "-A", "tests.bench.celery_noop", "worker", "-c", "1", "-l", "ERROR"]
+    quiet = ["--without-gossip", "--without-mingle"]
+    workers = [[*work, "-n", f"peer{number}@%h", *quiet] for number in range(2)]
+    with running(workers, {"BENCH_REDIS_URL": redis_url}):
         for _ in range(50):
             noop.delay().get(timeout=60)
         took: list[float] = []

@@ -24,8 +24,9 @@ import redis
 
 from deploy.processes import HOST, Interrupted, Interruption, ProcessFailed, port_is_free
 from deploy.servers import MongoServer, ValkeyServer
-from deploy.stack import EXAMPLE_REQUEST, Stack
+from deploy.stack import Stack
 from shared.errors import ConfigurationError
+from shared.request import EXAMPLE_REQUEST
 from shared.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]

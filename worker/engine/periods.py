@@ -58,6 +58,8 @@ def day_ends(time_ms: NDArray[np.int64], per_year: float | None = None) -> DayEn
 
 def _owners(days: Days, counts: Days, opened_ms: Days) -> Days:
     """To which day the bars of each day belong."""
+    if counts.min() >= _PART_SHARE * counts.max():
+        return days  # No weekday can have so few; and medians take longer than all other figures of a short run.
     weekdays = _weekdays(days)
     usual = np.array([np.median(counts[weekdays == one]) if (weekdays == one).any() else np.nan for one in range(7)])
     part = (usual < _PART_SHARE * np.nanmedian(usual))[weekdays]
