@@ -55,25 +55,6 @@ class Task(Wire):
     traceparent: str | None = None
 
 
-class Control(Wire):
-    """`backtest:control`: one command for a run. What counts is the record, which carries the same among its
-    `controls`; the message on the channel only says "look now".
-
-    `seq` counts the commands for one backtest from 1. `bars` is how far to `step`, `bar` where to `seek` to, `speed`
-    how many bars a second (None: as fast as it goes).
-    """
-
-    backtest_id: BacktestId
-    user_id: UserId
-    seq: int = Field(ge=1)
-    command_id: str = Field(min_length=1, max_length=128)
-    action: Literal["pause", "resume", "stop", "speed", "step", "seek"]
-    speed: float | None = Field(default=None, ge=0.1, le=1e9)
-    bars: int = Field(default=1, ge=1, le=2**31)
-    bar: int = Field(default=0, ge=0, le=2**31)
-    close_open_trades: bool = True
-
-
 class News(Wire):
     """What every message of a run carries. `epoch` and `seq` order the messages of one backtest."""
 
@@ -114,9 +95,14 @@ class Summary(Wire):
 
 
 class Complete(Dated):
-    """`backtest:complete`: the result can be read by whoever sees this. Without `warnings` there are none."""
+    """`backtest:complete`: the result can be read by whoever sees this. Without `warnings` there are none.
+
+    `stopped` says that somebody ended it where it was, by the command `command_id`.
+    """
 
     status: Literal["success"] = "success"
+    stopped: bool | None = None
+    command_id: str | None = None
     result_id: str
     summary: Summary
     dataset_hash: str | None = None
@@ -141,7 +127,9 @@ class Failure(News):
 class Event(Dated):
     """`backtest:event`: everything richer than the four fixed channels. `type` names the Socket.IO event."""
 
-    type: Literal["started", "state", "signal", "trade", "log", "thinking", "decision", "paused", "resumed"]
+    type: Literal[
+        "started", "state", "candle", "signal", "trade", "log", "thinking", "decision", "paused", "resumed", "refused"
+    ]
     data: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -23,6 +23,7 @@ from shared.wire import Whole, Wire, storable
 SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9._/:^=&!-]{0,39}$"
 SYMBOL_LETTERS = "letters, digits and . _ / : ^ = & ! -, the first a letter, a digit or ^, at most 40"
 Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, description=SYMBOL_LETTERS.capitalize() + ".")]
+BarsPerSecond = Annotated[float, Field(ge=0.1, le=1e9)] | Literal["max"]
 FillAt = Literal["open", "close"]
 Intrabar = Literal["stop_first", "target_first", "ohlc_path"]
 SizingMode = Literal["equity_fraction", "fixed_quantity", "fixed_notional", "risk_fraction"]
@@ -178,6 +179,16 @@ class BacktestParams(Wire):
         examples=[252],
     )
     seed: Whole = Field(default=0, ge=0, lt=2**63, description="Seed of whatever is random in a run.")
+    start_paused: bool = Field(default=False, description="Whether it waits before its first bar for resume or step.")
+    speed: BarsPerSecond = Field(
+        default="max", description="Bars a second, from 0.1, or max: as fast as it goes.", examples=["max"]
+    )
+    emit_interval: Whole = Field(
+        default=10, ge=1, le=1_000_000, description="Bars between two backtest:state, where time allows."
+    )
+    emit_every_ms: Whole = Field(
+        default=100, ge=20, le=60_000, description="Least time between two backtest:state, whatever emitInterval says."
+    )
     check_causality: bool = Field(
         default=False,
         description="Before the run, cut the bars at up to twenty places; a strategy that then says otherwise of the "

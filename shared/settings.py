@@ -100,6 +100,11 @@ class Settings(BaseSettings):
     recycle_above_mib: int = Field(2_048, ge=64, description="Memory above which an engine process is replaced.")
     progress_interval_s: float = Field(0.25, ge=0, le=60, description="Least time between two progress messages.")
 
+    position_interval_s: float = Field(
+        30.0, ge=0.05, le=3600, description="How often a run that goes on stores its position, to be taken up there."
+    )
+    pause_hold_s: float = Field(10.0, ge=0, le=3600, description="How long a paused run keeps its slot.")
+
     health_file: Path | None = Field(None, description="File a healthy worker touches; `python -m worker --check`.")
 
     cache_dir: Path = Field(

@@ -9,7 +9,8 @@ from collections.abc import Coroutine
 
 from shared.adoption import RECORDED, Adoption
 from shared.bus import Bus, Resubscribed
-from shared.contracts import Channel, Control, Task
+from shared.contracts import Channel, Task
+from shared.controls import Control
 from shared.errors import BusUnavailable, InvalidRequest
 from shared.observability import RareWarning
 from shared.settings import Settings

@@ -12,11 +12,11 @@ import contextlib
 import logging
 from collections.abc import Generator
 
-from shared.contracts import Control
+from shared.controls import Control
 from shared.errors import InvalidRequest
+from shared.playback import Command, Pause, Resume, Seek, Speed, Step, Stop
 from shared.records import BacktestRecord
 from shared.wire import validate
-from worker.playback import Command, Pause, Resume, Seek, Speed, Step, Stop
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Mailbox:
     """Of one run. `rung` is set when somebody says that there is post, `filled` when there is some to `take`."""
 
     def __init__(self, record: BacktestRecord) -> None:
-        self._taken_seq = self._done_seq = record.get("controlDone", 0)
+        self._newest_seq = self._taken_seq = self._done_seq = record.get("controlDone", 0)
         self._waiting: list[Control] = []
         self.rung = asyncio.Event()
         self.filled = asyncio.Event()
@@ -41,7 +41,10 @@ class Mailbox:
                 # Whoever stored it is of another version: it must not end the run, nor keep what comes after it away.
                 log.error("%s: a command that cannot be read is passed over: %s", record["_id"], error.message)
                 continue
-            if control.seq > (self._waiting[-1].seq if self._waiting else self._taken_seq):
+            if control.seq is None or control.action == "watch":
+                continue  # No gateway of ours stores such.
+            if control.seq > self._newest_seq:
+                self._newest_seq = control.seq
                 self._waiting.append(control)
         if self._waiting:
             self.filled.set()
@@ -50,8 +53,7 @@ class Mailbox:
         """What has come since the last call, in order."""
         taken, self._waiting = self._waiting, []
         self.filled.clear()
-        if taken:
-            self._taken_seq = taken[-1].seq
+        self._taken_seq = self._newest_seq
         return taken
 
     @property
@@ -97,8 +99,10 @@ def command_of(control: Control) -> Command:
         case "stop":
             return Stop(control.close_open_trades)
         case "speed":
-            return Speed(control.speed)
+            return Speed(None if control.speed == "max" else control.speed)
         case "step":
             return Step(control.bars)
         case "seek":
-            return Seek(control.bar)
+            return Seek(control.bar or 0)
+        case "watch":
+            raise AssertionError("somebody who watches asks nothing of the run")

@@ -14,6 +14,7 @@ from shared.candles import BarFilesGone, DamagedChunk, Slice
 from shared.claims import Published, completed, failed, lease_of, stopped
 from shared.database import Database
 from shared.errors import EngineFailed, Refusal, StoreUnavailable, Unavailable
+from shared.playback import Advance, End, Keep, Phase, Playback, Rewind, Wait
 from shared.records import BacktestRecord
 from shared.request import BacktestParams
 from shared.results import ResultDocument, new_result
@@ -23,7 +24,6 @@ from worker.committer import Commit, Committer
 from worker.control import Mailbox, Mailboxes, command_of
 from worker.lease import LeaseKeeper
 from worker.pipe import Finished, Load, Moved
-from worker.playback import Advance, End, Keep, Phase, Playback, Rewind, Wait
 from worker.slot import Hold, RunRefused, Slot
 from worker.telling import Telling
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from shared.contracts import Channel, Control
+from shared.contracts import Channel
+from shared.controls import Control
 from shared.records import BacktestRecord
 from shared.settings import Settings
 from shared.wire import validate

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from shared.contracts import Control
+from shared.controls import Action, Control
+from shared.playback import Command, Pause, Resume, Seek, Speed, Step, Stop
 from shared.records import BacktestRecord, new_record
 from shared.wire import validate
 from worker.control import Mailbox, Mailboxes, command_of
-from worker.playback import Command, Pause, Resume, Seek, Speed, Step, Stop
 
 
 def control(seq: int, action: str = "pause", **more: Any) -> dict[str, Any]:
@@ -113,5 +113,5 @@ def test_every_action_is_a_command_of_the_run(said: dict[str, Any], meant: Comma
 
 
 def test_no_action_is_left_without_a_command() -> None:
-    actions = Control.model_json_schema()["properties"]["action"]["enum"]
+    actions = get_args(Action)
     assert {type(command_of(validate(Control, control(1, action)))) for action in actions} == set(Command.__args__)

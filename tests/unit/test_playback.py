@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.playback import (
+from shared.playback import (
     LAG_MAX_S,
     SLICE_S,
     Advance,
