@@ -24,16 +24,17 @@ class Status(StrEnum):
 
 # What may follow what. Nothing follows a terminal status. `running → pending` is a requeue.
 TRANSITIONS: dict[Status, frozenset[Status]] = {
-    Status.PENDING: frozenset({Status.RUNNING, Status.FAILED, Status.STOPPED}),
+    Status.PENDING: frozenset({Status.RUNNING, Status.PAUSED, Status.FAILED, Status.STOPPED}),
     Status.RUNNING: frozenset({Status.PENDING, Status.PAUSED, Status.COMPLETED, Status.FAILED, Status.STOPPED}),
-    Status.PAUSED: frozenset({Status.PENDING, Status.RUNNING, Status.STOPPED, Status.FAILED}),
+    Status.PAUSED: frozenset({Status.PENDING, Status.RUNNING, Status.COMPLETED, Status.STOPPED, Status.FAILED}),
     Status.COMPLETED: frozenset(),
     Status.FAILED: frozenset(),
     Status.STOPPED: frozenset(),
 }
 TERMINAL = frozenset(status for status, following in TRANSITIONS.items() if not following)
-# In which a worker holds a lease, so that only whoever has the claim may write.
-_LEASED = frozenset({Status.RUNNING})
+# In which a worker may hold a lease, so that only whoever has the claim may write. A paused run keeps its worker for a
+# while; then `leaseExpiresAt` is 0, and nobody's claim fits any more.
+_LEASED = frozenset({Status.RUNNING, Status.PAUSED})
 # Served by one range of the index `queue`, in order: no backtest that has ended is ever looked at.
 QUEUED: Document = {"queueRank": {"$gt": 0}, "status": Status.PENDING.value}
 
@@ -67,6 +68,11 @@ def claimed(now_ms: int, claim_id: str, worker_id: str, lease_ms: int) -> Docume
 def queued(now_ms: int, rank: int) -> Document:
     """Fields of a record that waits for a worker, at this place of the queue: `→ pending`."""
     return _entered(Status.PENDING, now_ms) | {"queueRank": rank, "claimId": "", "workerId": ""}
+
+
+def paused(now_ms: int) -> Document:
+    """Fields of a record that nobody runs until somebody asks for it: `→ paused`, without a lease."""
+    return _entered(Status.PAUSED, now_ms) | {"claimId": "", "workerId": ""}
 
 
 def ended(status: Status, now_ms: int) -> Document:

@@ -40,7 +40,9 @@ class NewsDocument(TypedDict):
 
 
 class BacktestRecord(TypedDict):
-    """One document of `backtests`. `controls` were asked for, by seq; `controlDone` is the last one done.
+    """One document of `backtests`. `controls` were asked for, by seq; `controlDone` is the last one done; `controlIds`
+    are those of the last commands, `["seq:id", …]`. `checkpoint` is where a run that was interrupted stood
+    (`shared/positions.py`), empty where it begins at its first bar. Records of 0.1.0 have neither of the two.
 
     `published` says that it came as a task on the channel, `warnings` what its asker should know; once it has a result,
     they are the result's. Records of 0.1.0 have neither of these nor a `turn`.
@@ -66,6 +68,8 @@ class BacktestRecord(TypedDict):
     controls: list[dict[str, Any]]
     controlSeq: int
     controlDone: int
+    controlIds: NotRequired[list[str]]
+    checkpoint: NotRequired[dict[str, Any]]
     resultId: str
     manifestId: str
     datasetHash: str
@@ -138,6 +142,8 @@ def new_record(
         "controls": [],
         "controlSeq": 0,
         "controlDone": 0,
+        "controlIds": [],
+        "checkpoint": {},
         "resultId": "",
         "manifestId": manifest_id,
         "datasetHash": dataset_hash,

@@ -22,7 +22,7 @@ def record(*controls: dict[str, Any], done: int = 0, backtest_id: str = "bt_1") 
     return {**made, "controls": list(controls), "controlDone": done}
 
 
-def seqs(mailbox: Mailbox) -> list[int]:
+def seqs(mailbox: Mailbox) -> list[int | None]:
     return [one.seq for one in mailbox.take()]
 
 
