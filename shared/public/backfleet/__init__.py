@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shared.bars import Bars
+    from shared.client.blocking import BlockingBackfleet
+    from shared.client.fleet import Backfleet, BacktestFailed
     from shared.strategies.parameters import Parameters
     from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals, silent, told_once
     from shared.strategies.strategy import Strategy
@@ -30,7 +32,11 @@ __all__ = [
     "told_once",
 ]
 
+# Names of the client are not in `__all__`: it needs an extra of its own, which plug-ins do without.
 _HOMES = {
+    "Backfleet": "shared.client.fleet",
+    "BacktestFailed": "shared.client.fleet",
+    "BlockingBackfleet": "shared.client.blocking",
     "Bars": "shared.bars",
     "Parameters": "shared.strategies.parameters",
     "BE_FLAT": "shared.strategies.signals",
@@ -56,4 +62,4 @@ if not TYPE_CHECKING:  # to a checker it would say that there is every name
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(_HOMES)

@@ -1,5 +1,7 @@
 """A client of the service: submit backtests, follow and steer them, read what came of them.
 
+    from backfleet import Backfleet
+
     async with Backfleet("http://127.0.0.1:8000", token) as fleet:
         run = await fleet.submit(symbol="AAPL", interval="1d", startDate="2010-01-01", endDate="2013-01-01",
                                  strategies=["sma"])
@@ -8,7 +10,7 @@
         result = await run.result()
 
 It connects again by itself and is told what it missed; it never asks again and again. Needs the extra `client`
-(aiohttp) and nothing of the engine. For notebooks and scripts without `async` there is `backfleet.notebook`.
+(aiohttp) and nothing of the engine. For notebooks and scripts without `async` there is `BlockingBackfleet`.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from backfleet.line import Line, RunEvent, patience, pause, read_errors
+from shared.client.line import Line, RunEvent, patience, pause, read_errors
 from shared.errors import (
     BackfleetError,
     Conflict,
@@ -249,8 +251,8 @@ class Run:
         if state["resultId"]:
             return RunEvent("backtest:complete", {"backtestId": self.id, "resultId": state["resultId"]})
         error: dict[str, Any] = state["error"] or {"code": state["status"], "message": f"it was {state['status']}"}
-        said = {"code": error["code"], "error": error["message"], "errors": error.get("errors") or []}
-        return RunEvent("backtest:error", {"backtestId": self.id, **said})
+        said: dict[str, Any] = {"backtestId": self.id, "code": error["code"], "error": error["message"]}
+        return RunEvent("backtest:error", said | {"errors": error.get("errors") or []})
 
 
 def _refusal(status: int, problem: Mapping[str, Any]) -> BackfleetError:

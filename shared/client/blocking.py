@@ -1,8 +1,8 @@
 """The client for notebooks and scripts without `async`: the same names, and a progress bar.
 
-    from backfleet.notebook import Backfleet
+    from backfleet import BlockingBackfleet
 
-    with Backfleet("http://127.0.0.1:8000", token) as fleet:
+    with BlockingBackfleet("http://127.0.0.1:8000", token) as fleet:
         result = fleet.submit(symbol="AAPL", interval="1d", startDate="2010-01-01", endDate="2013-01-01",
                               strategies=["sma"]).result()
 
@@ -19,21 +19,20 @@ from typing import Any, Self, TypeVar
 
 from rich.progress import Progress
 
-from backfleet import client
-from backfleet.client import Token
-from backfleet.line import RunEvent
+from shared.client.fleet import Backfleet, Run, Token
+from shared.client.line import RunEvent
 
 Answer = TypeVar("Answer")
 
 
-class Backfleet:
-    """As `backfleet.client.Backfleet`. Without `with`, call `close` at the end."""
+class BlockingBackfleet:
+    """As `Backfleet`. Without `with`, call `close` at the end."""
 
     def __init__(self, url: str, token: Token, *, patience_s: float = 60.0) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="backfleet", daemon=True)
         self._thread.start()
-        self._fleet = client.Backfleet(url, token, patience_s=patience_s)
+        self._fleet = Backfleet(url, token, patience_s=patience_s)
         self.wait_for(self._fleet.__aenter__())
 
     def __enter__(self) -> Self:
@@ -54,12 +53,12 @@ class Backfleet:
 
     def submit(
         self, request: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None, **fields: Any
-    ) -> Run:
+    ) -> BlockingRun:
         run = self.wait_for(self._fleet.submit(request, idempotency_key=idempotency_key, **fields))
-        return Run(self, run)
+        return BlockingRun(self, run)
 
-    def run(self, backtest_id: str) -> Run:
-        return Run(self, self._fleet.run(backtest_id))
+    def run(self, backtest_id: str) -> BlockingRun:
+        return BlockingRun(self, self._fleet.run(backtest_id))
 
     def backtests(self, **query: Any) -> dict[str, Any]:
         return self.wait_for(self._fleet.backtests(**query))
@@ -77,10 +76,10 @@ class Backfleet:
             raise
 
 
-class Run:
-    """As `backfleet.client.Run`; `result` shows how far it is."""
+class BlockingRun:
+    """As the `Run` of `Backfleet`; `result` shows how far it is."""
 
-    def __init__(self, fleet: Backfleet, run: client.Run) -> None:
+    def __init__(self, fleet: BlockingBackfleet, run: Run) -> None:
         self.id = run.id
         self._fleet = fleet
         self._run = run
