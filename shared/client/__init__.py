@@ -1,1 +1,1 @@
-"""The Python client. Programs import it from `backfleet`; nothing of the engine or the servers is loaded with it."""
+"""The Python client. Programs import it from `backfleet.client`; it loads nothing of the engine or the servers."""

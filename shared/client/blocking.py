@@ -1,6 +1,6 @@
 """The client for notebooks and scripts without `async`: the same names, and a progress bar.
 
-    from backfleet import BlockingBackfleet
+    from backfleet.client import BlockingBackfleet
 
     with BlockingBackfleet("http://127.0.0.1:8000", token) as fleet:
         result = fleet.submit(symbol="AAPL", interval="1d", startDate="2010-01-01", endDate="2013-01-01",

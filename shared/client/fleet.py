@@ -1,6 +1,6 @@
 """A client of the service: submit backtests, follow and steer them, read what came of them.
 
-    from backfleet import Backfleet
+    from backfleet.client import Backfleet
 
     async with Backfleet("http://127.0.0.1:8000", token) as fleet:
         run = await fleet.submit(symbol="AAPL", interval="1d", startDate="2010-01-01", endDate="2013-01-01",

@@ -266,7 +266,7 @@ async def test_the_twin_for_notebooks_does_the_same_beside_a_loop_that_runs(
 def test_it_loads_nothing_of_the_engine() -> None:
     heavy = {"numba", "numpy", "pandas", "talib", "pymongo", "fastapi"}
     loaded = "{one.split('.')[0] for one in sys.modules}"
-    code = f"import sys; from backfleet import BlockingBackfleet; print({loaded} & {heavy})"
+    code = f"import sys; from backfleet.client import BlockingBackfleet; print({loaded} & {heavy})"
     here = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=here, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shared.bars import Bars
-    from shared.client.blocking import BlockingBackfleet
-    from shared.client.fleet import Backfleet, BacktestFailed
     from shared.strategies.parameters import Parameters
     from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals, silent, told_once
     from shared.strategies.strategy import Strategy
@@ -32,11 +30,7 @@ __all__ = [
     "told_once",
 ]
 
-# Names of the client are not in `__all__`: it needs an extra of its own, which plug-ins do without.
 _HOMES = {
-    "Backfleet": "shared.client.fleet",
-    "BacktestFailed": "shared.client.fleet",
-    "BlockingBackfleet": "shared.client.blocking",
     "Bars": "shared.bars",
     "Parameters": "shared.strategies.parameters",
     "BE_FLAT": "shared.strategies.signals",
@@ -62,4 +56,4 @@ if not TYPE_CHECKING:  # to a checker it would say that there is every name
 
 
 def __dir__() -> list[str]:
-    return sorted(_HOMES)
+    return __all__
