@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from shared.contracts import Channel, Complete, Event, Failure, News, Progress, Summary
 from shared.errors import BackfleetError, Conflict, FieldError, InvalidRequest, summary
@@ -93,10 +93,51 @@ def is_for_owner(news: News) -> bool:
 # Constructors, one for each thing that is said
 
 
-def started(line: Line, params: dict[str, Any], *, total_bars: int, resampled_from: str | None) -> Event:
+def started(
+    line: Line, params: dict[str, Any], *, total_bars: int, resampled_from: str | None, resumed_from: int | None = None
+) -> Event:
+    """`resumed_from` is the bar at which a run is taken up that began elsewhere."""
     data = {name: params[name] for name in ("symbol", "interval", "startDate", "endDate", "strategies")}
     data |= {"totalBars": total_bars, "resampledFrom": resampled_from}
+    if resumed_from is not None:
+        data["resumedFrom"] = resumed_from
     return Event(**_dated(line), type="started", data=data)
+
+
+def heeded(
+    line: Line,
+    kind: Literal["paused", "resumed"],
+    reached: Reached,
+    *,
+    speed: float | Literal["max"],
+    command_id: str = "",
+) -> Event:
+    """A run stands still, or goes on, as the command asked."""
+    data: dict[str, Any] = {
+        "bar": reached.bar,
+        "totalBars": reached.total_bars,
+        "currentTime": iso_from_ms(reached.time_ms),
+        "progressPercent": reached.percent,
+        "speed": speed,
+    }
+    if command_id:
+        data["commandId"] = command_id
+    return Event(**_dated(line), type=kind, data=data)
+
+
+def state(line: Line, reached: Reached, *, status: str, speed: float | Literal["max"], command_id: str = "") -> Event:
+    """Where a run stands."""
+    data: dict[str, Any] = {
+        "status": status,
+        "currentTime": iso_from_ms(reached.time_ms),
+        "currentCandleIndex": reached.bar,
+        "totalCandles": reached.total_bars,
+        "progressPercent": reached.percent,
+        "speed": speed,
+    }
+    if command_id:
+        data["commandId"] = command_id
+    return Event(**_dated(line), type="state", data=data)
 
 
 def progress(line: Line, reached: Reached, left_s: float | None, doing: str | None = None) -> Progress:
@@ -115,9 +156,12 @@ def progress(line: Line, reached: Reached, left_s: float | None, doing: str | No
     )
 
 
-def complete(line: Line, result: ResultDocument) -> Complete:
+def complete(line: Line, result: ResultDocument, stopped_by: str | None = None) -> Complete:
+    """`stopped_by` is the command that ended it where it was, None where it came to its last bar."""
     return Complete(
         **_dated(line),
+        stopped=None if stopped_by is None else True,
+        command_id=stopped_by or None,
         result_id=result["_id"],
         summary=Summary.model_validate(result["summary"]),
         dataset_hash=result["datasetHash"],

@@ -38,6 +38,7 @@ class Sweeper:
         self._mongo = database.mongo
         self._claims = database.claims
         self._results = database.results
+        self._positions = database.positions
         self._bus = bus
         self._settings = settings
         self._on_swept = on_swept
@@ -112,6 +113,8 @@ class Sweeper:
         removed = await self._results.collect_garbage()
         if any(removed):
             log.info("removed what dead workers left: %d results, frames of %d more", *removed)
+        if parts := await self._positions.collect_garbage():
+            log.info("removed what ended or dead runs left of their positions: %d parts", parts)
 
     async def _publish_outboxes(self) -> None:
         for record in await self._claims.unpublished(_OUTBOX_PATIENCE_MS):

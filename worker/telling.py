@@ -6,15 +6,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from shared import news
 from shared.bus import Bus
 from shared.candles import Slice
 from shared.contracts import Channel, Complete, Failure, News
 from shared.errors import BackfleetError, BusUnavailable
+from shared.playback import Intent
 from shared.records import BacktestRecord, NewsDocument
 from shared.results import ResultDocument
 from worker.pipe import Moved
+
+Word = Literal["paused", "resumed", "state"]
 
 log = logging.getLogger(__name__)
 
@@ -30,24 +34,45 @@ class Telling:
         self._sending: asyncio.Task[None] | None = None
         self._began_s = self._spoke_s = time.monotonic()
         self._reached: news.Reached | None = None
-        self.percent = 0.0
+        self._first_bar = 0  # at which this run began, or was taken up
+        self.percent = record["progress"]
 
     @property
     def quiet_s(self) -> float:
         """How long ago the progress was told."""
         return time.monotonic() - self._spoke_s
 
-    def started(self, bars: Slice) -> None:
-        """The run has begun and stands before its first bar."""
-        line = self._numbering.next()
-        params = self._record["params"]
-        started = news.started(line, params, total_bars=bars.total_bars, resampled_from=bars.resampled_from)
+    def started(self, bars: Slice, taken_up: Moved | None = None) -> None:
+        """The run has begun and stands before its first bar, or where it was taken up."""
+        reached = news.Reached(bars.start_ms, 0, bars.total_bars) if taken_up is None else self._reached_at(taken_up)
+        self._first_bar = reached.bar
+        started = news.started(
+            self._numbering.next(),
+            self._record["params"],
+            total_bars=bars.total_bars,
+            resampled_from=bars.resampled_from,
+            resumed_from=None if taken_up is None else taken_up.bar,
+        )
         self._say(Channel.EVENT, started)
-        self._say_progress(news.Reached(bars.start_ms, 0, bars.total_bars))
+        self._say_progress(reached)
 
     def progress(self, moved: Moved) -> None:
-        pnl = moved.equity - float(self._record["params"]["initialCapital"])
-        self._say_progress(news.Reached(moved.time_ms, moved.bar, moved.total_bars, moved.trades_closed, pnl))
+        self._say_progress(self._reached_at(moved))
+
+    def heeded(self, word: Word, command_id: str, at: Moved | None, to: Intent) -> None:
+        """A command was carried out, and this is what it came to.
+
+        `at` is where the run stands, None before its first bar; `to` is what it is about now.
+        """
+        if at is not None:
+            self._reached = self._reached_at(at)
+        assert self._reached is not None, "it has started"
+        line = self._numbering.next()
+        if word == "state":
+            said = news.state(line, self._reached, status=_status_of(to), speed=to.speed, command_id=command_id)
+        else:
+            said = news.heeded(line, word, self._reached, speed=to.speed, command_id=command_id)
+        self._say(Channel.EVENT, said)
 
     def busy(self, doing: str) -> None:
         """What is being done while the run stands where it stood."""
@@ -55,9 +80,9 @@ class Telling:
             self._say_progress(self._reached, doing)
             self.send()
 
-    def complete(self, result: ResultDocument) -> Complete:
-        """The end of the run, which whoever stores it publishes."""
-        return news.complete(self._numbering.next(), result)
+    def complete(self, result: ResultDocument, stopped_by: str | None = None) -> Complete:
+        """The end of the run, which whoever stores it publishes. `stopped_by` is the command that ended it early."""
+        return news.complete(self._numbering.next(), result, stopped_by)
 
     def failure(self, error: BackfleetError, now_ms: int) -> Failure:
         return news.failure(self._numbering.next(), error, now_ms)
@@ -80,12 +105,17 @@ class Telling:
         taken, self._unsaid = self._unsaid, []
         return taken
 
+    def _reached_at(self, moved: Moved) -> news.Reached:
+        pnl = moved.equity - float(self._record["params"]["initialCapital"])
+        return news.Reached(moved.time_ms, moved.bar, moved.total_bars, moved.trades_closed, pnl)
+
     def _say_progress(self, reached: news.Reached, doing: str | None = None) -> None:
         self._spoke_s = time.monotonic()
         self._reached = reached
         self.percent = reached.percent
         bars_left = reached.total_bars - reached.bar
-        left_s = (self._spoke_s - self._began_s) * bars_left / reached.bar if reached.bar else None
+        bars_done = reached.bar - self._first_bar
+        left_s = (self._spoke_s - self._began_s) * bars_left / bars_done if bars_done > 0 else None
         self._say(Channel.PROGRESS, news.progress(self._numbering.next(), reached, left_s, doing))
 
     def _say(self, channel: Channel, one: News) -> None:
@@ -97,3 +127,7 @@ class Telling:
                 await self._bus.publish_documents([(self._record["_id"], one) for one in unsaid])
             except BusUnavailable as error:
                 log.warning("%s: news not published: %s", self._record["_id"], error.message)
+
+
+def _status_of(intent: Intent) -> str:
+    return "paused" if intent.phase == "paused" else "running"
