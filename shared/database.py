@@ -10,6 +10,7 @@ from shared.claims import Claims
 from shared.families import Families
 from shared.mongo import Mongo
 from shared.results import Results
+from shared.run_logs import RunLogs
 from shared.settings import Settings
 from shared.store import Store
 from shared.users import Users
@@ -21,6 +22,7 @@ class Database:
     store: Store
     claims: Claims
     results: Results
+    run_logs: RunLogs
     candles: Candles
     users: Users
     families: Families
@@ -31,10 +33,12 @@ class Database:
         mongo = await Mongo.open(settings)
         try:
             results = Results(mongo)
-            store = Store(mongo, results, settings)
+            run_logs = RunLogs(mongo)
+            store = Store(mongo, results, run_logs, settings)
             await store.create_indexes()
             await store.turns.read()
             await results.create_indexes()
+            await run_logs.create_indexes()
             users, families = Users(mongo), Families(mongo)
             await users.create_indexes()
             await families.create_indexes()
@@ -42,7 +46,7 @@ class Database:
             await mongo.close()
             raise
         candles = Candles(mongo, settings)
-        return cls(mongo, store, Claims(mongo, settings), results, candles, users, families)
+        return cls(mongo, store, Claims(mongo, settings), results, run_logs, candles, users, families)
 
     async def close(self) -> None:
         await self.store.close()

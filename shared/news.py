@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from shared.contracts import Channel, Complete, Event, Failure, News, Progress, Summary
 from shared.errors import BackfleetError, Conflict, FieldError, InvalidRequest, summary
 from shared.instants import iso_from_ms, read_instant_ms
 from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord, NewsDocument
+from shared.request import BarsPerSecond
 from shared.result_warnings import ResultWarning
 from shared.results import ResultDocument
 from shared.wire import validate
 
+Live = Literal["state", "candle", "signal", "trade", "log"]
 DELETED = "deleted"
 POISONED = "poisoned"
 # What everybody who is signed in as the owner hears; other events are for subscribers of the backtest.
@@ -97,6 +99,27 @@ def started(line: Line, params: dict[str, Any], *, total_bars: int, resampled_fr
     data = {name: params[name] for name in ("symbol", "interval", "startDate", "endDate", "strategies")}
     data |= {"totalBars": total_bars, "resampledFrom": resampled_from}
     return Event(**_dated(line), type="started", data=data)
+
+
+def heeded(
+    line: Line, kind: Literal["paused", "resumed"], reached: Reached, *, speed: BarsPerSecond, command_id: str = ""
+) -> Event:
+    """A run stands still, or goes on, as the command asked."""
+    data: dict[str, Any] = {
+        "bar": reached.bar,
+        "totalBars": reached.total_bars,
+        "currentTime": iso_from_ms(reached.time_ms),
+        "progressPercent": reached.percent,
+        "speed": speed,
+    }
+    if command_id:
+        data["commandId"] = command_id
+    return Event(**_dated(line), type=kind, data=data)
+
+
+def live(line: Line, kind: Live, data: dict[str, Any]) -> Event:
+    """What a watched run shows: `shared/live.py` says what is in it."""
+    return Event(**_dated(line), type=kind, data=data)
 
 
 def progress(line: Line, reached: Reached, left_s: float | None, doing: str | None = None) -> Progress:

@@ -27,6 +27,7 @@ class Mailbox:
     def __init__(self, record: BacktestRecord) -> None:
         self._newest_seq = self._taken_seq = self._done_seq = record.get("controlDone", 0)
         self._waiting: list[Control] = []
+        self._watched = False
         self.rung = asyncio.Event()
         self.filled = asyncio.Event()
         self.deliver(record)
@@ -48,6 +49,16 @@ class Mailbox:
                 self._waiting.append(control)
         if self._waiting:
             self.filled.set()
+
+    def watch(self) -> None:
+        """Somebody has begun to watch the run."""
+        self._watched = True
+        self.filled.set()
+
+    def take_watched(self) -> bool:
+        """Whether somebody has begun to since the last call."""
+        watched, self._watched = self._watched, False
+        return watched
 
     def take(self) -> list[Control]:
         """What has come since the last call, in order."""
@@ -82,6 +93,11 @@ class Mailboxes:
         """There is post for a run, if it is here."""
         if (box := self._boxes.get(backtest_id)) is not None:
             box.rung.set()
+
+    def watch(self, backtest_id: str) -> None:
+        """Somebody has begun to watch a run, if it is here."""
+        if (box := self._boxes.get(backtest_id)) is not None:
+            box.watch()
 
     def ring_all(self) -> None:
         """Messages may have been missed: look everywhere."""

@@ -23,7 +23,7 @@ from shared.wire import validate
 from worker.committer import Commit, Committer
 from worker.control import Mailbox, Mailboxes, command_of
 from worker.lease import LeaseKeeper
-from worker.pipe import Finished, Load, Moved
+from worker.pipe import NOTHING, Finished, Load, Moved, Wanted
 from worker.slot import Hold, RunRefused, Slot
 from worker.telling import Telling
 
@@ -74,6 +74,7 @@ class Runner:
         self._results = database.results
         self._candles = database.candles
         self._bus = bus
+        self._run_logs = database.run_logs
         self._settings = settings
         self._mailboxes = mailboxes
         self._on_unfinished = on_unfinished
@@ -86,7 +87,9 @@ class Runner:
         crowd, what it has to write waits a moment to go with that of others.
         """
         with self._mailboxes.open(record) as mailbox:
-            telling = Telling(record, self._bus, self._claims.now_ms)
+            telling = Telling(
+                record, self._bus, self._run_logs, self._claims.now_ms, self._settings.progress_interval_s
+            )
             run = _Run(record, hold, mailbox, telling, crowded=crowded)
             work = asyncio.create_task(self._drive(run))
             keeper = LeaseKeeper(
@@ -139,12 +142,13 @@ class Runner:
 
     async def _compute(self, run: _Run) -> Commit:
         """The engine's part: from the bars to a result that is ready to be stored."""
+        run.telling.look_who_watches()
         bars = await self._resolve(run.record)
         await run.slot.start()
-        run.telling.started(bars)
+        await run.telling.started(bars)
         playback = Playback(bars.total_bars, self._settings.chunk_bars, now_s=time.monotonic())
         finished = await self._play(run, bars, playback)
-        run.telling.progress(finished.last)
+        run.telling.moved(finished.last, playback)
         document = await self._prepare(run, bars, finished.outcome)
         await run.slot.recycle_if_worn(finished.peak_mib)
         ending = stopped if playback.phase is Phase.STOPPED else completed
@@ -157,14 +161,20 @@ class Runner:
             for control in run.mailbox.take():
                 log.info("%s: %s (command %d)", run.record["_id"], control.action, control.seq)
                 playback.hear(command_of(control), time.monotonic())
+            if run.mailbox.take_watched():
+                run.telling.watch()
             deed = playback.next(time.monotonic())
             reached: Moved | Finished | None = None
+            if run.telling.looks and (not loaded or isinstance(deed, Wait)):
+                deed = Rewind(playback.bar) if loaded else Advance(playback.bar)
             match deed:
                 case Advance(until_bar):
-                    reached = await (run.slot.advance(until_bar) if loaded else self._begin(run, bars, until_bar))
+                    wanted = run.telling.wants(until_bar, playback)
+                    step = run.slot.advance(until_bar, wanted) if loaded else self._begin(run, bars, until_bar, wanted)
+                    reached = await step
                     loaded = True
                 case Rewind(bar):
-                    reached = await run.slot.rewind(bar)
+                    reached = await run.slot.rewind(bar, run.telling.wants(bar, playback))
                 case Wait(until_s):
                     run.telling.send()
                     await _wait_for(run.mailbox, until_s)
@@ -173,22 +183,17 @@ class Runner:
                 case End(_, close_open_trades):
                     if not loaded:
                         await self._begin(run, bars, 1)  # Stopped before its first bar: a result has one at least.
-                    return await run.slot.finish(close_open_trades)
+                    return await run.slot.finish(close_open_trades, run.telling.wants(bars.total_bars, playback))
             if isinstance(reached, Finished):
                 playback.moved(reached.last.bar, time.monotonic())
                 return reached
             if reached is not None:
                 playback.moved(reached.bar, time.monotonic())
-                self._tell_progress(run, reached)
+                run.telling.moved(reached, playback)
 
-    def _tell_progress(self, run: _Run, reached: Moved) -> None:
-        if run.telling.quiet_s >= self._settings.progress_interval_s:
-            run.telling.progress(reached)
-        run.telling.send()
-
-    async def _begin(self, run: _Run, bars: Slice, until_bar: int) -> Moved | Finished:
+    async def _begin(self, run: _Run, bars: Slice, until_bar: int, wanted: Wanted = NOTHING) -> Moved | Finished:
         """The first step, which is the only one of most runs. What lasts longer is announced meanwhile."""
-        loading = asyncio.create_task(self._load(run, bars, until_bar))
+        loading = asyncio.create_task(self._load(run, bars, until_bar, wanted))
         try:
             await asyncio.wait([loading], timeout=_QUIET_S)
             if not loading.done():
@@ -206,12 +211,12 @@ class Runner:
         await self._claims.pin(lease_of(record), bars)
         return bars
 
-    async def _load(self, run: _Run, bars: Slice, until_bar: int) -> Moved | Finished:
+    async def _load(self, run: _Run, bars: Slice, until_bar: int, wanted: Wanted) -> Moved | Finished:
         """Another process may evict a file of the disk cache between fetching and mapping it: then fetch it again."""
         for _ in range(_FETCHES_MAX):
             files = await self._candles.fetch(bars)
             try:
-                load = Load(run.record["params"], files, until_bar)
+                load = Load(run.record["params"], files, until_bar, wanted=wanted)
                 return await run.slot.load(load, on_busy=run.telling.busy)
             except RunRefused as refused:
                 if refused.code != BarFilesGone.code:
