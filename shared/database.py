@@ -9,6 +9,7 @@ from shared.candles import Candles
 from shared.claims import Claims
 from shared.families import Families
 from shared.mongo import Mongo
+from shared.positions import Positions
 from shared.results import Results
 from shared.run_logs import RunLogs
 from shared.settings import Settings
@@ -23,6 +24,7 @@ class Database:
     claims: Claims
     results: Results
     run_logs: RunLogs
+    positions: Positions
     candles: Candles
     users: Users
     families: Families
@@ -34,10 +36,12 @@ class Database:
         try:
             results = Results(mongo)
             run_logs = RunLogs(mongo)
-            store = Store(mongo, results, run_logs, settings)
+            positions = Positions(mongo)
+            store = Store(mongo, results, positions, run_logs, settings)
             await store.create_indexes()
             await store.turns.read()
             await results.create_indexes()
+            await positions.create_indexes()
             await run_logs.create_indexes()
             users, families = Users(mongo), Families(mongo)
             await users.create_indexes()
@@ -46,7 +50,7 @@ class Database:
             await mongo.close()
             raise
         candles = Candles(mongo, settings)
-        return cls(mongo, store, Claims(mongo, settings), results, run_logs, candles, users, families)
+        return cls(mongo, store, Claims(mongo, settings), results, run_logs, positions, candles, users, families)
 
     async def close(self) -> None:
         await self.store.close()

@@ -95,9 +95,14 @@ def is_for_owner(news: News) -> bool:
 # Constructors, one for each thing that is said
 
 
-def started(line: Line, params: dict[str, Any], *, total_bars: int, resampled_from: str | None) -> Event:
+def started(
+    line: Line, params: dict[str, Any], *, total_bars: int, resampled_from: str | None, resumed_from: int | None = None
+) -> Event:
+    """`resumed_from` is the bar at which a run is taken up that began elsewhere."""
     data = {name: params[name] for name in ("symbol", "interval", "startDate", "endDate", "strategies")}
     data |= {"totalBars": total_bars, "resampledFrom": resampled_from}
+    if resumed_from is not None:
+        data["resumedFrom"] = resumed_from
     return Event(**_dated(line), type="started", data=data)
 
 
@@ -138,9 +143,12 @@ def progress(line: Line, reached: Reached, left_s: float | None, doing: str | No
     )
 
 
-def complete(line: Line, result: ResultDocument) -> Complete:
+def complete(line: Line, result: ResultDocument, stopped_by: str | None = None) -> Complete:
+    """`stopped_by` is the command that ended it where it was, None where it came to its last bar."""
     return Complete(
         **_dated(line),
+        stopped=None if stopped_by is None else True,
+        command_id=stopped_by or None,
         result_id=result["_id"],
         summary=Summary.model_validate(result["summary"]),
         dataset_hash=result["datasetHash"],

@@ -23,6 +23,7 @@ from shared.contracts import CURSOR_PATTERN, Task
 from shared.errors import Conflict, FieldError, InvalidRequest, NotFound, StoreUnavailable
 from shared.lifecycle import Document, Status
 from shared.mongo import Mongo, translate_mongo_errors
+from shared.positions import Positions
 from shared.records import BacktestRecord, RequestKeyDocument, new_id, new_record
 from shared.request import BacktestParams
 from shared.result_warnings import WarningDocument
@@ -56,9 +57,12 @@ class Ended:
 class Store:
     """The records. Every method raises `StoreUnavailable` when MongoDB does not answer."""
 
-    def __init__(self, mongo: Mongo, results: Results, run_logs: RunLogs, settings: Settings) -> None:
+    def __init__(
+        self, mongo: Mongo, results: Results, positions: Positions, run_logs: RunLogs, settings: Settings
+    ) -> None:
         self._mongo = mongo
         self._results = results
+        self._positions = positions
         self._run_logs = run_logs
         self._backtests: AsyncCollection[Document] = mongo.collection("backtests")
         self._request_keys: AsyncCollection[Document] = mongo.collection("request_keys")
@@ -271,7 +275,9 @@ class Store:
         return page, f"{page[-1]['createdAt']}.{page[-1]['_id']}" if more else None
 
     async def delete(self, backtest_id: str, user_id: str) -> BacktestRecord:
-        """Removes record, result, log and key. A run under way finds its claim gone and discards what it has."""
+        """Removes record, result, position, log and key. A run that is under way finds its claim gone, and discards
+        what it has.
+        """
         with translate_mongo_errors():
             found = await self._backtests.find_one_and_delete({"_id": backtest_id, "userId": user_id})
             if found is None:
@@ -281,6 +287,7 @@ class Store:
                 await self._request_keys.delete_one({"_id": found["requestKey"]})
         await self._results.delete_of(backtest_id)
         await self._run_logs.delete_of(backtest_id)
+        await self._positions.delete_of(backtest_id)
         return cast("BacktestRecord", found)
 
     async def terminal_among(self, backtest_ids: Sequence[str]) -> list[BacktestRecord]:

@@ -22,12 +22,15 @@ log = logging.getLogger(__name__)
 
 
 class Mailbox:
-    """Of one run. `rung` is set when somebody says that there is post, `filled` when there is some to `take`."""
+    """Of one run. `rung` is set when somebody says that there is post, `filled` when there is some to `take`, or when
+    the run is asked to leave, at the next bar where it can be taken up again."""
 
     def __init__(self, record: BacktestRecord) -> None:
-        self._newest_seq = self._taken_seq = self._done_seq = record.get("controlDone", 0)
+        self._newest_seq = self._heard_seq = self._done_seq = record.get("controlDone", 0)
         self._waiting: list[Control] = []
         self._watched = False
+        self._looked_seq = 0
+        self.leaving = False
         self.rung = asyncio.Event()
         self.filled = asyncio.Event()
         self.deliver(record)
@@ -35,6 +38,7 @@ class Mailbox:
     def deliver(self, record: BacktestRecord) -> None:
         """Takes from the record what has not been delivered before."""
         self._done_seq = record.get("controlDone", 0)
+        self._looked_seq = record.get("controlSeq", 0)
         for document in record.get("controls", []):
             try:
                 control = validate(Control, document)
@@ -61,16 +65,27 @@ class Mailbox:
         return watched
 
     def take(self) -> list[Control]:
-        """What has come since the last call, in order."""
+        """What has come since the last call, in order. Each is `heard` when it is part of what the run is about."""
         taken, self._waiting = self._waiting, []
         self.filled.clear()
-        self._taken_seq = self._newest_seq
         return taken
+
+    def heard(self, control: Control) -> None:
+        self._heard_seq = control.seq or self._heard_seq
+
+    def leave(self) -> None:
+        self.leaving = True
+        self.filled.set()
+
+    @property
+    def looked_seq(self) -> int:
+        """The last command that the record had when it was looked at, be it one that can be read or not."""
+        return self._looked_seq
 
     @property
     def news_of_done(self) -> int:
-        """The last command that was taken, where the record does not know it yet; else 0."""
-        return self._taken_seq if self._taken_seq > self._done_seq else 0
+        """The last command that was heard, where the record does not know it yet; else 0."""
+        return self._heard_seq if self._heard_seq > self._done_seq else 0
 
 
 class Mailboxes:
@@ -99,14 +114,19 @@ class Mailboxes:
         if (box := self._boxes.get(backtest_id)) is not None:
             box.watch()
 
+    def leave_all(self) -> None:
+        """No run is to go on here."""
+        for box in self._boxes.values():
+            box.leave()
+
     def ring_all(self) -> None:
         """Messages may have been missed: look everywhere."""
         for box in self._boxes.values():
             box.rung.set()
 
 
-def command_of(control: Control) -> Command:
-    """The command as the run understands it."""
+def command_of(control: Control, bar: int | None = None) -> Command:
+    """The command as the run understands it. `bar` is that of its `time`."""
     match control.action:
         case "pause":
             return Pause()
@@ -119,6 +139,6 @@ def command_of(control: Control) -> Command:
         case "step":
             return Step(control.bars)
         case "seek":
-            return Seek(control.bar or 0)
+            return Seek(control.bar or bar or 0)
         case "watch":
             raise AssertionError("somebody who watches asks nothing of the run")

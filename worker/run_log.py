@@ -71,7 +71,7 @@ class RunLog:
     def untold(self, *, now_s: float | None = None) -> list[tuple[list[dict[str, Any]], int]]:
         """Lines that watchers were not told yet, a batch for each event, and with the first how many were dropped.
 
-        None so soon after the last time that `now_s` on the monotonic clock is too early; without it, whatever there is.
+        None where `now_s`, on the monotonic clock, is too soon after the last time; without it, whatever there is.
         """
         if not (self._untold or self._untold_dropped) or (now_s is not None and now_s - self._told_s < TELL_EVERY_S):
             return []

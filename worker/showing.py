@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shared.findings import iso_column, plot_rows, trade_columns
 from shared.instants import iso_from_ms
+from shared.news import Live
 from shared.request import BarsPerSecond
 from worker.pipe import Moved, News, Signalled, Whole
 
@@ -49,7 +50,7 @@ class Showing:
         self._trades: deque[Data] = deque(maxlen=RECENT_MAX)
         self._signals: deque[Data] = deque(maxlen=RECENT_MAX)
 
-    def hear(self, moved: Moved, news: News) -> Iterator[tuple[str, Data]]:
+    def hear(self, moved: Moved, news: News) -> Iterator[tuple[Live, Data]]:
         """What happened in a step, in its order: type and data of each event."""
         if news.whole is not None:
             self._recall(news.whole, moved.bar)
@@ -147,7 +148,7 @@ def _points(time_ms: NDArray[np.int64], equity: NDArray[np.float64]) -> list[lis
     return [list(point) for point in zip(time_ms.tolist(), equity.tolist(), strict=True)]
 
 
-def _candles(bars: Bars, until_bar: int) -> Iterator[tuple[str, Data]]:
+def _candles(bars: Bars, until_bar: int) -> Iterator[tuple[Live, Data]]:
     times = iso_column(bars.time_ms)
     rows = zip(*(column.tolist() for column in bars[1:]), strict=True)
     for bar, (time, row) in enumerate(zip(times, rows, strict=True), until_bar - bars.total):

@@ -39,6 +39,7 @@ class Sweeper:
         self._claims = database.claims
         self._results = database.results
         self._run_logs = database.run_logs
+        self._positions = database.positions
         self._bus = bus
         self._settings = settings
         self._on_swept = on_swept
@@ -115,6 +116,8 @@ class Sweeper:
             log.info("removed what dead workers left: %d results, frames of %d more", *removed)
         if gone := await self._run_logs.collect_garbage():
             log.info("removed the logs of %d backtests that were deleted", gone)
+        if parts := await self._positions.collect_garbage():
+            log.info("removed what ended or dead runs left of their positions: %d parts", parts)
 
     async def _publish_outboxes(self) -> None:
         for record in await self._claims.unpublished(_OUTBOX_PATIENCE_MS):

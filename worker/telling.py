@@ -54,7 +54,8 @@ class Telling:
         self._progress_interval_s = progress_interval_s
         self._began_s = self._spoke_s = time.monotonic()
         self._reached: news.Reached | None = None
-        self.percent = 0.0
+        self._first_bar = 0  # at which this run began, or was taken up
+        self.percent = record["progress"]
         self._log = RunLog(lease_of(record), logs)
         self._showing = Showing(params["strategies"])
         self._emit_bars = int(params.get("emitInterval", 10))
@@ -119,14 +120,20 @@ class Telling:
 
     # What happens
 
-    async def started(self, bars: Slice, taken_up_at: int = 0) -> None:
+    async def started(self, bars: Slice, taken_up: Moved | None = None) -> None:
         """The run has begun, and stands before its first bar or where it was taken up."""
-        line = self._numbering.next()
-        params = self._record["params"]
-        started = news.started(line, params, total_bars=bars.total_bars, resampled_from=bars.resampled_from)
+        reached = news.Reached(bars.start_ms, 0, bars.total_bars) if taken_up is None else self._reached_at(taken_up)
+        self._first_bar = reached.bar
+        started = news.started(
+            self._numbering.next(),
+            self._record["params"],
+            total_bars=bars.total_bars,
+            resampled_from=bars.resampled_from,
+            resumed_from=None if taken_up is None else taken_up.bar,
+        )
         self._say(Channel.EVENT, started)
-        self._say_progress(news.Reached(bars.start_ms, 0, bars.total_bars))
-        await self._log.begin(taken_up_at)
+        self._say_progress(reached)
+        await self._log.begin(reached.bar)
 
     def moved(self, moved: Moved, playback: Playback) -> None:
         """A step was taken. Says what is due of it, and sends it."""
@@ -138,9 +145,7 @@ class Telling:
         self._tell_log(at_once=playback.over or playback.phase is Phase.PAUSED)
         self._log.store()
         if playback.over or time.monotonic() - self._spoke_s >= self._progress_interval_s:
-            pnl = moved.equity - float(self._record["params"]["initialCapital"])
-            reached = news.Reached(moved.time_ms, moved.bar, moved.total_bars, moved.trades_closed, pnl)
-            self._say_progress(reached)
+            self._say_progress(self._reached_at(moved))
         if not playback.over:  # Else it goes along with the end.
             self.send()
 
@@ -148,7 +153,7 @@ class Telling:
         """A command was carried out, and this is what it came to. `at` is where the run stands, None before its first
         bar. A state is said when the engine has told it."""
         if at is not None:
-            self._reached = news.Reached(at.time_ms, at.bar, at.total_bars, at.trades_closed)
+            self._reached = self._reached_at(at)
         assert self._reached is not None, "it has started"
         if word == "state":
             self._owed.append(command_id)
@@ -165,9 +170,9 @@ class Telling:
 
     # Its end
 
-    def complete(self, result: ResultDocument) -> Complete:
-        """The end of the run, which whoever stores it publishes."""
-        return news.complete(self._numbering.next(), result)
+    def complete(self, result: ResultDocument, stopped_by: str | None = None) -> Complete:
+        """The end of the run, which whoever stores it publishes. `stopped_by` is the command that ended it early."""
+        return news.complete(self._numbering.next(), result, stopped_by)
 
     def failure(self, error: BackfleetError, now_ms: int) -> Failure:
         if isinstance(error, RunRefused):
@@ -232,12 +237,17 @@ class Telling:
         for entries, dropped in self._log.untold(now_s=None if at_once else time.monotonic()):
             self._say_event("log", {"entries": entries} | ({"dropped": dropped} if dropped else {}))
 
+    def _reached_at(self, moved: Moved) -> news.Reached:
+        pnl = moved.equity - float(self._record["params"]["initialCapital"])
+        return news.Reached(moved.time_ms, moved.bar, moved.total_bars, moved.trades_closed, pnl)
+
     def _say_progress(self, reached: news.Reached, doing: str | None = None) -> None:
         self._spoke_s = time.monotonic()
         self._reached = reached
         self.percent = reached.percent
         bars_left = reached.total_bars - reached.bar
-        left_s = (self._spoke_s - self._began_s) * bars_left / reached.bar if reached.bar else None
+        bars_done = reached.bar - self._first_bar
+        left_s = (self._spoke_s - self._began_s) * bars_left / bars_done if bars_done > 0 else None
         self._say(Channel.PROGRESS, news.progress(self._numbering.next(), reached, left_s, doing))
 
     def _say_event(self, kind: news.Live, data: dict[str, Any]) -> None:
