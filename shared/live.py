@@ -98,6 +98,7 @@ class State(Wire):
     peak_capital: float | None
     drawdown: float | None = Field(description="Percent of the peak, 0 or below.")
     speed: BarsPerSecond
+    first_bar: int = Field(ge=0, description="Of the first point, where none is left out.")
     open_trades: list[OpenTrade] = Field(description="All there are, oldest first.")
     recent_signals: list[Signal] = Field(description="The last 20 at most, oldest first.")
     recent_trades: list[ClosedTrade] = Field(description="The last 20 at most that closed, oldest first.")

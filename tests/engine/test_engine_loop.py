@@ -556,7 +556,7 @@ def test_what_is_logged_stands_on_stderr_as_ever(tmp_path: Path) -> None:
     """Warnings, by the handler of last resort; and whoever sets up `logging` finds it untouched."""
     program = """
 import logging
-from worker.log_lines import LINES_A_SECOND_MAX, MESSAGE_MAX_CHARS
+from worker.log_lines import LogLines
 lines, log = LogLines(), logging.getLogger("own")
 with lines.listening():
     log.info("heard")
