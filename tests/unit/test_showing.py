@@ -214,7 +214,7 @@ async def test_a_drawing_follows_pace_seek_back_and_steps_and_a_client_that_join
     await stage.until(361)
     snapshots = [one for one in stage.events("state") if one.get("snapshot")]
     assert [one["currentCandleIndex"] for one in snapshots] == [0, 361], (
-        "the first state of the run, and the answer to who has joined"
+        "the first state, and what who has joined is told"
     )
     stage.hear(Resume())
     await stage.until(TOTAL, step_s=0.05)
