@@ -97,7 +97,13 @@ async def _open_services(
             gate=Gate(authenticator, database.users),
             accounts=Accounts(settings, database.users, database.families, passwords, limits),
             commands=Commands(
-                database.store, database.results, bus, database.candles, settings, on_submitted=on_submitted
+                database.store,
+                database.results,
+                database.run_logs,
+                bus,
+                database.candles,
+                settings,
+                on_submitted=on_submitted,
             ),
             relay=relay,
             missed=Missed(database.store),

@@ -24,6 +24,7 @@ from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord
 from shared.request import SYMBOL_PATTERN, BacktestRequest
 from shared.results import Result, ResultDocument, Results
+from shared.run_logs import RunLogs
 from shared.settings import Settings
 from shared.store import Store
 from shared.strategies import catalogue, resolve
@@ -35,6 +36,7 @@ KEY_MAX_CHARS = 200
 PAGE_MAX = 200
 POINTS_MAX = 20_000
 TRADES_PAGE_MAX = 5_000
+LOGS_PAGE_MAX = 1_000
 TABLES_AT_ONCE = 2  # read for one user: more would only wait for each other, and everybody else for them
 _RANGE_FIELDS = {"startDate": "from", "endDate": "to"}  # of a backtest, and of a look at the bars
 
@@ -109,6 +111,7 @@ class Commands:
         self,
         store: Store,
         results: Results,
+        run_logs: RunLogs,
         bus: Bus,
         candles: Candles,
         settings: Settings,
@@ -120,6 +123,7 @@ class Commands:
         """
         self._store = store
         self._results = results
+        self._run_logs = run_logs
         self._bus = bus
         self._candles = candles
         self._settings = settings
@@ -207,6 +211,13 @@ class Commands:
         async with self._tables.turn_of(asker.user_id):
             document = await self._read_result(asker, backtest_id)
             return await self._results.read_trades(document, limit=limit, offset=offset)
+
+    async def logs(self, asker: Identity, backtest_id: str, *, after: int, limit: int) -> dict[str, Any]:
+        """What its runs logged after the line `after`, while it runs and afterwards. Raises `NotFound`."""
+        await self._store.get(backtest_id, asker.user_id)
+        page = await self._run_logs.read(backtest_id, after, limit)
+        last = page.entries[-1]["number"] if page.entries else after
+        return {"items": page.entries, "after": last, "more": page.more}
 
     async def _read_result(self, asker: Identity, backtest_id: str) -> ResultDocument:
         record = await self._store.get(backtest_id, asker.user_id)

@@ -16,10 +16,12 @@ from shared.errors import BackfleetError, Conflict, FieldError, InvalidRequest, 
 from shared.instants import iso_from_ms, read_instant_ms
 from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord, NewsDocument
+from shared.request import BarsPerSecond
 from shared.result_warnings import ResultWarning
 from shared.results import ResultDocument
 from shared.wire import validate
 
+Live = Literal["state", "candle", "signal", "trade", "log"]
 DELETED = "deleted"
 POISONED = "poisoned"
 # What everybody who is signed in as the owner hears; other events are for subscribers of the backtest.
@@ -105,12 +107,7 @@ def started(
 
 
 def heeded(
-    line: Line,
-    kind: Literal["paused", "resumed"],
-    reached: Reached,
-    *,
-    speed: float | Literal["max"],
-    command_id: str = "",
+    line: Line, kind: Literal["paused", "resumed"], reached: Reached, *, speed: BarsPerSecond, command_id: str = ""
 ) -> Event:
     """A run stands still, or goes on, as the command asked."""
     data: dict[str, Any] = {
@@ -125,19 +122,9 @@ def heeded(
     return Event(**_dated(line), type=kind, data=data)
 
 
-def state(line: Line, reached: Reached, *, status: str, speed: float | Literal["max"], command_id: str = "") -> Event:
-    """Where a run stands."""
-    data: dict[str, Any] = {
-        "status": status,
-        "currentTime": iso_from_ms(reached.time_ms),
-        "currentCandleIndex": reached.bar,
-        "totalCandles": reached.total_bars,
-        "progressPercent": reached.percent,
-        "speed": speed,
-    }
-    if command_id:
-        data["commandId"] = command_id
-    return Event(**_dated(line), type="state", data=data)
+def live(line: Line, kind: Live, data: dict[str, Any]) -> Event:
+    """What a watched run shows: `shared/live.py` says what is in it."""
+    return Event(**_dated(line), type=kind, data=data)
 
 
 def progress(line: Line, reached: Reached, left_s: float | None, doing: str | None = None) -> Progress:

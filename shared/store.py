@@ -28,6 +28,7 @@ from shared.records import BacktestRecord, RequestKeyDocument, new_id, new_recor
 from shared.request import BacktestParams
 from shared.result_warnings import WarningDocument
 from shared.results import Results
+from shared.run_logs import RunLogs
 from shared.settings import Settings
 from shared.shares import Shares
 from shared.turns import Turns
@@ -56,10 +57,13 @@ class Ended:
 class Store:
     """The records. Every method raises `StoreUnavailable` when MongoDB does not answer."""
 
-    def __init__(self, mongo: Mongo, results: Results, positions: Positions, settings: Settings) -> None:
+    def __init__(
+        self, mongo: Mongo, results: Results, positions: Positions, run_logs: RunLogs, settings: Settings
+    ) -> None:
         self._mongo = mongo
         self._results = results
         self._positions = positions
+        self._run_logs = run_logs
         self._backtests: AsyncCollection[Document] = mongo.collection("backtests")
         self._request_keys: AsyncCollection[Document] = mongo.collection("request_keys")
         self._shares = Shares(self._backtests, settings.pending_max)
@@ -271,8 +275,8 @@ class Store:
         return page, f"{page[-1]['createdAt']}.{page[-1]['_id']}" if more else None
 
     async def delete(self, backtest_id: str, user_id: str) -> BacktestRecord:
-        """Removes record, result, position and key. A run that is under way finds its claim gone, and discards what it
-        has.
+        """Removes record, result, position, log and key. A run that is under way finds its claim gone, and discards
+        what it has.
         """
         with translate_mongo_errors():
             found = await self._backtests.find_one_and_delete({"_id": backtest_id, "userId": user_id})
@@ -282,6 +286,7 @@ class Store:
             if found["requestKey"]:
                 await self._request_keys.delete_one({"_id": found["requestKey"]})
         await self._results.delete_of(backtest_id)
+        await self._run_logs.delete_of(backtest_id)
         await self._positions.delete_of(backtest_id)
         return cast("BacktestRecord", found)
 

@@ -89,9 +89,14 @@ class Bell:
 
     def _hear_control(self, payload: str) -> None:
         try:
-            self._mailboxes.ring(decode(Control, payload).backtest_id)
+            control = decode(Control, payload)
         except InvalidRequest as error:
             self._warn(f"ignored a malformed message on {Channel.CONTROL.value}: {error.message}")
+            return
+        if control.action == "watch":
+            self._mailboxes.watch(control.backtest_id)
+        else:
+            self._mailboxes.ring(control.backtest_id)
 
     async def _hear_bell(self, payload: str) -> None:
         look = self._look

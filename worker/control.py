@@ -28,6 +28,7 @@ class Mailbox:
     def __init__(self, record: BacktestRecord) -> None:
         self._newest_seq = self._heard_seq = self._done_seq = record.get("controlDone", 0)
         self._waiting: list[Control] = []
+        self._watched = False
         self._looked_seq = 0
         self.leaving = False
         self.rung = asyncio.Event()
@@ -52,6 +53,16 @@ class Mailbox:
                 self._waiting.append(control)
         if self._waiting:
             self.filled.set()
+
+    def watch(self) -> None:
+        """Somebody has begun to watch the run."""
+        self._watched = True
+        self.filled.set()
+
+    def take_watched(self) -> bool:
+        """Whether somebody has begun to since the last call."""
+        watched, self._watched = self._watched, False
+        return watched
 
     def take(self) -> list[Control]:
         """What has come since the last call, in order. Each is `heard` when it is part of what the run is about."""
@@ -97,6 +108,11 @@ class Mailboxes:
         """There is post for a run, if it is here."""
         if (box := self._boxes.get(backtest_id)) is not None:
             box.rung.set()
+
+    def watch(self, backtest_id: str) -> None:
+        """Somebody has begun to watch a run, if it is here."""
+        if (box := self._boxes.get(backtest_id)) is not None:
+            box.watch()
 
     def leave_all(self) -> None:
         """No run is to go on here."""

@@ -19,7 +19,7 @@ from shared.records import BacktestRecord
 from shared.settings import Settings
 from worker.control import Mailbox, command_of
 from worker.lease import LeaseKeeper
-from worker.pipe import Finished, Load, Moved
+from worker.pipe import NOTHING, Finished, Load, Moved, Wanted
 from worker.slot import Hold, RunRefused, Slot
 from worker.telling import Telling, Word
 
@@ -117,20 +117,23 @@ class Play:
         `decisions` are those of its checkpoint, None where they are not all there.
         """
         await self._take_up(decisions)
+        telling = self._run.telling
         while not self._run.mailbox.leaving:
             await self._hear()
             deed = self._playback.next(time.monotonic())
             self._settle()
             if not isinstance(deed, Keep):
                 self._answer()
+                if telling.looks and (self._reached is None or isinstance(deed, Wait | LetGo)):
+                    deed = Advance(self._playback.bar) if self._reached is None else Rewind(self._playback.bar)
             reached: Moved | Finished | None = None
             match deed:
                 case Advance(until_bar):
                     reached = await self._advance(until_bar)
                 case Rewind(bar):
-                    reached = await self._run.slot.rewind(bar)
+                    reached = await self._run.slot.rewind(bar, telling.wants(bar, self._playback))
                 case Wait(until_s):
-                    self._run.telling.send()
+                    telling.send()
                     await _wait_for(self._run.mailbox, until_s)
                 case Keep():
                     await self._keep()
@@ -141,11 +144,14 @@ class Play:
                         return None
                     await _wait_for(self._run.mailbox, time.monotonic() + _MAIL_WAIT_S)
                 case End(_, close_open_trades):
-                    return await self._finish(close_open_trades)
+                    finished = await self._finish(close_open_trades)
+                    telling.moved(finished.last, self._playback)
+                    return finished
             if isinstance(reached, Finished):
                 self._playback.moved(reached.last.bar, time.monotonic())
                 self._settle()
                 self._answer()
+                telling.moved(reached.last, self._playback)
                 return reached
             if reached is not None:
                 self._move(reached)
@@ -199,7 +205,7 @@ class Play:
                 if self._decided.scattered:
                     self._decided.begin_anew(decisions)
                 self._playback = self._playback_at(position.bar, self._playback.intent)
-        self._run.telling.started(self._bars, self._reached)
+        await self._run.telling.started(self._bars, self._reached)
 
     async def _load_at(self, position: Position) -> Moved:
         reached = await self._load(position.bar, position)
@@ -217,9 +223,10 @@ class Play:
 
     async def _advance(self, until_bar: int) -> Moved | Finished:
         """The first step, which is the only one of most runs, loads it. What lasts longer is announced meanwhile."""
+        wanted = self._run.telling.wants(until_bar, self._playback)
         if self._reached is not None:
-            return await self._run.slot.advance(until_bar)
-        loading = asyncio.create_task(self._load(until_bar))
+            return await self._run.slot.advance(until_bar, wanted)
+        loading = asyncio.create_task(self._load(until_bar, wanted=wanted))
         try:
             await asyncio.wait([loading], timeout=_QUIET_S)
             if not loading.done():
@@ -228,11 +235,13 @@ class Play:
         finally:
             loading.cancel()
 
-    async def _load(self, until_bar: int, position: Position | None = None) -> Moved | Finished:
+    async def _load(
+        self, until_bar: int, position: Position | None = None, wanted: Wanted = NOTHING
+    ) -> Moved | Finished:
         run = self._run
 
         async def load(files: BarFiles) -> Moved | Finished:
-            command = Load(run.record["params"], files, until_bar, position)
+            command = Load(run.record["params"], files, until_bar, position, wanted)
             return await run.slot.load(command, on_busy=run.telling.busy)
 
         return await self._with_files(load)
@@ -254,10 +263,7 @@ class Play:
     def _move(self, reached: Moved) -> None:
         self._reached, self._moved = reached, True
         self._playback.moved(reached.bar, time.monotonic())
-        telling = self._run.telling
-        if telling.quiet_s >= self._settings.progress_interval_s:
-            telling.progress(reached)
-        telling.send()
+        self._run.telling.moved(reached, self._playback)
 
     async def _keep(self) -> None:
         status = Status.PAUSED if self._playback.phase is Phase.PAUSED else Status.RUNNING
@@ -275,12 +281,16 @@ class Play:
             reached = await self._advance(1)
             if isinstance(reached, Finished):
                 return reached
-        return await self._run.slot.finish(close_open_trades)
+        return await self._run.slot.finish(
+            close_open_trades, self._run.telling.wants(self._bars.total_bars, self._playback)
+        )
 
     # Commands, and what is answered
 
     async def _hear(self) -> None:
         mailbox = self._run.mailbox
+        if mailbox.take_watched():
+            self._run.telling.watch()
         for control in mailbox.take():
             log.info("%s: %s (command %s)", self._run.record["_id"], control.action, control.seq)
             bar = await self._bar_at(to_ms(control.time)) if control.time is not None else None
@@ -311,9 +321,8 @@ class Play:
 
     def _answer(self) -> None:
         words, self._words = self._words, list[tuple[Word, str]]()
-        intent = self._playback.intent
         for word, command_id in words:
-            self._run.telling.heeded(word, command_id, self._reached, intent)
+            self._run.telling.heeded(word, command_id, self._reached, self._playback)
         if words:
             self._run.telling.send()
 

@@ -52,6 +52,7 @@ class Runner:
         self._positions = database.positions
         self._candles = database.candles
         self._bus = bus
+        self._run_logs = database.run_logs
         self._settings = settings
         self._mailboxes = mailboxes
         self._on_unfinished = on_unfinished
@@ -64,7 +65,10 @@ class Runner:
         crowd, what it has to write waits a moment to go with that of others.
         """
         with self._mailboxes.open(record) as mailbox:
-            run = Run(record, hold, mailbox, Telling(record, self._bus, self._claims.now_ms), crowded=crowded)
+            telling = Telling(
+                record, self._bus, self._run_logs, self._claims.now_ms, self._settings.progress_interval_s
+            )
+            run = Run(record, hold, mailbox, telling, crowded=crowded)
             keeper = LeaseKeeper(
                 self._claims,
                 self._settings,
@@ -119,6 +123,7 @@ class Runner:
 
     async def _compute(self, run: Run, keeper: LeaseKeeper) -> Commit | None:
         """The engine's part: from the bars to a result that is ready to be stored. None: it goes on another time."""
+        run.telling.look_who_watches()
         checkpoint = _checkpoint_of(run.record)
         reading = self._positions.read(run.record["_id"], checkpoint.parts)
         bars, decisions = await asyncio.gather(self._resolve(run.record), reading)
@@ -138,7 +143,6 @@ class Runner:
             if run.mailbox.leaving and not keeper.over:
                 await self._leave(run, keeper, play)
             return None
-        run.telling.progress(finished.last)
         document = await self._prepare(run, bars, finished.outcome)
         await run.slot.recycle_if_worn(finished.peak_mib)
         said = run.telling.complete(document, play.stopped_by)

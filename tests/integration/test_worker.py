@@ -164,7 +164,13 @@ async def deleted_in_the_middle(fleet: Fleet, worker: WorkerProcess) -> tuple[st
     os.kill(engine, signal.SIGSTOP)
     assert (await fleet.store.get(backtest_id, "ann"))["status"] == "running", "the run ended before it was deleted"
     commands = Commands(
-        fleet.store, fleet.results, fleet.bus, fleet.candles, fleet.settings, on_submitted=lambda *_: None
+        fleet.store,
+        fleet.results,
+        fleet.database.run_logs,
+        fleet.bus,
+        fleet.candles,
+        fleet.settings,
+        on_submitted=lambda *_: None,
     )
     await commands.delete(Identity("ann"), backtest_id)
     return backtest_id, engine
