@@ -249,7 +249,7 @@ class Bus:
             await pipe.execute()
 
     async def keeps_bell(self, name: str, holder: str, ttl_ms: int) -> bool:
-        """Whether a bell is this holder's, for `ttl_ms` from each time it asks. One that is nobody's is its from now."""
+        """Whether a bell is this holder's, for `ttl_ms` from each time it asks. Nobody's is the holder's from now."""
         key = f"backtest:bell:{name}"
         with _translate_redis_errors():
             found = await self._redis.set(key, holder, nx=True, px=ttl_ms, get=True)

@@ -101,7 +101,7 @@ class Control(Wire):
     user_id: UserId
     seq: int | None = Field(default=None, ge=1)
     command_id: str = Field(default="", max_length=128)
-    action: Action | Literal["watch"]
+    action: Literal[Action, "watch"]
     speed: BarsPerSecond | None = None
     bars: int = Field(default=1, ge=1, le=2**31)
     bar: int | None = Field(default=None, ge=0, le=2**31)
