@@ -160,6 +160,7 @@ async def test_a_pending_one_that_is_paused_waits_outside_the_queue_until_it_goe
     assert [level.pending for level in await overview.queue()] == [1]
     assert (await overview.paused(), await overview.running()) == (1, 0)
     assert (await kept.ask(record, "speed", speed=2)).done
+    assert (await kept.now(record))["queueRank"] < 0, "out of the queue, and found without a scan"
     async with kept.bus.listen(Channel.TASK) as items, asyncio.timeout(10):
         await anext(items)
         queued = await kept.ask(record, "resume")
