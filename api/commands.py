@@ -202,7 +202,7 @@ class Commands:
         `Unavailable`.
         """
         command_id = asked.command_id or new_id("cmd")
-        with self._awaited.word_of(backtest_id, asker.user_id, command_id, asked.action) as word:
+        with self._awaited.word_of(backtest_id, asker.user_id, command_id) as word:
             steered = await self._steering.request(backtest_id, asker.user_id, asked, command_id)
             if steered.done:
                 return Controlled(steered)

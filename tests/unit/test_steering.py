@@ -158,6 +158,12 @@ def test_a_command_is_done_as_soon_as_the_record_can_tell() -> None:
         assert not any(is_done(record, 1, action) for record in records), action
 
 
+def test_a_checkpoint_without_a_position_has_nothing_to_make_a_result_of() -> None:
+    record = record_of("paused")
+    record["checkpoint"] = {"playback": {"phase": "paused", "speed": "max"}}
+    assert comes_of(record, "stop") == "END"
+
+
 def test_the_speed_is_what_was_asked_last() -> None:
     record = record_of("held", "speed", checkpoint=True, speed=7.0)
     assert speed_of(record) == 2.0, "that of the checkpoint: what waits names none"
