@@ -223,13 +223,18 @@ def is_done(record: BacktestRecord, seq: int, action: Action) -> bool:
 def speed_of(record: BacktestRecord) -> float | str:
     """Bars a second, or "max", once all that was asked is done, as far as the record knows."""
     asked = [one.get("speed") for one in _waiting(record) if one.get("action") == "speed"]
-    kept = (record.get("checkpoint", {}).get("playback") or {}).get("speed")
+    kept = _kept(record, "playback").get("speed")
     return next((one for one in (*reversed(asked), kept, record["params"].get("speed")) if one is not None), "max")
 
 
 def bar_of(record: BacktestRecord) -> int | None:
     """Before which bar it was interrupted; None where the record does not know."""
-    return (record.get("checkpoint", {}).get("position") or {}).get("bar")
+    return _kept(record, "position").get("bar")
+
+
+def _kept(record: BacktestRecord, part: str) -> dict[str, Any]:
+    """A part of its checkpoint; empty where it has none."""
+    return record.get("checkpoint", {}).get(part, {})
 
 
 def _going(record: BacktestRecord) -> _Going:
