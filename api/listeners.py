@@ -32,7 +32,7 @@ NOWHERE: Position = (-1, -1)
 @dataclass(frozen=True, slots=True)
 class Piece:
     """One message as clients get it. `position` is (epoch, seq), or None where the publisher numbered nothing;
-    `said_at` is when it was said, as it was written, or None where it was not."""
+    `said_at` is when it was said, as it was written, or None where it was not; `command_id` what it answers, if any."""
 
     event: str
     text: str
@@ -42,6 +42,7 @@ class Piece:
     for_owner: bool
     ends: bool
     said_at: str | None = None
+    command_id: str | None = None
 
 
 class _Told:

@@ -58,15 +58,16 @@ def read_news(channel: Channel, payload: str) -> Piece:
         raise InvalidRequest.of("$", f"is longer than {MESSAGE_MAX_CHARS} characters", "too_long")
     news = decode(NEWS_MODELS[channel], payload)
     position = None if news.epoch is None or news.seq is None else (news.epoch, news.seq)
-    event, text = channel.value, payload
+    event, text, command_id = channel.value, payload, None
     if isinstance(news, Event):
-        event = f"backtest:{news.type}"
+        event, command_id = f"backtest:{news.type}", news.data.get("commandId")
         identity: dict[str, Any] = {"backtestId": news.backtest_id, "userId": news.user_id}
         if position is not None:
             identity |= {"epoch": news.epoch, "seq": news.seq}
         text = json.dumps(news.data | identity, separators=(",", ":"))
     ends, said_at = channel in TERMINAL_CHANNELS, news.timestamp if isinstance(news, Dated | Failure) else None
-    return Piece(event, text, news.backtest_id, news.user_id, position, is_for_owner(news), ends, said_at)
+    told = (event, text, news.backtest_id, news.user_id, position, is_for_owner(news), ends, said_at)
+    return Piece(*told, command_id if isinstance(command_id, str) else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,15 @@ class Bus:
                 pipe.set(f"backtest:bell:{name}", 1, px=ttl_ms)
             await pipe.execute()
 
+    async def keeps_bell(self, name: str, holder: str, ttl_ms: int) -> bool:
+        """Whether a bell is this holder's, for `ttl_ms` from each time it asks. Nobody's is the holder's from now."""
+        key = f"backtest:bell:{name}"
+        with _translate_redis_errors():
+            found = await self._redis.set(key, holder, nx=True, px=ttl_ms, get=True)
+            if found == holder:
+                await self._redis.pexpire(key, ttl_ms)
+        return found in (None, holder)
+
     async def ring_again(self, task: Task) -> None:
         """Passes a bell on that was won but cannot be answered: every idle worker may win it anew."""
         with _translate_redis_errors():

@@ -2,7 +2,7 @@
 
 Every `...At` field of a document is an int64 of milliseconds since 1970-01-01T00:00Z, the form market data has too.
 One number orders the queue: `queueRank` is positive exactly while a backtest is pending; the smallest is claimed first.
-It is made of priority and turn.
+It is made of priority and turn. It is -1 while a backtest is paused and nobody runs it, else 0.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class NewsDocument(TypedDict):
 
 class BacktestRecord(TypedDict):
     """One document of `backtests`. `controls` were asked for, by seq; `controlDone` is the last one done; `controlIds`
-    are those of the last commands, `["seq:id", …]`. `checkpoint` is where a run that was interrupted stood
+    tell the last commands, `["seq:action:id", …]`. `checkpoint` is where a run that was interrupted stood
     (`shared/positions.py`), empty where it begins at its first bar. Records of 0.1.0 have neither of the two.
 
     `published` says that it came as a task on the channel, `warnings` what its asker should know; once it has a result,
@@ -118,16 +118,16 @@ def new_record(
 ) -> BacktestRecord:
     """A pending record with every field present, so that no query has to tell a missing field from an empty one.
 
-    Its turn is given to it when it is stored.
+    Its turn is given to it when it is stored. Whoever asked for `startPaused` gets one that is paused instead.
     `manifest_id` pins the version of the market data: whenever and wherever the backtest runs, it reads these bars.
     """
     return {
         "_id": backtest_id,
         "userId": user_id,
-        "status": Status.PENDING.value,
+        "status": (Status.PAUSED if params.get("startPaused") else Status.PENDING).value,
         "params": params,
         "priority": priority,
-        "queueRank": queue_rank(priority, 1),
+        "queueRank": -1 if params.get("startPaused") else queue_rank(priority, 1),
         "turn": 1,
         "createdAt": now_ms,
         "updatedAt": now_ms,
