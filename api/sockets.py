@@ -27,6 +27,7 @@ from api.listeners import Client
 from api.missed import read_since
 from api.newcomers import Newcomers
 from api.origins import Origins
+from api.pieces import Piece
 from api.problems import respond, socket_errors
 from api.services import Services
 from api.strict_socketio import NAMESPACE, StrictJson, StrictSocketIO
@@ -195,7 +196,7 @@ class Sockets:
         # No await from here on: the library confirms the connection next, and nothing may be sent before that.
         client = Client(
             identity.user_id,
-            send=partial(self._send, eio_sid),
+            send=partial(self._send_piece, eio_sid),
             backlog=partial(self._backlog, eio_sid),
             drop=partial(self._drop, eio_sid),
         )
@@ -262,6 +263,9 @@ class Sockets:
             await self._sio.eio.send(eio_sid, f'2["{event}",{text}]')
         except EngineIOError:
             log.debug("a socket closed while it was told %s", event)
+
+    async def _send_piece(self, eio_sid: str, piece: Piece) -> None:
+        await self._send(eio_sid, piece.event, piece.text)
 
     def _backlog(self, eio_sid: str) -> int:
         socket = self._sio.eio.sockets.get(eio_sid)

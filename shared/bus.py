@@ -295,6 +295,14 @@ class Bus:
                 pipe.publish(channel.value, payload)
             await pipe.execute()
 
+    async def pipelined(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
+        """The answers to a few commands, in one round trip, for who keeps keys of its own."""
+        async with self._waited_for():
+            pipe = self._redis.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)
+            return await pipe.execute()
+
     async def replay(self, backtest_id: str, after: Cursor | None, end: NewsDocument | None = None) -> Replay:
         """What was said of a backtest after a cursor, or from the start. `end`: its end, where its record has one."""
 

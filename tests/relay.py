@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from api.listeners import Client
+from api.listeners import Client, Topic
+from api.pieces import Piece
 from api.relay import Relay
 from shared.bus import Bus, Entry, Heard, Position, Replay, Resubscribed, replay_of
 from shared.contracts import Channel, Cursor
@@ -73,6 +74,9 @@ class FakeBus:
         self.logs: dict[str, list[Heard]] = {}
         self.down = False
         self.silent = False
+        # What becomes of a question where a run stands: no worker hears it, unless a test says what one answers.
+        self.answer: Callable[[str], int] = lambda _: 0
+        self.marked: list[str] = []
         self.before_replay: Callable[[], None] = lambda: None
         self.after_replay: Callable[[], None] = lambda: None
 
@@ -92,6 +96,19 @@ class FakeBus:
                 yield item
 
         yield items()
+
+    async def pipelined(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
+        if self.down:
+            raise BusUnavailable("down")
+        await asyncio.sleep(0)
+        return [self._carry_out(*command) for command in commands]
+
+    def _carry_out(self, verb: str | int, *arguments: str | int) -> Any:
+        if verb == "SET":
+            self.marked.append(str(arguments[0]).removeprefix("backtest:watched:"))
+            return True
+        assert (verb, arguments[0]) == ("PUBLISH", Channel.CONTROL.value)
+        return self.answer(json.loads(str(arguments[1]))["backtestId"])
 
     async def replay(self, backtest_id: str, after: Cursor | None, end: NewsDocument | None = None) -> Replay:
         if self.down:
@@ -136,15 +153,15 @@ def detail(epoch: int, seq: int, type: str = "log") -> Heard:
 class Ear:
     """A client and all it was told."""
 
-    def __init__(self, user_id: str = "ann") -> None:
+    def __init__(self, user_id: str = "ann", topics: Collection[Topic] = (Topic.NEWS,)) -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.changed = asyncio.Event()
         self.waiting = 0
         self.dropped = False
-        self.client = Client(user_id, send=self._send, backlog=lambda: self.waiting, drop=self._drop)
+        self.client = Client(user_id, send=self._send, backlog=lambda: self.waiting, drop=self._drop, topics=topics)
 
-    async def _send(self, event: str, text: str) -> None:
-        self.told.append((event, json.loads(text)))
+    async def _send(self, piece: Piece) -> None:
+        self.told.append((piece.event, json.loads(piece.text)))
         self.changed.set()
 
     async def _drop(self) -> None:
@@ -171,8 +188,8 @@ class Scene:
         self.relay = Relay(cast("Store", self.store), cast("Bus", self.bus), reconcile_interval_s=0.02)
         self.ears: list[Ear] = []
 
-    def connect(self, user_id: str = "ann") -> Ear:
-        ear = Ear(user_id)
+    def connect(self, user_id: str = "ann", topics: Collection[Topic] = (Topic.NEWS,)) -> Ear:
+        ear = Ear(user_id, topics)
         self.ears.append(ear)
         self.relay.add(ear.client)
         return ear
