@@ -115,7 +115,8 @@ def progress(line: Line, reached: Reached, left_s: float | None, doing: str | No
     )
 
 
-def complete(line: Line, result: ResultDocument) -> Complete:
+def complete(line: Line, result: ResultDocument, began_ms: int = 0) -> Complete:
+    """`began_ms` is when the run began, on MongoDB's clock."""
     return Complete(
         **_dated(line),
         result_id=result["_id"],
@@ -125,6 +126,7 @@ def complete(line: Line, result: ResultDocument) -> Complete:
         total_bars=result["totalBars"],
         effective_start=result.get("effectiveStart"),
         effective_end=result.get("effectiveEnd"),
+        duration_seconds=(line.at_ms - began_ms) / 1000 if line.at_ms and began_ms else None,
         warnings=[validate(ResultWarning, one) for one in result.get("warnings", [])] or None,
     )
 

@@ -57,7 +57,7 @@ class Telling:
 
     def complete(self, result: ResultDocument) -> Complete:
         """The end of the run, which whoever stores it publishes."""
-        return news.complete(self._numbering.next(), result)
+        return news.complete(self._numbering.next(), result, self._record["startedAt"])
 
     def failure(self, error: BackfleetError, now_ms: int) -> Failure:
         return news.failure(self._numbering.next(), error, now_ms)
