@@ -15,7 +15,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, cast
@@ -30,6 +30,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.contracts import Channel, Cursor, News, Task
 from shared.errors import BusUnavailable, ConfigurationError
+from shared.event_log import Entry, Heard, Position, Replay, position_of, replay_of
 from shared.news import news_document
 from shared.outage import Outage
 from shared.records import NewsDocument
@@ -38,6 +39,7 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 BELL_TTL_MS = 1_000
+WATCHED_TTL_S = 60  # a gateway with a subscriber says so again every 20 s
 HEARTBEAT_INTERVAL_S = 2.0
 SILENCE_MAX_S = 3 * HEARTBEAT_INTERVAL_S
 _RECONNECT_WAITS_S = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -67,76 +69,11 @@ _ANNOUNCE_SHA = hashlib.sha1(_ANNOUNCE.encode(), usedforsecurity=False).hexdiges
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A message as it stood on the channel."""
-
-    channel: Channel
-    payload: str
-
-
-@dataclass(frozen=True, slots=True)
 class Resubscribed:
     """The subscription is new or was renewed: messages may have been missed, so look at the records now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """What is kept of what was said after a cursor, oldest first.
-
-    `known` is False for a cursor that this event log cannot have given: all that is kept is replayed then. `complete`
-    says that nothing else was said after the cursor. Of an empty event log it is False: whether nothing was said, or
-    all of it is lost, the log cannot tell.
-    """
-
-    news: list[Heard]
-    complete: bool
-    known: bool
-
-
-Position = tuple[int, int]  # epoch and seq
-Entry = tuple[Position, Heard]
-_START: Position = (0, 0)
 _WORKERS = "backtest:workers"
-_ID_MAX = 2**64 - 1  # of either half of an entry's id
-
-
-async def replay_of(
-    read: Callable[[Position], Awaitable[Sequence[Entry]]], after: Cursor | None, end: NewsDocument | None
-) -> Replay:
-    """Judges an event log, of which `read` gives all that is kept from a position on.
-
-    A run numbers what it says from 1 and leaves no number out, and Redis takes only what is newer. Lost is either the
-    oldest (trimmed, expired, evicted, flushed) or what Redis was not there for, which leaves a hole. So nothing is
-    missing exactly where each entry is the next after the one before it, and the first of them next after the cursor or
-    the very first. An epoch that is absent between two others said nothing: what is lost by age is older than all that
-    is kept. `end` is what the record knows of the end: where the log has not got that far, it counts as an entry.
-    """
-    cursor = _START if after is None else (after.epoch, after.seq)
-    if cursor > _START and max(cursor) <= _ID_MAX:
-        kept = _with_end(await read(cursor), end, cursor)
-        rest = [one for one in kept if one[0] > cursor]
-        # Nothing lies between a cursor and the next number of its own epoch, so there the cursor need not be kept.
-        if len(rest) < len(kept) or (rest and rest[0][0] == (cursor[0], cursor[1] + 1)):
-            return Replay([heard for _, heard in rest], _unbroken(cursor, rest), known=True)
-    kept = _with_end(await read(_START), end, _START)
-    whole = cursor == _START and bool(kept) and kept[0][0] == (1, 1) and _unbroken((1, 0), kept)
-    return Replay([heard for _, heard in kept], whole, known=cursor == _START)
-
-
-def _with_end(kept: Sequence[Entry], end: NewsDocument | None, since: Position) -> list[Entry]:
-    entries = list(kept)
-    position = _START if end is None else (end["epoch"], end["seq"])
-    if end is not None and position > (entries[-1][0] if entries else _START) and position >= since:
-        entries.append((position, Heard(Channel(end["channel"]), end["payload"])))
-    return entries
-
-
-def _unbroken(before: Position, entries: Sequence[Entry]) -> bool:
-    for position, _ in entries:
-        if position != (before[0], before[1] + 1) and not (position[0] > before[0] and position[1] == 1):
-            return False
-        before = position
-    return True
 
 
 @contextmanager
@@ -310,7 +247,7 @@ class Bus:
             async with self._waited_for():
                 found = await self._redis.xrange(stream_key(backtest_id), f"{since[0]}-{since[1]}", "+")
             return [
-                (_position(entry_id), Heard(Channel(fields["channel"]), fields["payload"]))
+                (position_of(entry_id), Heard(Channel(fields["channel"]), fields["payload"]))
                 for entry_id, fields in cast("list[tuple[str, dict[str, str]]]", found)
             ]
 
@@ -361,6 +298,19 @@ class Bus:
             if gone := [name for name, text in zip(names, said, strict=True) if text is None]:
                 await cast("Any", self._redis.srem(_WORKERS, *gone))
         return [text for text in said if text is not None]
+
+    async def mark_watched(self, backtest_ids: Sequence[str], gateway: str) -> None:
+        """Somebody at this gateway subscribes to these: for `WATCHED_TTL_S` their runs say all they have to say."""
+        with _translate_redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for backtest_id in backtest_ids:
+                pipe.set(_watched_key(backtest_id), gateway, ex=WATCHED_TTL_S)
+            await pipe.execute()
+
+    async def is_watched(self, backtest_id: str) -> bool:
+        """Whether a gateway has said so of late."""
+        with _translate_redis_errors():
+            return bool(await self._redis.exists(_watched_key(backtest_id)))
 
     async def newest(self, backtest_ids: Sequence[str], most: int) -> list[list[Heard]]:
         """Of each backtest the newest `most` entries of its event log, newest first, all in one round trip."""
@@ -435,13 +385,12 @@ def _worker_key(worker_id: str) -> str:
     return f"backtest:worker:{worker_id}"
 
 
+def _watched_key(backtest_id: str) -> str:
+    return f"backtest:watched:{backtest_id}"
+
+
 def _count_key(name: str) -> str:
     return f"backtest:count:{name}"
-
-
-def _position(entry_id: str) -> Position:
-    epoch, _, seq = entry_id.partition("-")
-    return int(epoch), int(seq)
 
 
 def stream_key(backtest_id: str) -> str:

@@ -11,9 +11,10 @@ from typing import Any, cast
 from api.listeners import Client, Topic
 from api.pieces import Piece
 from api.relay import Relay
-from shared.bus import Bus, Entry, Heard, Position, Replay, Resubscribed, replay_of
+from shared.bus import Bus, Resubscribed
 from shared.contracts import Channel, Cursor
 from shared.errors import BusUnavailable, NotFound
+from shared.event_log import Entry, Heard, Position, Replay, replay_of
 from shared.lifecycle import Status
 from shared.records import BacktestRecord, NewsDocument, new_record
 from shared.store import Ended, Store
