@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.accounts import Accounts
 from api.auth import Authenticator
+from api.awaited import Awaited
 from api.commands import Commands
 from api.compression import Compression
 from api.fleet import Fleet
@@ -25,6 +26,7 @@ from api.missed import Missed
 from api.newcomers import Newcomers
 from api.origins import Origins
 from api.passwords import Passwords
+from api.pieces import Piece
 from api.problems import install_problems
 from api.relay import Relay
 from api.revocation import look_again
@@ -38,9 +40,12 @@ from shared.adoption import Adoption
 from shared.bus import Bus
 from shared.database import Database
 from shared.errors import BackfleetError
+from shared.lifecycle import Status
 from shared.mongo import Mongo
 from shared.overview import Overview
+from shared.records import BacktestRecord
 from shared.settings import Settings
+from shared.steering import Steering
 
 log = logging.getLogger(__name__)
 
@@ -87,11 +92,18 @@ async def _open_services(
         fleet = Fleet(Overview(database.mongo), bus)
         metrics.watch(fleet)
         relay = Relay(database.store, bus)
-        relay.on_heard = metrics.heard
+        awaited = Awaited()
 
-        def on_submitted(backtest_id: str, user_id: str) -> None:
-            metrics.submitted(backtest_id)
-            relay.watch(backtest_id, user_id)
+        def on_heard(piece: Piece) -> None:
+            metrics.heard(piece)
+            awaited.heard(piece)
+
+        relay.on_heard = on_heard
+
+        def on_submitted(record: BacktestRecord) -> None:
+            if record["status"] != Status.PAUSED:  # Else how long it waits is its asker's choice.
+                metrics.submitted(record["_id"])
+            relay.watch(record["_id"], record["userId"])
 
         adoption = Adoption(database.store, bus, settings)
         mongo = database.mongo
@@ -104,7 +116,7 @@ async def _open_services(
             gate=Gate(authenticator, database.users),
             accounts=Accounts(settings, database.users, database.families, passwords, limits),
             commands=Commands(
-                database.store, database.results, bus, database.candles, settings, on_submitted=on_submitted
+                database, bus, settings, steering=Steering(database, bus), awaited=awaited, on_submitted=on_submitted
             ),
             relay=relay,
             missed=Missed(database.store),

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pydantic import JsonValue
 
 from api.auth import Identity
+from api.awaited import Awaited, Controlled
 from api.in_turn import InTurn
 from api.permissions import require_priority
 from shared import news
 from shared.bus import Bus
-from shared.candles import Candles, ImportReport, Slice, StoredSeries
+from shared.candles import ImportReport, Slice, StoredSeries
 from shared.candles.grid import Session
 from shared.contracts import CandlesRequest, Channel, Task, ValidateRequest
+from shared.controls import ControlRequest
+from shared.database import Database
 from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest, NotFound, UnknownMarketData
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.lifecycle import TERMINAL, Status
-from shared.records import BacktestRecord
+from shared.records import BacktestRecord, new_id
 from shared.request import SYMBOL_PATTERN, BacktestRequest
-from shared.results import Result, ResultDocument, Results
+from shared.results import Result, ResultDocument
 from shared.settings import Settings
-from shared.store import Store
+from shared.steering import Steering
 from shared.strategies import catalogue, resolve
 from shared.wire import matches, storable
 
@@ -86,27 +89,27 @@ class Commands:
 
     def __init__(
         self,
-        store: Store,
-        results: Results,
+        database: Database,
         bus: Bus,
-        candles: Candles,
         settings: Settings,
         *,
-        on_submitted: Callable[[str, str], None],
+        steering: Steering,
+        awaited: Awaited,
+        on_submitted: Callable[[BacktestRecord], None],
     ) -> None:
-        """`on_submitted` is called with backtest id and user id, whichever edge a backtest comes in by, unless it has
-        ended already.
-        """
-        self._store = store
-        self._results = results
+        """`on_submitted` is called with each record, whichever edge it comes in by, unless it has ended already."""
+        self._store = database.store
+        self._results = database.results
+        self._candles = database.candles
         self._bus = bus
-        self._candles = candles
         self._settings = settings
+        self._steering = steering
+        self._awaited = awaited
         self._on_submitted = on_submitted
         self._tables = InTurn(TABLES_AT_ONCE)
 
     async def submit(self, asker: Identity, request: BacktestRequest, idempotency_key: str | None = None) -> Submitted:
-        """Stores a backtest and rings for a worker. From here on it cannot vanish (S9).
+        """Stores a backtest and rings for a worker, unless it begins paused. From here on it cannot vanish (S9).
 
         Where the key was used for the same request before, that backtest is the answer, as it stands now.
         Raises `InvalidRequest` (also `UnknownMarketData`), `TooMany`, `StoreUnavailable`.
@@ -138,7 +141,7 @@ class Commands:
                 log.warning("backtest %s is stored but the bell did not ring: %s", record["_id"], error.message)
         submitted = Submitted(record, created)
         if not submitted.ended:
-            self._on_submitted(record["_id"], asker.user_id)
+            self._on_submitted(record)
         return submitted
 
     async def get(self, asker: Identity, backtest_id: str) -> dict[str, Any]:
@@ -170,6 +173,22 @@ class Commands:
                 await self._bus.publish(Channel.ERROR, news.deleted(record, self._store.now_ms()))
         except BusUnavailable as error:
             log.warning("backtest %s is deleted but nobody was told: %s", backtest_id, error.message)
+
+    async def control(self, asker: Identity, backtest_id: str, asked: ControlRequest) -> Controlled:
+        """Asks something of a backtest, and waits a moment for the word of whoever runs it.
+
+        Raises `NotFound`, `Conflict` where it makes no sense as things stand, `InvalidRequest`, `TooMany` and
+        `Unavailable`.
+        """
+        command_id = asked.command_id or new_id("cmd")
+        with self._awaited.word_of(backtest_id, asker.user_id, command_id, asked.action) as word:
+            steered = await self._steering.request(backtest_id, asker.user_id, asked, command_id)
+            if steered.done:
+                return Controlled(steered)
+            said = await word.wait() if steered.rung else None
+        if said is None:
+            steered = replace(steered, record=await self._store.get(backtest_id, asker.user_id))
+        return Controlled(steered, said)
 
     async def result(self, asker: Identity, backtest_id: str) -> dict[str, Any]:
         """Raises `NotFound` for no such backtest, `Conflict` for one that has no result (yet)."""

@@ -44,6 +44,7 @@ class Load:
     workers: list[WorkerPresence] | None
     queue: list[Waiting] | None
     running: int | None
+    paused: int | None
 
 
 class _Kept(Generic[Part]):
@@ -75,6 +76,7 @@ class Fleet:
         self._workers: _Kept[list[WorkerPresence]] = _Kept()
         self._queue: _Kept[list[Waiting]] = _Kept()
         self._running: _Kept[int] = _Kept()
+        self._paused: _Kept[int] = _Kept()
         self._ended: _Kept[dict[Status, int]] = _Kept()
 
     def now_ms(self) -> int:
@@ -82,12 +84,13 @@ class Fleet:
         return self._overview.now_ms()
 
     async def load(self) -> Load:
-        workers, queue, running = await asyncio.gather(
+        workers, queue, running, paused = await asyncio.gather(
             self._workers.get(lambda: read_presence(self._bus)),
             self._queue.get(self._overview.queue),
             self._running.get(self._overview.running),
+            self._paused.get(self._overview.paused),
         )
-        return Load(workers, queue, running)
+        return Load(workers, queue, running, paused)
 
     async def ended(self, since_ms: int, until_ms: int) -> dict[Status, int] | None:
         """How many ended between two instants; None where MongoDB does not answer in time."""
@@ -104,7 +107,7 @@ class Fleet:
             self._overview.runs(of, RUNS_MAX),
             self._overview.failures(of, since_ms, FAILURES_MAX),
         )
-        if load.queue is None or load.running is None or ended is None:
+        if load.queue is None or load.running is None or load.paused is None or ended is None:
             raise StoreUnavailable("MongoDB did not answer in time")
         told = await self._progress_of([record["_id"] for record in runs])
         return {
@@ -112,6 +115,7 @@ class Fleet:
             "workers": None if load.workers is None else [_worker_as_wire(one) for one in load.workers],
             "queue": [_waiting_as_wire(one, now_ms) for one in load.queue],
             "running": load.running,
+            "paused": load.paused,
             "runs": [_run_as_wire(record, told.get(record["_id"])) for record in runs],
             "ended": {"since": iso_from_ms(since_ms), **{status.value: count for status, count in ended.items()}},
             "failures": [_failure_as_wire(record) for record in failures],

@@ -167,7 +167,7 @@ class Metrics:
     async def text(self, *, relaying: bool) -> bytes:
         """All of it in Prometheus' text format. Never raises, and takes no longer than twice the limit of one part:
         once for an answer that is under way already, once for our own."""
-        load = Load(None, None, None)
+        load = Load(None, None, None, None)
         now_ms = 0
         if self._fleet is not None:
             load, _ = await asyncio.gather(self._fleet.load(), self._count_ended(self._fleet))
@@ -216,6 +216,8 @@ class _State(Collector):
         ]
         if load.running is not None:
             self._metrics.append(GaugeMetricFamily("backfleet_running", "Backtests that run now.", load.running))
+        if load.paused is not None:
+            self._metrics.append(GaugeMetricFamily("backfleet_paused", "Backtests that are paused.", load.paused))
 
 
 def _gauge(name: str, text: str, label: str, values: dict[str, float] | dict[str, int] | dict[str, bool]) -> Metric:

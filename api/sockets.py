@@ -32,7 +32,8 @@ from api.problems import respond, socket_errors
 from api.services import Services
 from api.strict_socketio import NAMESPACE, StrictJson, StrictSocketIO
 from shared.contracts import SubscribeRequest, UnsubscribeRequest
-from shared.errors import BackfleetError, FieldError, InvalidRequest, NotFound, TooMany, Unauthenticated
+from shared.controls import SocketControlRequest
+from shared.errors import BackfleetError, FieldError, NotFound, TooMany, Unauthenticated
 from shared.instants import iso
 from shared.observability import RareWarning
 from shared.request import BacktestRequest
@@ -327,8 +328,10 @@ class Sockets:
         submitted = await self._commands.submit(asker.identity, validate(BacktestRequest, payload))
         return {"ok": True, "backtestId": submitted.backtest_id}
 
-    async def _control(self, _asker: SignedIn, _payload: object) -> Ack:
-        raise InvalidRequest.of("action", "backtests cannot be controlled yet; delete one to end it", "not_supported")
+    async def _control(self, asker: SignedIn, payload: object) -> Ack:
+        request = validate(SocketControlRequest, payload)
+        controlled = await self._commands.control(asker.identity, request.backtest_id, request)
+        return {"ok": True, **controlled.as_wire()}
 
 
 def _why_refused(error: BackfleetError) -> str:

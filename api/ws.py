@@ -290,8 +290,8 @@ class _Socket:
     async def _control(self, identity: Identity, client: Client, frame: Frame) -> None:
         request = validate(ControlFrame, frame)
         identity.require(Right.WRITE)
-        answer = await self._services.commands.control(identity, request.backtest_id, request.command)
-        client.tell(FRAME, json.dumps({"type": "control_answer", "data": snaked(answer)}))
+        controlled = await self._services.commands.control(identity, request.backtest_id, request.command)
+        client.tell(FRAME, json.dumps({"type": "control_confirmed", "data": snaked(controlled.as_wire())}))
 
 
 def _error(errors: list[dict[str, str]], asked: Frame | None = None) -> Frame:

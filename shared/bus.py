@@ -185,6 +185,15 @@ class Bus:
                 pipe.set(f"backtest:bell:{name}", 1, px=ttl_ms)
             await pipe.execute()
 
+    async def keeps_bell(self, name: str, holder: str, ttl_ms: int) -> bool:
+        """Whether a bell is this holder's, for `ttl_ms` from each time it asks. Nobody's is the holder's from now."""
+        key = f"backtest:bell:{name}"
+        with _translate_redis_errors():
+            found = await self._redis.set(key, holder, nx=True, px=ttl_ms, get=True)
+            if found == holder:
+                await self._redis.pexpire(key, ttl_ms)
+        return found in (None, holder)
+
     async def ring_again(self, task: Task) -> None:
         """Passes a bell on that was won but cannot be answered: every idle worker may win it anew."""
         with _translate_redis_errors():
@@ -224,21 +233,14 @@ class Bus:
             pipe.evalsha(_ANNOUNCE_SHA, *arguments)  # pyright: ignore[reportArgumentType]
         return await pipe.execute()
 
-    async def say(self, messages: Sequence[tuple[Channel, str]]) -> None:
-        """Publishes in one round trip and without an event log: bells, and news that no run numbered."""
+    async def say(self, messages: Sequence[tuple[Channel, str]]) -> list[int]:
+        """Publishes in one round trip and without an event log: bells, and news that no run numbered. Answers how many
+        processes heard each."""
         with _translate_redis_errors():
             pipe = self._redis.pipeline(transaction=False)
             for channel, payload in messages:
                 pipe.publish(channel.value, payload)
-            await pipe.execute()
-
-    async def pipelined(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
-        """The answers to a few commands, in one round trip, for who keeps keys of its own."""
-        async with self._waited_for():
-            pipe = self._redis.pipeline(transaction=False)
-            for command in commands:
-                pipe.execute_command(*command)
-            return await pipe.execute()
+            return [int(heard) for heard in await pipe.execute()]
 
     async def replay(self, backtest_id: str, after: Cursor | None, end: NewsDocument | None = None) -> Replay:
         """What was said of a backtest after a cursor, or from the start. `end`: its end, where its record has one."""

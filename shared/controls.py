@@ -22,27 +22,51 @@ _FIELDS_OF: dict[str, tuple[str, ...]] = {
 }
 
 
-class ControlRequest(Asked):
-    """What somebody asks of a run, whichever edge it comes in by.
+class PlainCommand(Asked):
+    """A command that needs nothing beside its action.
 
-    `commandId` makes a command that is sent again count once; where there is none, one is made.
+    `commandId` makes one that is sent again count once; where there is none, one is made.
     """
 
-    action: Action
     command_id: Annotated[str, Field(pattern=ID_PATTERN)] | None = Field(
-        default=None, description="Makes it count once, however often it is sent.", examples=["pause-1"]
+        default=None, description="Makes it count once, however often it is sent; one is made where it is left out."
     )
-    speed: BarsPerSecond | None = Field(
-        default=None, description="For speed: bars a second, from 0.1, or max.", examples=[50]
+
+
+class StopCommand(PlainCommand):
+    """Ends a backtest where it is."""
+
+    close_open_trades: bool = Field(
+        default=True, description="For stop: whether what is open is closed at the last close."
     )
+
+
+class SpeedCommand(PlainCommand):
+    """Sets the pace."""
+
+    speed: BarsPerSecond = Field(description="Bars a second, from 0.1, or max.", examples=[50])
+
+
+class StepCommand(PlainCommand):
+    """Goes on by so many bars."""
+
     bars: Whole = Field(default=1, ge=1, le=2**31, description="For step: how many bars, then paused again.")
+
+
+class SeekCommand(PlainCommand):
+    """Goes to a bar, forward or back."""
+
     bar: Annotated[Whole, Field(ge=0, le=2**31)] | None = Field(
         default=None, description="For seek: to just before this bar, counted from 0.", examples=[500]
     )
     time: Instant | None = Field(default=None, description="For seek: to just before the first bar from then on.")
-    close_open_trades: bool = Field(
-        default=True, description="For stop: whether what is open is closed at the last close."
-    )
+
+
+class ControlRequest(StopCommand, StepCommand, SeekCommand):
+    """What somebody asks of a run, whichever edge it comes in by."""
+
+    action: Action
+    speed: BarsPerSecond | None = Field(default=None, description="For speed: bars a second, from 0.1, or max.")
 
     @model_validator(mode="after")
     def _fields_go_with_the_action(self) -> Self:

@@ -37,6 +37,8 @@ TERMINAL = frozenset(status for status, following in TRANSITIONS.items() if not 
 _LEASED = frozenset({Status.RUNNING, Status.PAUSED})
 # Served by one range of the index `queue`, in order: no backtest that has ended is ever looked at.
 QUEUED: Document = {"queueRank": {"$gt": 0}, "status": Status.PENDING.value}
+# Served by the index `paused`, which holds nothing else.
+PAUSED: Document = {"status": Status.PAUSED.value}
 
 
 @dataclass(frozen=True, slots=True)

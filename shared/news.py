@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from shared.contracts import Channel, Complete, Event, Failure, News, Progress, Summary
 from shared.errors import BackfleetError, Conflict, FieldError, InvalidRequest, summary
@@ -21,9 +21,10 @@ from shared.results import ResultDocument
 from shared.wire import validate
 
 DELETED = "deleted"
+STOPPED = "stopped"
 POISONED = "poisoned"
 # What everybody who is signed in as the owner hears; other events are for subscribers of the backtest.
-_EVENTS_FOR_OWNER = frozenset({"started", "paused", "resumed"})
+_EVENTS_FOR_OWNER = frozenset({"started", "paused", "resumed", "refused"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,25 @@ def deleted(record: BacktestRecord, now_ms: int) -> Failure:
     return _failure(fence(record), DELETED, "The backtest was deleted before it ended", now_ms)
 
 
+def stopped(record: BacktestRecord, now_ms: int) -> Failure:
+    """The end of one that was stopped while nobody ran it, before there was anything to make a result of."""
+    return _failure(fence(record), STOPPED, "The backtest was stopped while it waited; it has no result", now_ms)
+
+
+def held_back(record: BacktestRecord, data: dict[str, Any], now_ms: int) -> Event:
+    """A backtest was paused while nobody ran it. It has no number, because only runs number what they say."""
+    return _unnumbered(record["_id"], record["userId"], "paused", data, now_ms)
+
+
+def command_refused(
+    backtest_id: str, user_id: str, error: BackfleetError, now_ms: int, command_id: str | None = None
+) -> Event:
+    """The answer to a command on the channel that cannot be done."""
+    data: dict[str, Any] = {"code": error.code, "error": error.message}
+    data |= {"errors": [one.as_wire() for one in error.errors]} | ({"commandId": command_id} if command_id else {})
+    return _unnumbered(backtest_id, user_id, "refused", data, now_ms)
+
+
 def refused(
     backtest_id: str,
     user_id: str,
@@ -206,6 +226,12 @@ def _failure(line: Line, code: str, message: str, now_ms: int, errors: Sequence[
         errors=[one.as_wire() for one in errors] or None,
         timestamp=iso_from_ms(now_ms),
     )
+
+
+def _unnumbered(
+    backtest_id: str, user_id: str, type: Literal["paused", "refused"], data: dict[str, Any], now_ms: int
+) -> Event:
+    return Event(backtest_id=backtest_id, user_id=user_id, type=type, data=data, timestamp=iso_from_ms(now_ms))
 
 
 def _of(line: Line) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What all records come to: how many wait and since when, how many run, and what has ended lately, and how.
+"""What all records come to: how many wait and since when, how many run or are paused, what ended lately, and how.
 
 Each question is one query, and each is answered by an index that holds only what it asks about, so that none takes the
 longer the more backtests have ended.
@@ -12,11 +12,11 @@ from typing import cast
 from pymongo import DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
-from shared.lifecycle import TERMINAL, Document, Status
+from shared.lifecycle import PAUSED, TERMINAL, Document, Status
 from shared.mongo import Mongo, translate_mongo_errors
 from shared.records import BacktestRecord
 
-_RUNNING: Document = {"leaseExpiresAt": {"$gt": 0}}
+_HELD: Document = {"leaseExpiresAt": {"$gt": 0}}
 _RUN_FIELDS = ("userId", "status", "params", "progress", "priority", "workerId", "startedAt", "epoch")
 _FAILURE_FIELDS = ("userId", "params", "completedAt", "error")
 
@@ -49,8 +49,11 @@ class Overview:
         return sorted(levels, key=lambda level: -level.priority)
 
     async def running(self) -> int:
-        found = await self._aggregate(_RUNNING, {"$count": "running"})
-        return int(found[0]["running"]) if found else 0
+        return await self._count(_HELD | {"status": Status.RUNNING.value})
+
+    async def paused(self) -> int:
+        """How many are paused, whether a worker still holds them or not."""
+        return await self._count(PAUSED)
 
     async def ended(self, since_ms: int, until_ms: int) -> dict[Status, int]:
         """How many ended after the one instant and up to the other, by the status they ended in; all are named."""
@@ -60,13 +63,17 @@ class Overview:
         return {status: counts.get(status.value, 0) for status in sorted(TERMINAL)}
 
     async def runs(self, user_id: str | None, most: int) -> list[BacktestRecord]:
-        """What runs now, of one user or of all, last begun first. Only what is told of a run is filled in."""
-        return await self._find(_RUNNING | _of(user_id), _RUN_FIELDS, "startedAt", most)
+        """What workers hold now, of one user or of all, last begun first. Only what is told of it is filled in."""
+        return await self._find(_HELD | _of(user_id), _RUN_FIELDS, "startedAt", most)
 
     async def failures(self, user_id: str | None, since_ms: int, most: int) -> list[BacktestRecord]:
         """What failed since then, of one user or of all, newest first. Only what is told of it is filled in."""
         failed = {"status": Status.FAILED.value, "completedAt": {"$gt": max(since_ms, 0)}}
         return await self._find(failed | _of(user_id), _FAILURE_FIELDS, "completedAt", most)
+
+    async def _count(self, match: Document) -> int:
+        found = await self._aggregate(match, {"$count": "count"})
+        return int(found[0]["count"]) if found else 0
 
     async def _aggregate(self, match: Document, stage: Document) -> list[Document]:
         with translate_mongo_errors():

@@ -41,7 +41,7 @@ class NewsDocument(TypedDict):
 
 class BacktestRecord(TypedDict):
     """One document of `backtests`. `controls` were asked for, by seq; `controlDone` is the last one done; `controlIds`
-    are those of the last commands, `["seq:id", …]`. `checkpoint` is where a run that was interrupted stood
+    tell the last commands, `["seq:action:id", …]`. `checkpoint` is where a run that was interrupted stood
     (`shared/positions.py`), empty where it begins at its first bar. Records of 0.1.0 have neither of the two.
 
     `published` says that it came as a task on the channel, `warnings` what its asker should know; once it has a result,
@@ -118,16 +118,16 @@ def new_record(
 ) -> BacktestRecord:
     """A pending record with every field present, so that no query has to tell a missing field from an empty one.
 
-    Its turn is given to it when it is stored.
+    Its turn is given to it when it is stored. Whoever asked for `startPaused` gets one that is paused instead.
     `manifest_id` pins the version of the market data: whenever and wherever the backtest runs, it reads these bars.
     """
     return {
         "_id": backtest_id,
         "userId": user_id,
-        "status": Status.PENDING.value,
+        "status": (Status.PAUSED if params.get("startPaused") else Status.PENDING).value,
         "params": params,
         "priority": priority,
-        "queueRank": queue_rank(priority, 1),
+        "queueRank": 0 if params.get("startPaused") else queue_rank(priority, 1),
         "turn": 1,
         "createdAt": now_ms,
         "updatedAt": now_ms,

@@ -1,8 +1,8 @@
-"""How much of the queue one user may fill.
+"""How much of the queue one user may fill. What is paused counts too: it may go back into the queue at any time.
 
-A gateway counts what a user has pending when it hears of the user first, and anew now and then; in between it adds what
-it has let in itself. So the figure is approximate: what has run since the last count is not known. All who come while
-one count is under way wait for that one.
+A gateway counts what a user has pending or paused when it hears of the user first, and anew now and then; in between it
+adds what it has let in itself. So the figure is approximate: what has run since the last count is not known. All who
+come while one count is under way wait for that one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pymongo import ASCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
 from shared.errors import TooMany
-from shared.lifecycle import Document
+from shared.lifecycle import PAUSED, Document
 from shared.mongo import translate_mongo_errors
 
 _RECOUNT_S = 1.0
@@ -27,9 +27,9 @@ _USERS_MAX = 1_000
 
 @dataclass(slots=True)
 class _Count:
-    """How many are pending, as far as is known, and when that was counted on the monotonic clock."""
+    """How many are pending or paused, as far as is known, and when that was counted on the monotonic clock."""
 
-    pending: int
+    waiting: int
     counted_s: float
 
 
@@ -48,22 +48,25 @@ class Shares:
         pending = {"queueRank": {"$gt": 0}}
         keys = [("userId", ASCENDING), ("queueRank", ASCENDING)]
         await self._backtests.create_index(keys, name="shares", partialFilterExpression=pending)
+        # The same for what is paused, of one user and of all.
+        keys = [("status", ASCENDING), ("userId", ASCENDING)]
+        await self._backtests.create_index(keys, name="paused", partialFilterExpression=PAUSED)
 
     async def take(self, user_id: str) -> None:
-        """Takes a place for one more pending backtest. Raises `TooMany` where all are taken, `StoreUnavailable`."""
+        """Takes a place for one more backtest that waits. Raises `TooMany` where all are taken, `StoreUnavailable`."""
         count = self._counts.get(user_id)
         if count is None or self._is_stale(count):
             count = await self._recount(user_id)
-        if count.pending >= self._pending_max:
+        if count.waiting >= self._pending_max:
             raise TooMany(
-                f"{count.pending} backtests are pending, the most allowed is {self._pending_max}; wait until some have "
-                "run"
+                f"{count.waiting} backtests are pending or paused, the most allowed is {self._pending_max}; wait until "
+                "some have run, or stop some"
             )
-        count.pending += 1
+        count.waiting += 1
 
     def _is_stale(self, count: _Count) -> bool:
         """A refusal must be about what is still true; a user far below the limit need not be counted often."""
-        trusted_s = _RECOUNT_S if count.pending >= self._pending_max else _COUNT_TRUSTED_S
+        trusted_s = _RECOUNT_S if count.waiting >= self._pending_max else _COUNT_TRUSTED_S
         return time.monotonic() - count.counted_s > trusted_s
 
     async def _recount(self, user_id: str) -> _Count:
@@ -82,11 +85,16 @@ class Shares:
 
     async def _count(self, user_id: str) -> _Count:
         with translate_mongo_errors():
-            # Some servers answer this in milliseconds where `count_documents` takes them seconds.
-            waiting = [{"$match": {"userId": user_id, "queueRank": {"$gt": 0}}}, {"$count": "waiting"}]
-            found = await (await self._backtests.aggregate(waiting)).to_list()
-        count = self._counts[user_id] = _Count(int(found[0]["waiting"]) if found else 0, time.monotonic())
+            asked = ({"userId": user_id, "queueRank": {"$gt": 0}}, PAUSED | {"userId": user_id})
+            waiting = sum(await asyncio.gather(*map(self._count_of, asked)))
+        count = self._counts[user_id] = _Count(waiting, time.monotonic())
         self._counts.move_to_end(user_id)
         if len(self._counts) > _USERS_MAX:
             self._counts.popitem(last=False)
         return count
+
+    async def _count_of(self, match: Document) -> int:
+        # Some servers answer this in milliseconds where `count_documents` takes them seconds.
+        counting = [{"$match": match}, {"$count": "waiting"}]
+        found = await (await self._backtests.aggregate(counting)).to_list()
+        return int(found[0]["waiting"]) if found else 0

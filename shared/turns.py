@@ -27,7 +27,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
 from shared.errors import StoreUnavailable
-from shared.lifecycle import Document
+from shared.lifecycle import Document, Status
 from shared.mongo import Mongo, translate_mongo_errors
 from shared.records import BacktestRecord, queue_rank, turn_of
 
@@ -51,13 +51,14 @@ class Turns:
         self._reading: asyncio.Task[None] | None = None
 
     def give(self, records: Iterable[BacktestRecord]) -> None:
-        """Gives each record its turn and its place in the queue."""
+        """Gives each record its turn, and its place in the queue unless it is born paused: then it keeps the turn."""
         for record in records:
             key = record["priority"], record["userId"]
             turn = max(self._now[record["priority"]], self._next.get(key, _FIRST))
             self._next[key] = turn + 1
             record["turn"] = turn
-            record["queueRank"] = queue_rank(record["priority"], turn)
+            if record["status"] == Status.PENDING:
+                record["queueRank"] = queue_rank(record["priority"], turn)
 
     def given(self, records: Iterable[BacktestRecord]) -> None:
         """These are stored: now and then the time to see, beside what goes on, how far the queues are."""

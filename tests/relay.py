@@ -98,18 +98,17 @@ class FakeBus:
 
         yield items()
 
-    async def pipelined(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
+    async def mark_watched(self, backtest_ids: Sequence[str], gateway: str) -> None:
         if self.down:
             raise BusUnavailable("down")
-        await asyncio.sleep(0)
-        return [self._carry_out(*command) for command in commands]
+        self.marked += backtest_ids
 
-    def _carry_out(self, verb: str | int, *arguments: str | int) -> Any:
-        if verb == "SET":
-            self.marked.append(str(arguments[0]).removeprefix("backtest:watched:"))
-            return True
-        assert (verb, arguments[0]) == ("PUBLISH", Channel.CONTROL.value)
-        return self.answer(json.loads(str(arguments[1]))["backtestId"])
+    async def say(self, messages: Sequence[tuple[Channel, str]]) -> list[int]:
+        await asyncio.sleep(0)
+        [(channel, text)] = messages
+        said = json.loads(text)
+        assert (channel, said["action"]) == (Channel.CONTROL, "watch")
+        return [self.answer(said["backtestId"])]
 
     async def replay(self, backtest_id: str, after: Cursor | None, end: NewsDocument | None = None) -> Replay:
         if self.down:

@@ -17,6 +17,7 @@ from shared.settings import Settings
 from shared.store import Store
 from shared.wire import decode
 from worker.control import Mailboxes
+from worker.foreign import ForeignCommands
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +40,13 @@ class Look:
 class Bell:
     """`hear` until cancelled, `close` afterwards."""
 
-    def __init__(self, store: Store, bus: Bus, settings: Settings, look: Look, mailboxes: Mailboxes) -> None:
+    def __init__(
+        self, store: Store, bus: Bus, settings: Settings, look: Look, mailboxes: Mailboxes, foreign: ForeignCommands
+    ) -> None:
         self._bus = bus
         self._look = look
         self._mailboxes = mailboxes
+        self._foreign = foreign
         self._adoption = Adoption(
             store,
             bus,
@@ -56,7 +60,8 @@ class Bell:
         self._warn = RareWarning(log)
 
     async def hear(self) -> None:
-        async with self._adoption.running(), self._bus.listen(Channel.TASK, Channel.CONTROL) as heard:
+        listening = self._bus.listen(Channel.TASK, Channel.CONTROL)
+        async with self._adoption.running(), self._foreign.running(), listening as heard:
             count = 0
             async for item in heard:
                 if isinstance(item, Resubscribed):
@@ -88,10 +93,18 @@ class Bell:
         answer.add_done_callback(self._answers.discard)
 
     def _hear_control(self, payload: str) -> None:
+        """What a gateway says is in the record already; what anybody else says is put there."""
         try:
-            self._mailboxes.ring(decode(Control, payload).backtest_id)
+            control = decode(Control, payload)
         except InvalidRequest as error:
-            self._warn(f"ignored a malformed message on {Channel.CONTROL.value}: {error.message}")
+            self._foreign.hear_malformed(payload, error)
+            return
+        if control.action == "watch":
+            self._mailboxes.ring_watch(control.backtest_id)
+        elif control.seq is None:
+            self._foreign.hear(control)
+        else:
+            self._mailboxes.ring(control.backtest_id)
 
     async def _hear_bell(self, payload: str) -> None:
         look = self._look

@@ -22,13 +22,15 @@ log = logging.getLogger(__name__)
 
 
 class Mailbox:
-    """Of one run. `rung` is set when somebody says that there is post, `filled` when there is some to `take`."""
+    """Of one run. `rung` is set when somebody says that there is post, `filled` when there is some to `take`, `watched`
+    when somebody begins to watch the run."""
 
     def __init__(self, record: BacktestRecord) -> None:
         self._newest_seq = self._taken_seq = self._done_seq = record.get("controlDone", 0)
         self._waiting: list[Control] = []
         self.rung = asyncio.Event()
         self.filled = asyncio.Event()
+        self.watched = asyncio.Event()
         self.deliver(record)
 
     def deliver(self, record: BacktestRecord) -> None:
@@ -82,6 +84,11 @@ class Mailboxes:
         """There is post for a run, if it is here."""
         if (box := self._boxes.get(backtest_id)) is not None:
             box.rung.set()
+
+    def ring_watch(self, backtest_id: str) -> None:
+        """Somebody watches a run from now on, if it is here."""
+        if (box := self._boxes.get(backtest_id)) is not None:
+            box.watched.set()
 
     def ring_all(self) -> None:
         """Messages may have been missed: look everywhere."""

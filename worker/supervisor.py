@@ -16,8 +16,10 @@ from shared.database import Database
 from shared.errors import StoreUnavailable
 from shared.records import BacktestRecord, new_id
 from shared.settings import Settings
+from shared.steering import Steering
 from worker.bell import Bell, Look
 from worker.control import Mailboxes
+from worker.foreign import ForeignCommands
 from worker.presence import Presence
 from worker.runner import Runner
 from worker.slot import Hold
@@ -43,7 +45,8 @@ class Supervisor:
             bus, settings, self.worker_id, now_ms=self._claims.now_ms, busy=lambda: len(self._runs)
         )
         mailboxes = Mailboxes()
-        self._bell = Bell(database.store, bus, settings, self._look, mailboxes)
+        foreign = ForeignCommands(Steering(database, bus), bus, self.worker_id, now_ms=self._claims.now_ms)
+        self._bell = Bell(database.store, bus, settings, self._look, mailboxes, foreign)
         self._sweeper = Sweeper(database, bus, settings, on_swept=self._swept)
         self._runner = Runner(
             database,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from shared.controls import Action
 from shared.instants import Interval
 
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-01-31T12:00:00Z"]})]
@@ -61,6 +62,20 @@ class Backtest(Answer):
         description="`code`, `message` and maybe `field` of what its asker should know; those of its result once it "
         "has one."
     )
+
+
+class Controlled(Answer):
+    """What a command led to."""
+
+    backtest_id: str = Field(description="Which backtest.", examples=["bt_01m7xy1ymv1kn41cwsxzn6z2tf"])
+    command_id: str = Field(description="As sent, or made: sent again with it, the command counts once.")
+    action: Action = Field(description="What was asked.")
+    status: StatusName = Field(description="How the backtest stands now.", examples=["paused"])
+    bar: int | None = Field(default=None, ge=0, description="Before which bar it stands, where that is known.")
+    total_bars: int | None = Field(default=None, ge=0, description="Of how many, where that is known.")
+    progress: float = Field(ge=0, le=100, description="Percent of its bars.", examples=[42.5])
+    speed: float | Literal["max"] = Field(description="Bars a second, or as fast as it goes.", examples=["max"])
+    done: bool = Field(description="Whether the command has had its effect; else its backtest hears it later.")
 
 
 class BacktestPage(Answer):

@@ -20,16 +20,18 @@ from api.account_requests import (
 )
 from api.routes.requests import AUTH_ROOT, ROOT, SCHEMAS, USERS_ROOT
 from shared.contracts import ValidateRequest
+from shared.controls import PlainCommand, SeekCommand, SpeedCommand, StepCommand, StopCommand
 from shared.request import EXAMPLE_REQUEST, BacktestRequest
 from shared.strategies import catalogue
 
 _BODIES: tuple[type[BaseModel], ...] = (
     *(BacktestRequest, ValidateRequest, LoginRequest, RefreshRequest, AddUserRequest, SetPasswordRequest),
     *(ChangePasswordRequest, RolesRequest, KeyRequest),
+    *(PlainCommand, StopCommand, SpeedCommand, StepCommand, SeekCommand),
 )
 # By the beginning of the path; the first that fits.
 _TAGS: tuple[tuple[str, str, str], ...] = (
-    (f"{ROOT}/backtest", "backtests", "Submit, look at, delete; and what came of them."),
+    (f"{ROOT}/backtest", "backtests", "Submit, look at, steer, delete; and what came of them."),
     (f"{ROOT}/strategies", "strategies", "What can be run."),
     (f"{ROOT}/data", "market data", "What it can be run on."),
     (f"{ROOT}/fleet", "fleet", "Who runs it, and what waits."),
@@ -43,6 +45,11 @@ _ABOUT = (
 )
 _EXAMPLES: dict[str, dict[str, Any]] = {
     "BacktestRequest": EXAMPLE_REQUEST,
+    "PlainCommand": {"commandId": "pause-1"},
+    "StopCommand": {"closeOpenTrades": True},
+    "SpeedCommand": {"speed": 50},
+    "StepCommand": {"bars": 10},
+    "SeekCommand": {"bar": 500},
     "ValidateRequest": {"strategy": "sma_crossover", "params": {"fast": 20, "slow": 100}},
     "LoginRequest": {"name": "ann", "password": "four random words here"},
     "RefreshRequest": {"refreshToken": "bfr_…"},

@@ -70,7 +70,10 @@ class FleetView(Answer):
     workers: list[Worker] | None = Field(description="All that are there, by id; null while Redis does not answer.")
     queue: list[QueueLevel] = Field(description="What waits, highest priority first; nothing where nothing waits.")
     running: int = Field(ge=0, description="How many backtests run, of all users.")
-    runs: list[Run] = Field(description="One's own of them (an admin: all), last begun first, at most 100.")
+    paused: int = Field(ge=0, description="How many are paused, of all users, whether they hold a slot or not.")
+    runs: list[Run] = Field(
+        description="One's own that run or hold a slot (an admin: all), last begun first, at most 100."
+    )
     ended: EndedCounts = Field(description="What ended within the last hour.")
     failures: list[RecentFailure] = Field(
         description="One's own that failed within the last hour (an admin: all), newest first, at most 20."

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from api.auth import Identity
+from api.awaited import Awaited
 from api.commands import Commands
 from shared.bars import Bars
 from shared.candles.grid import Grid
@@ -23,6 +24,7 @@ from shared.errors import NotFound
 from shared.news import DELETED
 from shared.records import BacktestRecord, new_id
 from shared.settings import Settings
+from shared.steering import Steering
 from tests.conftest import Backends
 from tests.fleet import HOUR_MS, SYMBOL, Fleet, WorkerProcess, fleet_on, random_walk, request
 
@@ -164,7 +166,12 @@ async def deleted_in_the_middle(fleet: Fleet, worker: WorkerProcess) -> tuple[st
     os.kill(engine, signal.SIGSTOP)
     assert (await fleet.store.get(backtest_id, "ann"))["status"] == "running", "the run ended before it was deleted"
     commands = Commands(
-        fleet.store, fleet.results, fleet.bus, fleet.candles, fleet.settings, on_submitted=lambda *_: None
+        fleet.database,
+        fleet.bus,
+        fleet.settings,
+        steering=Steering(fleet.database, fleet.bus),
+        awaited=Awaited(),
+        on_submitted=lambda _: None,
     )
     await commands.delete(Identity("ann"), backtest_id)
     return backtest_id, engine

@@ -15,23 +15,32 @@ from shared.shares import Shares
 
 
 class Counted:
-    """A collection that says how many are pending, once it is let."""
+    """A collection that says how many are pending and how many paused, once it is let."""
 
-    def __init__(self, pending: int = 0) -> None:
+    def __init__(self, pending: int = 0, paused: int = 0) -> None:
         self.pending = pending
+        self.paused = paused
         self.asked: list[str] = []
         self.answers = asyncio.Event()
         self.error: Exception | None = None
 
-    async def aggregate(self, pipeline: list[dict[str, Any]]) -> Counted:
-        self.asked.append(pipeline[0]["$match"]["userId"])
+    async def aggregate(self, pipeline: list[dict[str, Any]]) -> Counts:
+        match = pipeline[0]["$match"]
+        paused = match.get("status") == "paused"
+        if not paused:
+            self.asked.append(match["userId"])
         await self.answers.wait()
         if self.error is not None:
             raise self.error
-        return self
+        return Counts(self.paused if paused else self.pending)
+
+
+class Counts:
+    def __init__(self, waiting: int) -> None:
+        self._waiting = waiting
 
     async def to_list(self) -> list[dict[str, Any]]:
-        return [{"waiting": self.pending}] if self.pending else []
+        return [{"waiting": self._waiting}] if self._waiting else []
 
 
 def shares_of(counted: Counted, pending_max: int = 100) -> Shares:
@@ -53,9 +62,18 @@ async def test_all_who_come_at_once_wait_for_one_count_and_share_what_it_leaves(
     assert sorted(counted.asked) == ["ann", "bob"]
     assert outcomes[:10] == [None] * 10
     assert {str(one) for one in outcomes[10:50]} == {
-        "100 backtests are pending, the most allowed is 100; wait until some have run"
+        "100 backtests are pending or paused, the most allowed is 100; wait until some have run, or stop some"
     }
     assert outcomes[50] is None
+
+
+async def test_what_is_paused_counts_like_what_is_pending() -> None:
+    counted = Counted(pending=1, paused=2)
+    counted.answers.set()
+    share = shares_of(counted, pending_max=4)
+    await share.take("ann")
+    with pytest.raises(TooMany, match="4 backtests are pending or paused"):
+        await share.take("ann")
 
 
 async def test_whoever_gives_up_first_leaves_the_count_to_the_others() -> None:
