@@ -192,6 +192,8 @@ class Relay:
             pieces, has_all = [snapshot, *_admitted(standing, held)], True
         else:
             pieces, has_all = self._hand_over(standing, record, recalled, held)
+            if is_under_way(record) and not complete:
+                standing.wants_snapshot()  # The run may still answer.
         if not all_held:
             standing.breaks()
         recovered = complete and has_all and all_held
@@ -213,8 +215,6 @@ class Relay:
         else:
             standing.breaks()
             missed, has_all = _admitted(standing, recalled.pieces), False
-        if is_under_way(record) and not recalled.complete:
-            standing.wants_snapshot()  # The run may still answer.
         # What was held is newer than the log's tail or stands in it already.
         missed = [piece for piece in missed if not piece.snapshot] + _admitted(standing, held)
         return [snapshot_of(record, recalled.pieces, missed, standing.told()), *missed], has_all

@@ -204,6 +204,19 @@ async def test_what_a_client_sends_is_answered_and_closes_nothing(site: Site, ca
     assert [one for one in caplog.records if one.exc_info or one.levelno >= logging.ERROR] == []
 
 
+async def test_a_backtest_is_steered_by_its_owner(site: Site) -> None:
+    submitted = (await (await site.client()).post(BACKTESTS, json=BODY)).json()
+    pause = {"action": "control", "backtest_id": submitted["backtestId"], "command": {"action": "pause"}}
+    async with opened(site, "ann") as ws, opened(site, "eve") as stranger:
+        await ask(stranger, **pause)
+        assert (await hears(stranger, "error"))["errors"][0]["code"] == "not_found"
+        await ask(ws, **pause)
+        answer = (await hears(ws, "control_confirmed"))["data"]
+        assert (answer["backtest_id"], answer["action"]) == (submitted["backtestId"], "pause")
+        assert (answer["status"], answer["done"]) == ("paused", True)
+        assert answer["command_id"]
+
+
 async def test_who_does_not_say_who_it_is_hears_nothing_and_does_not_stay(site: Site) -> None:
     async with opened(site) as ws:
         for frame in ({"action": "subscribe", "topic": "backtest"}, {"action": "authenticate", "token": "nonsense"}):
