@@ -12,6 +12,7 @@ import sys
 import uvicorn
 
 from api.app import create_app
+from api.transport import SocketProtocol
 from shared.errors import BackfleetError, ConfigurationError
 from shared.observability import configure_logging
 from shared.settings import Settings, load_settings
@@ -52,9 +53,8 @@ def build_server(settings: Settings) -> uvicorn.Server:
         log_config=None,
         access_log=False,
         lifespan="on",
-        ws="websockets-sansio",
+        ws=SocketProtocol,
         ws_max_size=settings.request_max_bytes,
-        ws_per_message_deflate=False,
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),

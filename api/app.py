@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,17 +20,21 @@ from api.compression import Compression
 from api.fleet import Fleet
 from api.gate import Gate
 from api.limits import LoginLimits
-from api.listeners import Piece
 from api.market_data.uploads import Uploads
 from api.metrics import MeasuredHttp, Metrics
 from api.missed import Missed
+from api.newcomers import Newcomers
 from api.origins import Origins
 from api.passwords import Passwords
+from api.pieces import Piece
 from api.problems import install_problems
 from api.relay import Relay
+from api.revocation import look_again
 from api.routes import include_routes
 from api.services import Services
 from api.sockets import PATH, Sockets
+from api.ws import PATH as PLAIN_PATH
+from api.ws import PlainSockets
 from shared import package_version
 from shared.adoption import Adoption
 from shared.bus import Bus
@@ -60,14 +65,16 @@ def create_app(settings: Settings) -> ASGIApp:
     async def open_edges() -> AsyncGenerator[Edges, None]:
         async with _open_services(settings, authenticator, passwords, metrics) as services:
             app.state.services = services
-            sockets = Sockets(services)
-            metrics.sockets = sockets.counts
-            looking = asyncio.create_task(sockets.look_again())
+            sockets, plain = Sockets(services), PlainSockets(services)
+            metrics.sockets = partial(_counts, sockets, plain)
+            looking = asyncio.create_task(look_again(services.gate, [sockets, plain]))
             try:
                 mongo = services.mongo
-                yield Edges(_refusing_at_once(mongo, http), _refusing_at_once(mongo, sockets))
+                yield Edges(*(_refusing_at_once(mongo, edge) for edge in (http, sockets, plain)))
             finally:
                 await _cancel(looking)
+                services.newcomers.close()
+                await plain.close()
                 await sockets.close()
 
     return Gateway(http, open_edges)
@@ -113,6 +120,7 @@ async def _open_services(
             ),
             relay=relay,
             missed=Missed(database.store),
+            newcomers=Newcomers(settings),
             uploads=Uploads(database.candles, settings),
             fleet=fleet,
             metrics=metrics,
@@ -123,20 +131,21 @@ async def _open_services(
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """What serves HTTP and what serves Socket.IO, with all that stands behind them open."""
+    """What serves HTTP, Socket.IO and the plain WebSocket, with all that stands behind them open."""
 
     http: ASGIApp
     sockets: ASGIApp
+    plain: ASGIApp
 
 
 class Gateway:
-    """Splits requests between HTTP and Socket.IO, and says in one line why it cannot start."""
+    """Splits requests between HTTP, Socket.IO and the plain WebSocket, and says in one line why it cannot start."""
 
     def __init__(self, http: ASGIApp, open_edges: Callable[[], AbstractAsyncContextManager[Edges]]) -> None:
         """`open_edges` opens all that stands behind both edges."""
         self._open_edges = open_edges
         # Before the lifespan has begun nothing is served; a server that tried would hear of it.
-        self._edges = Edges(http, http)
+        self._edges = Edges(http, http, http)
         self._prefix = f"/{PATH}/"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,9 +153,13 @@ class Gateway:
             await self._live(receive, send)
         elif f"{scope['path']}/".startswith(self._prefix):
             await self._serve_socket(scope, receive, send)
+        elif scope["type"] == "websocket" and scope["path"].rstrip("/") == PLAIN_PATH:
+            await self._edges.plain(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
-            await send({"type": "websocket.close", "code": 1000, "reason": f"no socket here; try /{PATH}/"})
+            await send(
+                {"type": "websocket.close", "code": 1000, "reason": f"no socket here; try /{PATH}/ or {PLAIN_PATH}"}
+            )
         else:
             await self._edges.http(scope, receive, send)
 
@@ -169,6 +182,12 @@ class Gateway:
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             # The library lets a frame that is not of its protocol end the connection with an exception.
             log.info("closed a connection that does not speak Engine.IO: %s: %s", type(error).__name__, error)
+
+
+def _counts(sockets: Sockets, plain: PlainSockets) -> tuple[int, int, int]:
+    """Of both edges: how many sockets are open, signed in, and to how many backtests they subscribe."""
+    (opened, signed_in, subscriptions), more = sockets.counts(), plain.counts()
+    return opened + more[0], signed_in + more[1], subscriptions + more[2]
 
 
 def _refusing_at_once(mongo: Mongo, edge: ASGIApp) -> ASGIApp:

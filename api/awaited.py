@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from api.listeners import Piece
+from api.pieces import Piece
 from shared.lifecycle import Status
 from shared.steering import Steered, bar_of, speed_of
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -13,6 +11,7 @@ from pydantic import JsonValue
 
 from api.auth import Identity
 from api.awaited import Awaited, Controlled
+from api.in_turn import InTurn
 from api.permissions import require_priority
 from shared import news
 from shared.bus import Bus
@@ -86,26 +85,6 @@ class CandlesFound:
         return f"{self.bars.dataset_hash.removeprefix('sha256:')}-{self.bucket_ms}"
 
 
-class _Turns:
-    """Lets each user do `most` things at once; more of the same user's wait. Keeps nothing of users without any."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._turns: dict[str, tuple[asyncio.Semaphore, int]] = {}
-
-    @asynccontextmanager
-    async def turn_of(self, user_id: str) -> AsyncGenerator[None, None]:
-        turn, asking = self._turns.get(user_id) or (asyncio.Semaphore(self._most), 0)
-        self._turns[user_id] = (turn, asking + 1)
-        try:
-            async with turn:
-                yield
-        finally:
-            turn, asking = self._turns.pop(user_id)
-            if asking > 1:
-                self._turns[user_id] = (turn, asking - 1)
-
-
 class Commands:
     """What a user can ask for. Every method takes who asks; nothing of anybody else's can be reached."""
 
@@ -129,7 +108,7 @@ class Commands:
         self._steering = steering
         self._awaited = awaited
         self._on_submitted = on_submitted
-        self._tables = _Turns(TABLES_AT_ONCE)
+        self._tables = InTurn(TABLES_AT_ONCE)
 
     async def submit(self, asker: Identity, request: BacktestRequest, idempotency_key: str | None = None) -> Submitted:
         """Stores a backtest and rings for a worker, unless it begins paused. From here on it cannot vanish (S9).

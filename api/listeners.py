@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from enum import StrEnum
+from typing import Any
 
+from api.in_turn import InTurn
+from api.outbox import Outbox
+from api.pieces import LOG, Piece
 from shared.bus import Position
 from shared.contracts import Cursor
 from shared.errors import TooMany
@@ -18,10 +23,9 @@ log = logging.getLogger(__name__)
 STANDINGS_MAX = 10_000
 HELD_MAX = 5_000
 STRETCHES_MAX = 8
-QUEUE_MAX = 20_000
 ROOM_BELOW = 1_000
-# Messages that may wait in the transport; what comes on top waits in our queue, where it is counted.
-TRANSPORT_MAX = 256
+# Messages that may wait in the transport; what comes on top waits in our outbox, where it is counted.
+TRANSPORT_MAX = 64
 STALLED_AFTER_S = 30.0
 _PATIENCE_S = 0.01
 _AT_ONCE = 64
@@ -29,20 +33,12 @@ _AT_ONCE = 64
 NOWHERE: Position = (-1, -1)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One message as clients get it. `position` is (epoch, seq), or None where the publisher numbered nothing;
-    `said_at` is when it was said, as it was written, or None where it was not; `command_id` what it answers, if any."""
+class Topic(StrEnum):
+    """What a client hears of backtests that it does not subscribe to: of all of its user's."""
 
-    event: str
-    text: str
-    backtest_id: str
-    user_id: str
-    position: Position | None
-    for_owner: bool
-    ends: bool
-    said_at: str | None = None
-    command_id: str | None = None
+    NEWS = "news"
+    DETAILS = "details"
+    LOGS = "logs"
 
 
 class _Told:
@@ -104,18 +100,20 @@ class _Told:
 class Standing:
     """How far one client has been told of one backtest.
 
-    News for the owner and details for subscribers are counted apart: who subscribes late has had the former already.
+    News for the owner, details for subscribers and, of those, logs are counted apart: who subscribes late, or to more,
+    has had some of them already.
     """
 
-    __slots__ = ("_details", "_epoch", "_held", "_lost", "_news", "_said_end", "ended")
+    __slots__ = ("_details", "_epoch", "_held", "_kept", "_logs", "_lost", "_news", "_said_end", "_wants", "ended")
 
     def __init__(self) -> None:
-        self._news = _Told()
-        self._details = _Told()
+        self._news, self._details, self._logs = _Told(), _Told(), _Told()
         self._epoch = -1
         self._held: list[Piece] | None = None
+        self._kept = asyncio.Event()
         self._lost = False
         self._said_end = False
+        self._wants = False
         self.ended = False
 
     def admits(self, piece: Piece) -> bool:
@@ -144,7 +142,7 @@ class Standing:
         has_all = True
         start = NOWHERE if after is None else (after.epoch, after.seq)
         self._epoch = max(self._epoch, start[0])
-        begin = {True: start, False: start}  # of what is covered: for the owner, for subscribers
+        begin = {id(told): start for told in self._all()}  # of what is covered
         last = start
         for piece in replayed:
             position = piece.position
@@ -156,30 +154,60 @@ class Standing:
                 continue
             if self.ended or position[0] < self._epoch or told.may_have(position):
                 has_all = False
-                begin[piece.for_owner] = position  # What was withheld stays so, however often it is asked for.
+                begin[id(told)] = position  # What was withheld stays so, however often it is asked for.
                 continue
             self._epoch = position[0]
             self.ended = piece.ends
             missing.append(piece)
-        self._news.covers(begin[True], last)
-        self._details.covers(begin[False], last)
+        for told in self._all():
+            told.covers(begin[id(told)], last)
         return missing, has_all
+
+    def begins_with(self, snapshot: Piece) -> bool:
+        """Whether the client can be told how things stood there: all up to then counts as told. Not what is older than
+        what it has heard, nor anything after the end."""
+        position = snapshot.position
+        if self.ended or position is None or position[0] < self._epoch or position < self.told():
+            return False
+        self._epoch, self._wants = position[0], False
+        for told in self._all():
+            told.covers(NOWHERE, position)
+        return True
+
+    def wants_snapshot(self) -> None:
+        """The next that comes is for this client, too."""
+        self._wants = True
+
+    def takes_snapshot(self) -> bool:
+        wanted, self._wants = self._wants, False
+        return wanted
 
     def breaks(self) -> None:
         """Something may have been missed that nobody knows of."""
-        self._news.breaks()
-        self._details.breaks()
+        for told in self._all():
+            told.breaks()
+
+    def _all(self) -> tuple[_Told, _Told, _Told]:
+        return self._news, self._details, self._logs
 
     def _told_of(self, piece: Piece) -> _Told:
-        return self._news if piece.for_owner else self._details
+        if piece.for_owner:
+            return self._news
+        return self._logs if piece.event == LOG else self._details
 
     def told(self) -> Position:
         """The newest that the client was told."""
-        return max(self._news.until, self._details.until)
+        return max(told.until for told in self._all())
 
-    def floor(self, subscribed: bool) -> Position:
-        """What is newer than this may be told."""
-        return min(self._news.until, self._details.until) if subscribed else self._news.until
+    def floor(self, topics: Collection[Topic]) -> Position:
+        """What is newer than this may be told to who hears these. Logs come the way that the other details come: who
+        hears both has missed none that is older than the last detail."""
+        heard = [self._news.until] if Topic.NEWS in topics else []
+        if Topic.DETAILS in topics:
+            heard.append(self._details.until)
+        elif Topic.LOGS in topics:
+            heard.append(self._logs.until)
+        return min(heard, default=NOWHERE)
 
     @property
     def holding(self) -> bool:
@@ -188,6 +216,7 @@ class Standing:
     def hold(self) -> None:
         """From now on keeps what comes, until `release`."""
         self._held, self._lost = [], False
+        self._kept.clear()
 
     def keep(self, piece: Piece) -> None:
         if self._held is not None:
@@ -195,6 +224,16 @@ class Standing:
                 self._held.append(piece)
             else:
                 self._lost = True
+            if piece.snapshot or piece.ends:
+                self._kept.set()
+
+    async def held_snapshot(self, until_s: float) -> Piece | None:
+        """The first that says how things stand, of what is kept: waits for it until then on the event loop's clock, or
+        until the end is said."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until_s):
+                await self._kept.wait()
+        return next((piece for piece in self._held or () if piece.snapshot), None)
 
     def release(self) -> tuple[list[Piece], bool]:
         """What was kept, and whether that is all that came."""
@@ -209,26 +248,32 @@ class Client:
         self,
         user_id: str,
         *,
-        send: Callable[[str, str], Awaitable[None]],
-        backlog: Callable[[], int],
-        drop: Callable[[], Awaitable[None]],
+        send: Callable[[Piece], Awaitable[None]],
+        drop: Callable[[], Coroutine[Any, Any, None]],
+        backlog: Callable[[], int] = lambda: 0,
+        topics: Collection[Topic] = (Topic.NEWS,),
     ) -> None:
+        """`backlog` is how many messages wait in the transport, of one whose `send` does not wait until it has room."""
         self.user_id = user_id
         self.hears_since_ms = 0
         self.subscriptions: set[str] = set()
+        self.topics = set(topics)
         self.turn = asyncio.Lock()
+        self.in_turn = InTurn()
         self.closed = False
         self._send = send
         self._backlog = backlog
         self._drop = drop
         self._standings: OrderedDict[str, Standing] = OrderedDict()
-        self._queue: deque[tuple[str, str]] = deque()
+        self._outbox = Outbox()
         self._filled = asyncio.Event()
+        self._waits_for_transport = False
         self._sender = asyncio.create_task(self._send_queued())
+        self._dropping: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         self.closed = True
-        self._queue.clear()
+        self._outbox.clear()
         self._standings.clear()
         self.subscriptions.clear()
         self._sender.cancel()
@@ -248,9 +293,27 @@ class Client:
                 return
             self._standings[backtest_id] = standing
 
+    def watches(self, backtest_id: str) -> bool:
+        """Whether it hears more of this backtest than every owner does."""
+        return backtest_id in self.subscriptions or self.is_wide
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it hears more of all of its user's backtests."""
+        return not self.topics <= {Topic.NEWS}
+
+    def _hears(self, piece: Piece) -> bool:
+        if piece.backtest_id in self.subscriptions:
+            return True
+        if piece.for_owner:
+            return Topic.NEWS in self.topics
+        return Topic.DETAILS in self.topics or (piece.event == LOG and Topic.LOGS in self.topics)
+
     def floor(self, backtest_id: str) -> Position:
         standing = self._standings.get(backtest_id)
-        return NOWHERE if standing is None else standing.floor(backtest_id in self.subscriptions)
+        if standing is None:
+            return NOWHERE
+        return standing.floor(Topic if backtest_id in self.subscriptions else self.topics)
 
     def breaks(self, backtest_id: str) -> None:
         """Something of this backtest may have been missed that nobody knows of."""
@@ -258,52 +321,82 @@ class Client:
         if standing is not None:
             standing.breaks()
 
-    def offer(self, piece: Piece) -> None:
-        """Queues a message if this client may hear it and has not yet."""
+    def offer(self, piece: Piece, *, late: bool = False) -> None:
+        """Queues a message if this client may hear it and has not yet. `late`: it was said while nobody here heard."""
         standing = self._standings.get(piece.backtest_id)
         if standing is not None and standing.holding:
             standing.keep(piece)
-        elif (piece.for_owner or piece.backtest_id in self.subscriptions) and self.standing(piece.backtest_id).admits(
-            piece
-        ):
-            self.queue([(piece.event, piece.text)])
+        elif self._hears(piece):
+            standing = self.standing(piece.backtest_id)
+            if standing.admits(piece) and (not piece.snapshot or standing.takes_snapshot()):
+                self._put(piece, late)
 
-    def queue(self, messages: Sequence[tuple[str, str]]) -> None:
+    def tell(self, event: str, text: str) -> None:
+        """Queues what is for this client alone and about no backtest."""
+        self.owe([Piece(event, text, "", self.user_id)])
+
+    def owe(self, pieces: Sequence[Piece]) -> None:
+        """Queues what it asked for, which waits until it is read."""
         if not self.closed:
-            self._queue.extend(messages)
+            self._outbox.owe(pieces)
             self._filled.set()
+
+    def _put(self, piece: Piece, late: bool) -> None:
+        if self.closed:
+            return
+        if late:
+            self._outbox.owe([piece])
+        else:
+            self._outbox.put(piece, slow=self._waits_for_transport)
+        self._filled.set()
+        # Judged only while the transport takes nothing: else what came in one go would count, that is sent next.
+        if self._waits_for_transport and self._outbox.overflows:
+            self._cut()
 
     async def wait_for_room(self) -> None:
         """Until most of what is queued was sent. Raises `TooMany` for a client that does not read."""
         waited_until_s = time.monotonic() + STALLED_AFTER_S
-        while len(self._queue) > ROOM_BELOW:
+        while len(self._outbox) > ROOM_BELOW:
             if time.monotonic() > waited_until_s:
                 raise TooMany("earlier messages are still waiting to be read")
             await asyncio.sleep(_PATIENCE_S)
+
+    def _cut(self) -> None:
+        """Closes the socket: its client can come again, and hears what it has not had."""
+        log.warning("a socket of a user reads too slowly (%d messages wait): closed", len(self._outbox))
+        self.closed = True
+        self._outbox.clear()
+        self._sender.cancel()
+        self._dropping = asyncio.create_task(self._drop())
 
     async def _send_queued(self) -> None:
         while await self._filled.wait():
             self._filled.clear()
             sent = 0
-            while self._queue:
-                if len(self._queue) > QUEUE_MAX or not await self._transport_has_room():
-                    log.warning("a socket of a user reads too slowly (%d messages wait): closed", len(self._queue))
-                    self._queue.clear()
-                    await self._drop()
+            while self._outbox:
+                self._waits_for_transport = True
+                if not await self._transport_has_room() or not await self._sends(self._outbox.take()):
+                    self._cut()
                     return
-                event, text = self._queue.popleft()
-                await self._send(event, text)
+                self._waits_for_transport = False
                 sent += 1
                 if sent % _AT_ONCE == 0:
                     await asyncio.sleep(0)
+
+    async def _sends(self, piece: Piece) -> bool:
+        """False when the transport has not taken it within `STALLED_AFTER_S`."""
+        try:
+            async with asyncio.timeout(STALLED_AFTER_S):
+                await self._send(piece)
+        except TimeoutError:
+            return False
+        return True
 
     async def _transport_has_room(self) -> bool:
         """Waits while the transport is full; False when nothing has left it for `STALLED_AFTER_S`."""
         least = self._backlog()
         moved_s = time.monotonic()
         while (waiting := self._backlog()) > TRANSPORT_MAX:
-            if len(self._queue) > QUEUE_MAX:
-                return False
             if waiting < least:
                 least, moved_s = waiting, time.monotonic()
             elif time.monotonic() - moved_s > STALLED_AFTER_S:

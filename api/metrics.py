@@ -207,7 +207,10 @@ class _State(Collector):
             *_queue(load, now_ms),
             *_workers(load),
             _gauge(
-                "backfleet_sockets", "Socket.IO connections here.", "state", {"open": opened, "signed_in": signed_in}
+                "backfleet_sockets",
+                "Sockets of both kinds.",
+                "state",
+                {"open": opened, "signed_in": signed_in},
             ),
             GaugeMetricFamily("backfleet_subscriptions", "Subscriptions of the sockets here.", subscriptions),
         ]

@@ -65,7 +65,7 @@ class Missed:
             greeting |= {"ended": None, "more": True}
         else:
             greeting |= {"ended": [_as_wire(one) for one in found], "more": len(found) >= ENDED_PAGE}
-        client.queue([(SIGNED_IN, json.dumps(greeting, separators=(",", ":")))])
+        client.tell(SIGNED_IN, json.dumps(greeting, separators=(",", ":")))
 
 
 def _as_wire(one: Ended) -> dict[str, Any]:

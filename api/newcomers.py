@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from starlette.types import Scope
+
 from api.limits import site_of
 from shared.errors import TooMany
 from shared.settings import Settings
@@ -24,15 +26,16 @@ class _Site:
 @dataclass(slots=True)
 class _Open:
     address: str
+    turn_away: Callable[[], None]
     deadline: asyncio.TimerHandle | None
 
 
 class Newcomers:
-    """Counts sockets by address (of IPv6, by /64), and calls `turn_away` with each that did not sign in in time."""
+    """Counts the sockets of all edges by address (of IPv6, by /64), and has each turned away that did not sign in in
+    time."""
 
-    def __init__(self, settings: Settings, turn_away: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._turn_away = turn_away
         self._sites: dict[str, _Site] = {}
         self._sockets: dict[str, _Open] = {}
 
@@ -49,12 +52,12 @@ class Newcomers:
         if site.open >= most:
             raise TooMany.after(f"{most} sockets of this address are open, the most allowed; close some", _FULL_RETRY_S)
 
-    def come(self, sid: str, address: str) -> None:
-        """A socket is open. Raises `TooMany` as `check` does; then it does not count."""
+    def come(self, sid: str, address: str, turn_away: Callable[[], None]) -> None:
+        """A socket is open, and `turn_away` closes it. Raises `TooMany` as `check` does; then it does not count."""
         self.check(address)
         address = site_of(address)
         self._sites.setdefault(address, _Site()).open += 1
-        self._sockets[sid] = _Open(address, None)
+        self._sockets[sid] = _Open(address, turn_away, None)
         self.sign_out(sid)
 
     def sign_in(self, sid: str) -> None:
@@ -68,7 +71,7 @@ class Newcomers:
         """From now on it has `sign_in_timeout_s` to sign in."""
         one = self._sockets.get(sid)
         if one is not None and one.deadline is None:
-            one.deadline = asyncio.get_running_loop().call_later(self._timeout_s, self._turn_away, sid)
+            one.deadline = asyncio.get_running_loop().call_later(self._timeout_s, one.turn_away)
             self._sites[one.address].anonymous += 1
 
     def go(self, sid: str) -> None:
@@ -89,3 +92,9 @@ class Newcomers:
     @property
     def _timeout_s(self) -> float:
         return self._settings.sign_in_timeout_s
+
+
+def address_of(scope: Scope) -> str:
+    """Whose socket it is. Behind a proxy that is trusted the server has put its client's address here."""
+    client = scope.get("client")
+    return client[0] if client else ""

@@ -8,34 +8,33 @@ end. What Redis lost is found again: details in the event log, ends in the recor
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, TypeVar
+from functools import partial
 
-from api.listeners import NOWHERE, Client, Piece, Standing
-from shared.bus import Bus, Heard, Position, Resubscribed
-from shared.contracts import NEWS_CHANNELS, NEWS_MODELS, TERMINAL_CHANNELS, Channel, Cursor, Dated, Event, Failure
+from api.listeners import NOWHERE, Client, Standing, Topic
+from api.pieces import Piece, read_news
+from api.snapshots import is_under_way, snapshot_of
+from api.watching import Watching
+from shared.batches import in_batches
+from shared.bus import Bus, Heard, Resubscribed
+from shared.contracts import NEWS_CHANNELS, Channel, Cursor
 from shared.errors import BusUnavailable, InvalidRequest, NotFound, StoreUnavailable, TooMany
 from shared.lifecycle import TERMINAL, Status
-from shared.news import is_for_owner, terminal_news
+from shared.news import terminal_news
 from shared.observability import RareWarning
 from shared.records import BacktestRecord, NewsDocument
 from shared.store import ENDED_PAGE, Store
-from shared.wire import decode
 
 log = logging.getLogger(__name__)
-Item = TypeVar("Item")
 
 SUBSCRIPTIONS_MAX = 1_000
 OPEN_MAX = 50_000
 ENDED_MAX = 50_000
-MESSAGE_MAX_CHARS = 4_000_000
 RECONCILE_INTERVAL_S = 4.0
 RECONCILE_BATCH = 500
 # An end younger than this may still be on its way with the last events before it, which must not be cut off.
@@ -49,25 +48,8 @@ REPLAY_TIMEOUT_S = 2.0
 RESYNC_TIMEOUT_S = 4.0
 RESYNC_AT_ONCE = 32
 RESTART_WAITS_S = (0.1, 0.5, 1.0, 2.0, 5.0)
-_PARSED_AT_ONCE = 100
-
-
-def read_news(channel: Channel, payload: str) -> Piece:
-    """One message of a channel. Raises `InvalidRequest` naming what is wrong with it."""
-    if len(payload) > MESSAGE_MAX_CHARS:
-        raise InvalidRequest.of("$", f"is longer than {MESSAGE_MAX_CHARS} characters", "too_long")
-    news = decode(NEWS_MODELS[channel], payload)
-    position = None if news.epoch is None or news.seq is None else (news.epoch, news.seq)
-    event, text, command_id = channel.value, payload, None
-    if isinstance(news, Event):
-        event, command_id = f"backtest:{news.type}", news.data.get("commandId")
-        identity: dict[str, Any] = {"backtestId": news.backtest_id, "userId": news.user_id}
-        if position is not None:
-            identity |= {"epoch": news.epoch, "seq": news.seq}
-        text = json.dumps(news.data | identity, separators=(",", ":"))
-    ends, said_at = channel in TERMINAL_CHANNELS, news.timestamp if isinstance(news, Dated | Failure) else None
-    told = (event, text, news.backtest_id, news.user_id, position, is_for_owner(news), ends, said_at)
-    return Piece(*told, command_id if isinstance(command_id, str) else None)
+# Then whoever sends has a turn: what is heard in one go must not look like a client that does not read.
+_PARSED_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +74,7 @@ class Relay:
         self._bus = bus
         self.on_heard: Callable[[Piece], None] = lambda _: None
         self._reconcile_interval_s = reconcile_interval_s
+        self._watching = Watching(bus)
         self._clients: dict[str, set[Client]] = {}
         # Backtests whose end some client here is waiting for, and those that have ended of late.
         self._open: OrderedDict[str, str] = OrderedDict()
@@ -108,6 +91,7 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             group.create_task(_keep_up("relay", self._listen))
             group.create_task(_keep_up("reconciliation", self._reconcile))
+            group.create_task(_keep_up("watching", partial(self._watching.keep, self._watched_here)))
 
     # Clients
 
@@ -124,65 +108,123 @@ class Relay:
 
     def watch(self, backtest_id: str, user_id: str) -> None:
         """From now on makes sure that this backtest's end reaches the user's clients here, if there are any."""
-        if user_id in self._clients and backtest_id not in self._ended:
+        clients = self._clients.get(user_id)
+        if clients and backtest_id not in self._ended:
+            if backtest_id not in self._open and any(client.is_wide for client in clients):
+                self._watching.begin_soon(backtest_id, user_id)
             self._open[backtest_id] = user_id
             if len(self._open) > OPEN_MAX:
                 self._open.popitem(last=False)
 
-    async def subscribe(self, client: Client, backtest_id: str, after: Cursor | None) -> bool:
+    def widen(self, client: Client, topics: Iterable[Topic]) -> None:
+        """From now on the client hears these, also of backtests that it does not subscribe to."""
+        client.topics |= set(topics)
+        if client.is_wide:
+            for backtest_id, user_id in self._open.items():
+                if user_id == client.user_id:
+                    client.standing(backtest_id).wants_snapshot()
+                    self._watching.begin_soon(backtest_id, user_id)
+
+    def _watched_here(self) -> list[str]:
+        return [
+            backtest_id
+            for backtest_id, user_id in self._open.items()
+            if any(client.watches(backtest_id) for client in self._clients.get(user_id, ()))
+        ]
+
+    async def subscribe(
+        self,
+        client: Client,
+        backtest_id: str,
+        after: Cursor | None,
+        on_joined: Callable[[bool], None] = lambda _: None,
+    ) -> bool:
         """Queues a snapshot and what was missed for the client and makes it live, without a gap.
 
-        Returns whether everything since `after` was recovered. Raises `NotFound`, `TooMany`, `StoreUnavailable`.
+        Returns whether everything since `after` was recovered, which `on_joined` is told before anything is queued.
+        Who does not say what it has, or can no longer be told all since then, is told where the run stands, by the run,
+        instead of what is older. Raises `NotFound`, `TooMany`, `StoreUnavailable`.
         """
-        async with client.turn:
+        async with client.in_turn.turn_of(backtest_id):
             record = await self._store.get(backtest_id, client.user_id)
-            if backtest_id not in client.subscriptions and len(client.subscriptions) >= SUBSCRIPTIONS_MAX:
-                raise TooMany(f"a socket may subscribe to {SUBSCRIPTIONS_MAX} backtests; unsubscribe from some first")
-            await client.wait_for_room()
             standing = client.standing(backtest_id)
             standing.hold()
             try:
-                recalled = await self._recall(record, after)
+                until_s = 0.0
+                if not _has_ended(record):
+                    until_s = await self._watching.begin(backtest_id, client.user_id)
+                told = await standing.held_snapshot(until_s) if after is None and is_under_way(record) else None
+                async with client.turn:
+                    if backtest_id not in client.subscriptions and len(client.subscriptions) >= SUBSCRIPTIONS_MAX:
+                        raise TooMany(
+                            f"a socket may subscribe to {SUBSCRIPTIONS_MAX} backtests; unsubscribe from some first"
+                        )
+                    await client.wait_for_room()
+                    recalled = _Recalled([], None, complete=True)
+                    if told is None:
+                        recalled = await self._recall(record, after)
+                        if after is not None and not recalled.complete and is_under_way(record):
+                            told = await standing.held_snapshot(until_s)
+                    return self._join(client, standing, record, recalled, told, on_joined)
             except BaseException:
                 for piece in standing.release()[0]:
                     client.offer(piece)
                 raise
-            # From here to the end there is no await: hand over and go live in one step.
-            held, all_held = standing.release()
-            if client.closed:
-                raise NotFound("the socket is gone")
-            complete = recalled.complete or (
-                recalled.believed and not recalled.pieces and self._nothing_was_said(record, client, standing)
-            )
-            client.subscriptions.add(backtest_id)
-            has_all = self._hand_over(client, standing, record, recalled, held)
-            if not all_held:
-                standing.breaks()
-            return complete and has_all and all_held
+
+    def _join(
+        self,
+        client: Client,
+        standing: Standing,
+        record: BacktestRecord,
+        recalled: _Recalled,
+        snapshot: Piece | None,
+        on_joined: Callable[[bool], None],
+    ) -> bool:
+        """Hands over and goes live in one step: nothing here waits."""
+        if client.closed:
+            raise NotFound("the socket is gone")
+        held, all_held = standing.release()
+        complete = recalled.complete or (
+            recalled.believed and not recalled.pieces and self._nothing_was_said(record, client, standing)
+        )
+        client.subscriptions.add(record["_id"])
+        if snapshot is not None and standing.begins_with(snapshot):
+            pieces, has_all = [snapshot, *_admitted(standing, held)], True
+        else:
+            pieces, has_all = self._hand_over(standing, record, recalled, held)
+            if is_under_way(record) and not complete:
+                standing.wants_snapshot()  # The run may still answer.
+        if not all_held:
+            standing.breaks()
+        recovered = complete and has_all and all_held
+        on_joined(recovered)
+        client.owe(pieces)
+        self._note_standing_of(record, client)
+        return recovered
 
     async def unsubscribe(self, client: Client, backtest_id: str) -> None:
-        async with client.turn:
+        async with client.in_turn.turn_of(backtest_id):
             client.subscriptions.discard(backtest_id)
 
     def _hand_over(
-        self, client: Client, standing: Standing, record: BacktestRecord, recalled: _Recalled, held: list[Piece]
-    ) -> bool:
-        """Whether the client has, with what is queued now, all that was recalled."""
+        self, standing: Standing, record: BacktestRecord, recalled: _Recalled, held: list[Piece]
+    ) -> tuple[list[Piece], bool]:
+        """What the client is told first, and whether it has all that was recalled then."""
         if recalled.answered:
             missed, has_all = standing.catches_up(recalled.pieces, recalled.after)
         else:
             standing.breaks()
-            missed, has_all = [piece for piece in recalled.pieces if standing.admits(piece)], False
+            missed, has_all = _admitted(standing, recalled.pieces), False
         # What was held is newer than the log's tail or stands in it already.
-        missed += [piece for piece in held if standing.admits(piece)]
-        snapshot = _snapshot(record, recalled.pieces, _position_before(missed, standing.told()))
-        client.queue([("backtest:state", snapshot), *((piece.event, piece.text) for piece in missed)])
+        missed = [piece for piece in missed if not piece.snapshot] + _admitted(standing, held)
+        return [snapshot_of(record, recalled.pieces, missed, standing.told()), *missed], has_all
+
+    def _note_standing_of(self, record: BacktestRecord, client: Client) -> None:
         if not _has_ended(record) or self._store.now_ms() - record["completedAt"] < LATE_AFTER_MS:
             # Also one that has just ended: others here may not have heard of it.
             self.watch(record["_id"], client.user_id)
         elif record["_id"] not in self._open:
             self._note_end(record["_id"])
-        return has_all
 
     def _nothing_was_said(self, record: BacktestRecord, client: Client, standing: Standing) -> bool:
         """An event log can be empty because it was lost, or because there was nothing to say yet. The latter is sure
@@ -228,12 +270,12 @@ class Relay:
             self._warn(f"ignored a malformed message on {heard.channel.value}: {error.message}: {shown!r}")
             return None
 
-    def _tell(self, piece: Piece) -> None:
+    def _tell(self, piece: Piece, *, late: bool = False) -> None:
         numbered = piece.position is not None
         if numbered and not piece.ends and piece.backtest_id in self._ended:
             return
         for client in self._clients.get(piece.user_id, ()):
-            client.offer(piece)
+            client.offer(piece, late=late)
         if numbered and piece.ends:
             self._note_end(piece.backtest_id)
         elif numbered:
@@ -274,7 +316,7 @@ class Relay:
             self._warn(f"no replay: {error or type(error).__name__}")
             return None
         pieces: list[Piece] = []
-        for batch in _batches(replay.news, _PARSED_AT_ONCE):
+        for batch in in_batches(replay.news, _PARSED_AT_ONCE):
             read = (self._read(heard) for heard in batch)
             pieces += [one for one in read if one and one.backtest_id == backtest_id and one.user_id == user_id]
             await asyncio.sleep(0)
@@ -300,7 +342,7 @@ class Relay:
         if since_ms is None:
             return
         try:
-            for user_ids in _batches(list(self._clients), USERS_AT_ONCE):
+            for user_ids in in_batches(list(self._clients), USERS_AT_ONCE):
                 await self._watch_ended(user_ids, since_ms)
         except StoreUnavailable:
             self._unheard_since_ms = min(since_ms, self._unheard_since_ms or since_ms)
@@ -330,7 +372,7 @@ class Relay:
 
         try:
             async with asyncio.timeout(RESYNC_TIMEOUT_S):
-                for some in _batches(waiting, RESYNC_AT_ONCE):
+                for some in in_batches(waiting, RESYNC_AT_ONCE):
                     await asyncio.gather(*(catch_up(backtest_id, user_id) for backtest_id, user_id in some))
         except TimeoutError:
             self._warn(f"could not catch up with {len(waiting)} backtests in {RESYNC_TIMEOUT_S:g} s")
@@ -344,7 +386,7 @@ class Relay:
         after = None if floor == NOWHERE else Cursor(epoch=floor[0], seq=floor[1])
         found = await self._replay(backtest_id, user_id, after)
         for piece in found.pieces if found else []:
-            self._tell(piece)
+            self._tell(piece, late=True)
         return found
 
     async def _reconcile(self) -> None:
@@ -362,7 +404,7 @@ class Relay:
             if user_id not in self._clients:
                 del self._open[backtest_id]
         log_answers = self.listening
-        for batch in _batches(list(self._open), RECONCILE_BATCH):
+        for batch in in_batches(list(self._open), RECONCILE_BATCH):
             for record in await self._store.terminal_among(batch):
                 backtest_id = record["_id"]
                 too_young = self._store.now_ms() - record["completedAt"] < RECONCILE_AGE_MS
@@ -380,12 +422,6 @@ class Relay:
         return None if news is None else self._read(Heard(Channel(news["channel"]), news["payload"]))
 
 
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch
-
-
 async def _keep_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
     failures = 0
     while True:
@@ -400,45 +436,10 @@ async def _keep_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(wait_s)
 
 
+def _admitted(standing: Standing, pieces: Iterable[Piece]) -> list[Piece]:
+    """Those that the client should be told; a state that replaces all it has is for who asked for that."""
+    return [piece for piece in pieces if standing.admits(piece) and not piece.snapshot]
+
+
 def _has_ended(record: BacktestRecord) -> bool:
     return Status(record["status"]) in TERMINAL
-
-
-def _position_before(missed: Sequence[Piece], known: Position) -> Position:
-    """Where the client stands before it is told what it missed: a cursor that loses nothing if it breaks off now."""
-    first = next((piece.position for piece in missed if piece.position is not None), None)
-    if first is None:
-        return known
-    return (first[0], first[1] - 1) if first[1] > 0 else (max(first[0] - 1, 0), 0)
-
-
-def _snapshot(record: BacktestRecord, replayed: Sequence[Piece], position: Position) -> str:
-    """`backtest:state` of a subscription: what the record and the newest events know. Marked by `snapshot: true`."""
-    state: dict[str, Any] = {}
-    for piece in reversed(replayed):
-        if piece.event == "backtest:state":
-            state = json.loads(piece.text)
-            if isinstance(state.get("metrics"), dict):
-                # A state carries only the points that are new since the state before it.
-                state["metrics"].pop("equityCurve", None)
-            break
-    latest = next((json.loads(one.text) for one in reversed(replayed) if one.event == "backtest:progress"), {})
-    done = record["status"] == Status.COMPLETED
-    state |= {
-        "backtestId": record["_id"],
-        "userId": record["userId"],
-        "snapshot": True,
-        "status": record["status"],
-        "progressPercent": 100.0 if done else max(latest.get("progress", 0.0), record["progress"]),
-        "epoch": max(position[0], 0) if position != NOWHERE else record["epoch"],
-        "seq": max(position[1], 0),
-    }
-    for name, source in _FROM_PROGRESS.items():
-        if latest.get(source) is not None:
-            state.setdefault(name, latest[source])
-    if record["resultId"]:
-        state["resultId"] = record["resultId"]
-    return json.dumps(state, separators=(",", ":"))
-
-
-_FROM_PROGRESS = {"currentTime": "currentDate", "currentCandleIndex": "processedBars", "totalCandles": "totalBars"}

@@ -13,6 +13,7 @@ from api.gate import Gate
 from api.market_data.uploads import Uploads
 from api.metrics import Metrics
 from api.missed import Missed
+from api.newcomers import Newcomers
 from api.relay import Relay
 from shared.bus import Bus
 from shared.mongo import Mongo
@@ -29,6 +30,7 @@ class Services:
     commands: Commands
     relay: Relay
     missed: Missed
+    newcomers: Newcomers
     uploads: Uploads
     fleet: Fleet
     metrics: Metrics

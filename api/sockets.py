@@ -7,7 +7,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -25,8 +25,9 @@ from api.compression import Compression
 from api.expiry import Expiry
 from api.listeners import Client
 from api.missed import read_since
-from api.newcomers import Newcomers
+from api.newcomers import address_of
 from api.origins import Origins
+from api.pieces import Piece
 from api.problems import respond, socket_errors
 from api.services import Services
 from api.strict_socketio import NAMESPACE, StrictJson, StrictSocketIO
@@ -44,8 +45,6 @@ log = logging.getLogger(__name__)
 PATH = "socket.io"
 # Requests of one socket that may be under way at once: each is a task, and a client can send them at any rate.
 AT_ONCE_MAX = 64
-# Whoever could not sign in any more is closed within this time, and the time a read takes.
-LOOK_AGAIN_S = 5.0
 # Events that change nothing; a key that only reads may send no other.
 _READING = frozenset({"backtest:subscribe", "backtest:unsubscribe"})
 # Answers that may wait for a client that asks without reading.
@@ -83,7 +82,7 @@ class Sockets:
         self._relay = services.relay
         self._missed = services.missed
         self._origins = Origins(settings)
-        self._newcomers = Newcomers(settings, self._turn_away)
+        self._newcomers = services.newcomers
         self._signed_in: dict[str, SignedIn] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._busy: Counter[str] = Counter()
@@ -120,7 +119,7 @@ class Sockets:
         """Refuses whoever wants to open one socket too many with 429, in words; all else is the library's."""
         if b"sid=" not in scope["query_string"]:
             try:
-                self._newcomers.check(_address(scope))
+                self._newcomers.check(address_of(scope))
             except TooMany as error:
                 self._warn(f"refused to open another socket: {error.message}")
                 refusal = respond(error)
@@ -136,7 +135,6 @@ class Sockets:
         return len(self._sio.eio.sockets), len(self._signed_in), subscriptions
 
     async def close(self) -> None:
-        self._newcomers.close()
         for one in self._signed_in.values():
             one.expiry.cancel()
             one.client.close()
@@ -149,7 +147,7 @@ class Sockets:
 
     async def _on_open(self, eio_sid: str, environ: dict[str, Any]) -> object:
         try:
-            self._newcomers.come(eio_sid, _address(environ["asgi.scope"]))
+            self._newcomers.come(eio_sid, address_of(environ["asgi.scope"]), partial(self._turn_away, eio_sid))
         except TooMany as error:  # Only where several came at the same moment.
             return error.message
         return await self._handle_open(eio_sid, environ)
@@ -196,7 +194,7 @@ class Sockets:
         # No await from here on: the library confirms the connection next, and nothing may be sent before that.
         client = Client(
             identity.user_id,
-            send=partial(self._send, eio_sid),
+            send=partial(self._send_piece, eio_sid),
             backlog=partial(self._backlog, eio_sid),
             drop=partial(self._drop, eio_sid),
         )
@@ -207,24 +205,17 @@ class Sockets:
         if since is not None:
             self._begin(self._missed.greet(client, since))
 
-    async def look_again(self) -> None:
-        """Closes, every `LOOK_AGAIN_S`, the sockets of whoever would not be let in now. Runs until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_AGAIN_S)
-            signed_in = list(self._signed_in.items())
-            try:
-                standing = await self._gate.look_again([one.identity for _, one in signed_in])
-            except BackfleetError as error:
-                log.warning("who is connected could not be looked at again: %s", error.message)
-                continue
-            for (sid, one), identity in zip(signed_in, standing, strict=True):
-                if self._signed_in.get(sid) is not one:
-                    continue  # gone meanwhile
-                if identity is not None:
-                    self._signed_in[sid] = replace(one, identity=identity)
-                else:
-                    log.info("closed a socket of %s, whose token or key is not good any more", one.identity.user_id)
-                    self._begin_to_end(sid, _REVOKED)
+    # For those who look whether everybody may still be here.
+
+    def signed_in(self) -> Mapping[str, Identity]:
+        return {sid: one.identity for sid, one in self._signed_in.items()}
+
+    def stands(self, sid: str, identity: Identity) -> None:
+        if sid in self._signed_in:
+            self._signed_in[sid] = replace(self._signed_in[sid], identity=identity)
+
+    def revoke(self, sid: str) -> None:
+        self._begin_to_end(sid, _REVOKED)
 
     async def _on_disconnect(self, sid: str, _reason: object = None) -> None:
         one = self._signed_in.pop(sid, None)
@@ -263,6 +254,9 @@ class Sockets:
             await self._sio.eio.send(eio_sid, f'2["{event}",{text}]')
         except EngineIOError:
             log.debug("a socket closed while it was told %s", event)
+
+    async def _send_piece(self, eio_sid: str, piece: Piece) -> None:
+        await self._send(eio_sid, piece.event, piece.text)
 
     def _backlog(self, eio_sid: str) -> int:
         socket = self._sio.eio.sockets.get(eio_sid)
@@ -338,12 +332,6 @@ class Sockets:
         request = validate(SocketControlRequest, payload)
         controlled = await self._commands.control(asker.identity, request.backtest_id, request)
         return {"ok": True, **controlled.as_wire()}
-
-
-def _address(scope: Scope) -> str:
-    """Whose socket it is. Behind a proxy that is trusted the server has put its client's address here."""
-    client = scope.get("client")
-    return client[0] if client else ""
 
 
 def _why_refused(error: BackfleetError) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -82,3 +83,10 @@ class Batches(Generic[Item, Answer]):
                 answer.set_exception(outcome)
             else:
                 answer.set_result(outcome)
+
+
+def in_batches(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
+    """All of them, in order, `most` at once."""
+    rest = iter(items)
+    while some := list(islice(rest, most)):
+        yield some

@@ -233,13 +233,14 @@ class Bus:
             pipe.evalsha(_ANNOUNCE_SHA, *arguments)  # pyright: ignore[reportArgumentType]
         return await pipe.execute()
 
-    async def say(self, messages: Sequence[tuple[Channel, str]]) -> None:
-        """Publishes in one round trip and without an event log: bells, and news that no run numbered."""
+    async def say(self, messages: Sequence[tuple[Channel, str]]) -> list[int]:
+        """Publishes in one round trip and without an event log: bells, and news that no run numbered. Answers how many
+        processes heard each."""
         with _translate_redis_errors():
             pipe = self._redis.pipeline(transaction=False)
             for channel, payload in messages:
                 pipe.publish(channel.value, payload)
-            await pipe.execute()
+            return [int(heard) for heard in await pipe.execute()]
 
     async def replay(self, backtest_id: str, after: Cursor | None, end: NewsDocument | None = None) -> Replay:
         """What was said of a backtest after a cursor, or from the start. `end`: its end, where its record has one."""

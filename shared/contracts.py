@@ -97,7 +97,8 @@ class Summary(Wire):
 class Complete(Dated):
     """`backtest:complete`: the result can be read by whoever sees this. Without `warnings` there are none.
 
-    `stopped` says that somebody ended it where it was, by the command `command_id`.
+    `stopped` says that somebody ended it where it was, by the command `command_id`. `duration_seconds` is how long the
+    run took that ended it.
     """
 
     status: Literal["success"] = "success"
@@ -110,6 +111,7 @@ class Complete(Dated):
     total_bars: int | None = None
     effective_start: str | None = None
     effective_end: str | None = None
+    duration_seconds: float | None = None
     warnings: list[ResultWarning] | None = None
 
 

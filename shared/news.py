@@ -144,8 +144,10 @@ def progress(line: Line, reached: Reached, left_s: float | None, doing: str | No
     )
 
 
-def complete(line: Line, result: ResultDocument, stopped_by: str | None = None) -> Complete:
-    """`stopped_by` is the command that ended it where it was, None where it came to its last bar."""
+def complete(line: Line, result: ResultDocument, began_ms: int = 0, stopped_by: str | None = None) -> Complete:
+    """`began_ms` is when the run began, on MongoDB's clock; `stopped_by` the command that ended it where it was, None
+    where it came to its last bar.
+    """
     return Complete(
         **_dated(line),
         stopped=None if stopped_by is None else True,
@@ -157,6 +159,7 @@ def complete(line: Line, result: ResultDocument, stopped_by: str | None = None) 
         total_bars=result["totalBars"],
         effective_start=result.get("effectiveStart"),
         effective_end=result.get("effectiveEnd"),
+        duration_seconds=(line.at_ms - began_ms) / 1000 if line.at_ms and began_ms else None,
         warnings=[validate(ResultWarning, one) for one in result.get("warnings", [])] or None,
     )
 

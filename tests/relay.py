@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from api.listeners import Client
+from api.listeners import Client, Topic
+from api.pieces import Piece
 from api.relay import Relay
 from shared.bus import Bus, Resubscribed
 from shared.contracts import Channel, Cursor
@@ -74,6 +75,9 @@ class FakeBus:
         self.logs: dict[str, list[Heard]] = {}
         self.down = False
         self.silent = False
+        # What becomes of a question where a run stands: no worker hears it, unless a test says what one answers.
+        self.answer: Callable[[str], int] = lambda _: 0
+        self.marked: list[str] = []
         self.before_replay: Callable[[], None] = lambda: None
         self.after_replay: Callable[[], None] = lambda: None
 
@@ -93,6 +97,18 @@ class FakeBus:
                 yield item
 
         yield items()
+
+    async def mark_watched(self, backtest_ids: Sequence[str], gateway: str) -> None:
+        if self.down:
+            raise BusUnavailable("down")
+        self.marked += backtest_ids
+
+    async def say(self, messages: Sequence[tuple[Channel, str]]) -> list[int]:
+        await asyncio.sleep(0)
+        [(channel, text)] = messages
+        said = json.loads(text)
+        assert (channel, said["action"]) == (Channel.CONTROL, "watch")
+        return [self.answer(said["backtestId"])]
 
     async def replay(self, backtest_id: str, after: Cursor | None, end: NewsDocument | None = None) -> Replay:
         if self.down:
@@ -137,15 +153,15 @@ def detail(epoch: int, seq: int, type: str = "log") -> Heard:
 class Ear:
     """A client and all it was told."""
 
-    def __init__(self, user_id: str = "ann") -> None:
+    def __init__(self, user_id: str = "ann", topics: Collection[Topic] = (Topic.NEWS,)) -> None:
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.changed = asyncio.Event()
         self.waiting = 0
         self.dropped = False
-        self.client = Client(user_id, send=self._send, backlog=lambda: self.waiting, drop=self._drop)
+        self.client = Client(user_id, send=self._send, backlog=lambda: self.waiting, drop=self._drop, topics=topics)
 
-    async def _send(self, event: str, text: str) -> None:
-        self.told.append((event, json.loads(text)))
+    async def _send(self, piece: Piece) -> None:
+        self.told.append((piece.event, json.loads(piece.text)))
         self.changed.set()
 
     async def _drop(self) -> None:
@@ -172,8 +188,8 @@ class Scene:
         self.relay = Relay(cast("Store", self.store), cast("Bus", self.bus), reconcile_interval_s=0.02)
         self.ears: list[Ear] = []
 
-    def connect(self, user_id: str = "ann") -> Ear:
-        ear = Ear(user_id)
+    def connect(self, user_id: str = "ann", topics: Collection[Topic] = (Topic.NEWS,)) -> Ear:
+        ear = Ear(user_id, topics)
         self.ears.append(ear)
         self.relay.add(ear.client)
         return ear

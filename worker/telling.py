@@ -172,7 +172,7 @@ class Telling:
 
     def complete(self, result: ResultDocument, stopped_by: str | None = None) -> Complete:
         """The end of the run, which whoever stores it publishes. `stopped_by` is the command that ended it early."""
-        return news.complete(self._numbering.next(), result, stopped_by)
+        return news.complete(self._numbering.next(), result, self._record["startedAt"], stopped_by)
 
     def failure(self, error: BackfleetError, now_ms: int) -> Failure:
         if isinstance(error, RunRefused):

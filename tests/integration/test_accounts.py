@@ -14,7 +14,7 @@ import redis.asyncio
 from argon2 import PasswordHasher
 from socketio.exceptions import ConnectionError as SocketRefused
 
-from api import accounts, gate, limits, sockets
+from api import accounts, gate, limits, revocation
 from api.account_requests import AddUserRequest
 from api.passwords import Passwords
 from api.routes.account_answers import Key, Keys, LoggedIn, Me, NewKey, User, UserPage
@@ -39,7 +39,7 @@ async def site(any_mongodb_uri: str, any_redis_url: str, make_settings: MakeSett
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was known of a user counts for a moment only, and sockets are looked at at once."""
     monkeypatch.setattr(gate, "FRESH_S", 0.0)
-    monkeypatch.setattr(sockets, "LOOK_AGAIN_S", 0.05)
+    monkeypatch.setattr(revocation, "LOOK_AGAIN_S", 0.05)
 
 
 async def add(site: Site, name: str, *roles: Role) -> None:

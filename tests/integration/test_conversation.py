@@ -58,6 +58,7 @@ INSTANT = re.compile(
 )
 CURSOR = re.compile(r'("nextCursor":")\d{13}(?=\.(?:bt_|<backtest))')
 ETA = re.compile(r'("etaSeconds":)\d+\.\d(?=[,}])')
+DURATION = re.compile(r'("durationSeconds":)\d+(?:\.\d+)?(?=[,}])')
 SOCKET_ID = re.compile(r'("sid":")[\w-]{20}(?=")')
 
 
@@ -106,6 +107,7 @@ class Words:
         text = INSTANT.sub(lambda found: found[1] + _moment(found[2]), text)
         text = CURSOR.sub(r"\1<ms>", text)
         text = ETA.sub(r'\1"<eta>"', text)
+        text = DURATION.sub(r'\1"<duration>"', text)
         return SOCKET_ID.sub(r"\1<socket>", text)
 
     def _name(self, prefix: str, known: str) -> str:

@@ -18,6 +18,7 @@ from socketio.exceptions import ConnectionError as SocketRefused
 
 from api import sockets
 from api.expiry import Expiry
+from api.listeners import TRANSPORT_MAX
 from shared.contracts import Channel, Event, Progress
 from shared.errors import BusUnavailable
 from shared.records import BacktestRecord
@@ -429,9 +430,8 @@ async def open_deaf(site: Site, backtest_id: str) -> socket.socket:
 
 
 async def test_a_client_that_does_not_read_is_closed_and_holds_up_nobody(
-    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("api.listeners.QUEUE_MAX", 200)
     record = await running(site)
     quick = await site.ear()
     await quick.call("backtest:subscribe", {"backtestId": record["_id"]})
@@ -441,11 +441,10 @@ async def test_a_client_that_does_not_read_is_closed_and_holds_up_nobody(
         async with asyncio.timeout(60):
             while "reads too slowly" not in caplog.text:
                 seq += 1
-                line = logged(record, seq)
-                line.data["message"] = "x" * 20_000
-                assert await site.bus.publish(Channel.EVENT, line)
+                trade = logged(record, seq).model_copy(update={"type": "trade", "data": {"note": "x" * 20_000}})
+                assert await site.bus.publish(Channel.EVENT, trade)
                 await quick.hears(lambda _, said, seq=seq: said.get("seq") == seq)
-        assert seq > 200
+        assert seq > TRANSPORT_MAX
         assert seqs(quick, record) == list(range(1, seq + 1))
     finally:
         deaf.close()

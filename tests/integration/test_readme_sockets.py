@@ -116,6 +116,34 @@ async def test_the_readmes_programs_hear_everything_once_through_a_break(fleet: 
     assert len(numbered) > 5
 
 
+async def test_the_readmes_program_without_socketio_hears_everything_once_through_a_break(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    [sample] = [block for block in shown("python") if "websockets" in block]
+    file = tmp_path / "follow.py"
+    file.write_text(sample)
+    record = await fleet.submit(request())
+    async with AsyncExitStack() as gateway:
+        await gateway.enter_async_context(gateway_on(fleet.settings))
+        async with _watch([sys.executable, str(file)], fleet, record["_id"]) as watching:
+            await watching.read_until("backtest_state_update")
+            worker = fleet.start_worker()
+            await watching.read_until("backtest_progress")
+            for pid in worker.engine_pids():
+                os.kill(pid, signal.SIGSTOP)
+            await gateway.aclose()
+            worker.thaw_engine()
+            await fleet.end_of(record["_id"], DEADLINE_S)
+            await gateway.enter_async_context(gateway_on(fleet.settings))
+            await watching.read_until("backtest_complete")
+            assert await asyncio.wait_for(watching.process.wait(), DEADLINE_S) == 0
+    numbered = [(said["epoch"], said["seq"]) for _, said in watching.heard if "seq" in said]
+    assert numbered == [
+        (one["epoch"], one["seq"]) for one in fleet.said_of(record["_id"]) if one.get("type") not in ("state", "log")
+    ]
+    assert len(numbered) > 5
+
+
 async def test_the_readmes_programs_say_why_they_cannot_watch(fleet: Fleet, command: list[str]) -> None:
     async with gateway_on(fleet.settings), _watch(command, fleet, "bt_unknown") as watching:
         out, error = await asyncio.wait_for(watching.process.communicate(), DEADLINE_S)

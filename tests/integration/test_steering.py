@@ -16,6 +16,7 @@ from shared.controls import ControlRequest
 from shared.database import Database
 from shared.errors import BusUnavailable, Busy, InvalidRequest, NotFound, TooMany
 from shared.overview import Overview
+from shared.positions import Stand
 from shared.records import BacktestRecord, new_id
 from shared.settings import Settings
 from shared.steering import WAITING_MAX, Steered, Steering
@@ -113,13 +114,13 @@ async def test_a_renewal_beside_a_request_is_not_undone(kept: Wheel, monkeypatch
         reads += 1
         found = await get(backtest_id, user_id)
         if reads == 1:
-            assert await kept.database.claims.renew(lease_of(record), 1.0, control_done=1) is not None
+            assert await kept.database.claims.renew(lease_of(record), Stand(1.0, control_done=1)) is not None
         return found
 
     monkeypatch.setattr(kept.database.store, "get", get_slowly)
     assert (await kept.ask(record, "speed", speed=5)).seq == 3
     assert reads == 2
-    renewed = await kept.database.claims.renew(lease_of(record), 2.0)
+    renewed = await kept.database.claims.renew(lease_of(record), Stand(2.0))
     assert renewed is not None
     assert (seqs(renewed), renewed["controlDone"]) == ([2, 3], 1)
     assert renewed["controls"][1]["speed"] == 5

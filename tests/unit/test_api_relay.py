@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from api import listeners, relay
-from api.relay import read_news
+from api import listeners, outbox, relay
+from api.pieces import read_news
 from shared.bus import Heard, Resubscribed
 from shared.contracts import Channel, Cursor
 from shared.errors import InvalidRequest, NotFound, StoreUnavailable, TooMany
@@ -502,11 +502,11 @@ async def test_an_unsubscribed_socket_hears_news_but_no_details(scene: Scene) ->
 async def test_a_socket_that_does_not_read_is_dropped_and_holds_up_nobody(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listeners, "QUEUE_MAX", 50)
+    monkeypatch.setattr(outbox, "WAITING_MAX", 50)
     slow, quick = scene.connect(), scene.connect()
     slow.waiting = listeners.TRANSPORT_MAX + 1
     for seq in range(1, 101):
-        scene.bus.publish(progress(1, seq))
+        scene.bus.publish(detail(1, seq, "started"))
         await quick.hears(seq)
     async with asyncio.timeout(5):
         while not slow.dropped:

@@ -159,5 +159,5 @@ async def test_a_numbered_command_rings_a_watcher_is_shown_and_what_is_in_no_rec
             ):
                 one.bus.heard.put_nowait(Heard(Channel.CONTROL, json.dumps(said | changes)))
                 await one.settled()
-                assert (mailbox.rung.is_set(), mailbox.watched.is_set()) == (rung, watched), changes
+                assert (mailbox.rung.is_set(), mailbox.take_watched()) == (rung, watched), changes
         assert one.foreign.commands == ["pause", "action"]

@@ -12,21 +12,28 @@ from shared.errors import InvalidRequest, TooMany
 from shared.settings import load_settings
 
 
-def newcomers(turned_away: list[str] | None = None, **changes: float) -> Newcomers:
-    few = {"sockets_per_address_max": 3, "anonymous_sockets_per_address_max": 2} | changes
-    return Newcomers(load_settings(**few), (turned_away if turned_away is not None else []).append)
+class Doors(Newcomers):
+    """Newcomers, and which of them were turned away."""
+
+    def __init__(self, **changes: float) -> None:
+        few = {"sockets_per_address_max": 3, "anonymous_sockets_per_address_max": 2} | changes
+        super().__init__(load_settings(**few))
+        self.turned_away: list[str] = []
+
+    def open(self, sid: str, address: str) -> None:
+        self.come(sid, address, lambda: self.turned_away.append(sid))
 
 
 async def test_an_address_is_refused_beyond_its_share_of_sockets_that_do_not_say_who_they_are() -> None:
-    doors = newcomers(sign_in_timeout_s=7)
+    doors = Doors(sign_in_timeout_s=7)
     for sid in ("a", "b"):
-        doors.come(sid, "10.0.0.1")
+        doors.open(sid, "10.0.0.1")
     with pytest.raises(TooMany) as refused:
-        doors.come("c", "10.0.0.1")
+        doors.open("c", "10.0.0.1")
     assert refused.value.retry_after_s == 7
-    doors.come("other", "10.0.0.2")
+    doors.open("other", "10.0.0.2")
     doors.sign_in("a")
-    doors.come("c", "10.0.0.1")
+    doors.open("c", "10.0.0.1")
     with pytest.raises(TooMany):
         doors.check("10.0.0.1")
     doors.go("b")
@@ -35,9 +42,9 @@ async def test_an_address_is_refused_beyond_its_share_of_sockets_that_do_not_say
 
 
 async def test_an_address_is_refused_beyond_its_share_of_all_sockets() -> None:
-    doors = newcomers()
+    doors = Doors()
     for sid in ("a", "b", "c"):
-        doors.come(sid, "2001:db8:1:2::1")
+        doors.open(sid, "2001:db8:1:2::1")
         doors.sign_in(sid)
     with pytest.raises(TooMany):
         doors.check("2001:db8:1:2:ffff::9")
@@ -48,10 +55,10 @@ async def test_an_address_is_refused_beyond_its_share_of_all_sockets() -> None:
 
 
 async def test_who_signs_out_is_a_newcomer_again_and_nothing_is_kept_of_who_is_gone() -> None:
-    doors = newcomers()
+    doors = Doors()
     for number in range(100):
         for _ in range(2):
-            doors.come(f"{number}", f"10.0.0.{number}")
+            doors.open(f"{number}", f"10.0.0.{number}")
             doors.sign_in(f"{number}")
             doors.sign_in(f"{number}")
             doors.sign_out(f"{number}")
@@ -63,18 +70,17 @@ async def test_who_signs_out_is_a_newcomer_again_and_nothing_is_kept_of_who_is_g
 
 
 async def test_who_does_not_sign_in_in_time_is_turned_away_once_and_who_does_is_not() -> None:
-    turned_away: list[str] = []
-    doors = newcomers(turned_away, sign_in_timeout_s=0.02)
-    doors.come("signs in", "10.0.0.1")
+    doors = Doors(sign_in_timeout_s=0.02)
+    doors.open("signs in", "10.0.0.1")
     doors.sign_in("signs in")
-    doors.come("goes", "10.0.0.1")
+    doors.open("goes", "10.0.0.1")
     doors.go("goes")
-    doors.come("stays", "10.0.0.1")
+    doors.open("stays", "10.0.0.1")
     async with asyncio.timeout(10):
-        while not turned_away:  # noqa: ASYNC110 - a timer of the event loop is what is waited for
+        while not doors.turned_away:  # noqa: ASYNC110 - a timer of the event loop is what is waited for
             await asyncio.sleep(0.005)
     await asyncio.sleep(0.05)
-    assert turned_away == ["stays"]
+    assert doors.turned_away == ["stays"]
     doors.close()
 
 

@@ -1,0 +1,75 @@
+"""What is said on the channels, as it goes to clients: one piece for all who hear it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.bus import Position
+from shared.contracts import NEWS_MODELS, TERMINAL_CHANNELS, Channel, Complete, Dated, Event, Failure, News
+from shared.errors import InvalidRequest
+from shared.news import is_for_owner
+from shared.wire import decode
+
+MESSAGE_MAX_CHARS = 4_000_000
+PROGRESS = Channel.PROGRESS.value
+STATE = "backtest:state"
+LOG = "backtest:log"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One message as clients get it. `position` is (epoch, seq), or None where the publisher numbered nothing;
+    `said_at` is when it was said, as it was written, or None where it was not.
+
+    `snapshot` is a state that replaces all that its reader has; it is for who asked for it. `command_id` names the
+    command that this answers. `frames` is what edges made of it, by the name of their encoding, so that each piece is
+    translated once and not once for each client.
+    """
+
+    event: str
+    text: str
+    backtest_id: str
+    user_id: str
+    position: Position | None = None
+    for_owner: bool = True
+    ends: bool = False
+    said_at: str | None = None
+    snapshot: bool = False
+    command_id: str = ""
+    frames: dict[str, list[Any]] = field(default_factory=dict, compare=False, repr=False)
+
+
+def read_news(channel: Channel, payload: str) -> Piece:
+    """One message of a channel. Raises `InvalidRequest` naming what is wrong with it."""
+    if len(payload) > MESSAGE_MAX_CHARS:
+        raise InvalidRequest.of("$", f"is longer than {MESSAGE_MAX_CHARS} characters", "too_long")
+    news = decode(NEWS_MODELS[channel], payload)
+    position = None if news.epoch is None or news.seq is None else (news.epoch, news.seq)
+    event, text = channel.value, payload
+    if isinstance(news, Event):
+        event = f"backtest:{news.type}"
+        identity: dict[str, Any] = {"backtestId": news.backtest_id, "userId": news.user_id}
+        if position is not None:
+            identity |= {"epoch": news.epoch, "seq": news.seq}
+        text = json.dumps(news.data | identity, separators=(",", ":"))
+    return Piece(
+        event,
+        text,
+        news.backtest_id,
+        news.user_id,
+        position,
+        is_for_owner(news),
+        channel in TERMINAL_CHANNELS,
+        news.timestamp if isinstance(news, Dated | Failure) else None,
+        event == STATE and isinstance(news, Event) and news.data.get("snapshot") is True,
+        _command_of(news),
+    )
+
+
+def _command_of(news: News) -> str:
+    if isinstance(news, Complete):
+        return news.command_id or ""
+    found = news.data.get("commandId") if isinstance(news, Event) else None
+    return found if isinstance(found, str) else ""
