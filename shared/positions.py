@@ -106,10 +106,16 @@ def stays_paused(record: BacktestRecord) -> bool:
     if playback is not None and playback.phase != "paused":
         return False
     done = record.get("controlDone", 0)
-    return not any(
-        one.get("action") in ("resume", "step", "seek", "stop") and one.get("seq", 0) > done
-        for one in record.get("controls", [])
-    )
+    return not any(_moves_on(one, done) for one in record.get("controls", []))
+
+
+def _moves_on(control: Any, done: int) -> bool:
+    """Whatever stands there: what cannot be read, no run obeys."""
+    match control:
+        case {"action": "resume" | "step" | "seek" | "stop", "seq": int(seq)}:
+            return seq > done
+        case _:
+            return False
 
 
 class Decided:
@@ -217,5 +223,8 @@ def _is_stray(part: Document, record: Document | None) -> bool:
         return True
     if part["claimId"] == record["claimId"]:
         return False
-    named = {one["claimId"]: one["count"] for one in record.get("checkpoint", {}).get("parts", [])}
-    return part["n"] >= named.get(part["claimId"], 0)
+    try:
+        named = Checkpoint.of(cast("BacktestRecord", record)).parts
+    except InvalidRequest:
+        return True  # Whoever takes it up begins at its first bar.
+    return not any(one.claim_id == part["claimId"] and part["n"] < one.count for one in named)

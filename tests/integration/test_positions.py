@@ -353,6 +353,7 @@ RESUME = {"controls": [{"seq": 1, "action": "resume"}], "controlSeq": 1}
         ({"phase": "paused"}, RESUME | {"controls": [{"seq": 1, "action": "speed", "speed": 5.0}]}, Status.PAUSED),
         ({"phase": "paused"}, RESUME, Status.PENDING),
         ({"phase": "paused"}, RESUME | {"controlDone": 1}, Status.PAUSED),
+        ({"phase": "paused"}, RESUME | {"controls": ["text", {"seq": "one", "action": "resume"}]}, Status.PAUSED),
         ({"phase": "stepping", "goal": 5}, {}, Status.PENDING),
     ],
 )
@@ -402,5 +403,8 @@ async def test_decisions_are_stored_in_parts_of_which_only_those_that_count_stay
     assert await kept.positions.collect_garbage() == 1
     assert await kept.positions.read(backtest_id, named) == b"\x00\x01"
     assert await kept.positions.read(backtest_id, [Parts(claim_id=claim_id, count=3)]) is None
+    await write(kept, record, {"checkpoint": "damaged"})
+    assert await kept.positions.collect_garbage() == 2, "nobody can use them any more"
+    await kept.positions.add_part(backtest_id, claim_id, 0, b"z")
     await kept.store.delete(backtest_id, "ann")
     assert await parts_of(kept, backtest_id) == 0
