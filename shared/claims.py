@@ -106,7 +106,7 @@ class Claims:
         """`→ paused` without a lease, unless something was asked of the run after the command `heard_seq`."""
         update = stand.as_update(self._mongo.now_ms())
         update["$set"] |= paused(self._mongo.now_ms())
-        unchanged = held(lease, Status.PAUSED) | _controlled(heard_seq)
+        unchanged = held(lease) | _controlled(heard_seq)
         return await self._write(self._backtests, unchanged, update) is not None
 
     async def _write(

@@ -15,8 +15,8 @@ names only what one before it named, and what was stored under the claim that wr
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from bson import Binary, Int64
@@ -73,15 +73,16 @@ class Checkpoint(Wire):
 @dataclass(frozen=True, slots=True)
 class Stand:
     """What a run writes of itself while it goes on: its progress, the last command it has heard (0: none that the
-    record does not know of), and those fields of its checkpoint that are other than before."""
+    record does not know of), and its checkpoint (None: as it was). This is written whole, whatever stood there."""
 
     progress: float
     control_done: int = 0
-    checkpoint: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    checkpoint: Checkpoint | None = None
 
     def as_update(self, now_ms: int) -> Document:
         changes: Document = {"progress": self.progress, "updatedAt": now_ms}
-        changes |= {f"checkpoint.{name}": value for name, value in self.checkpoint.items()}
+        if self.checkpoint is not None:
+            changes["checkpoint"] = self.checkpoint.as_wire()
         update: Document = {"$set": changes}
         if self.control_done:
             changes["controlDone"] = self.control_done
@@ -105,10 +106,16 @@ def stays_paused(record: BacktestRecord) -> bool:
     if playback is not None and playback.phase != "paused":
         return False
     done = record.get("controlDone", 0)
-    return not any(
-        one.get("action") in ("resume", "step", "seek", "stop") and one.get("seq", 0) > done
-        for one in record.get("controls", [])
-    )
+    return not any(_moves_on(one, done) for one in record.get("controls", []))
+
+
+def _moves_on(control: Any, done: int) -> bool:
+    """Whatever stands there: what cannot be read, no run obeys."""
+    match control:
+        case {"action": "resume" | "step" | "seek" | "stop", "seq": int(seq)}:
+            return seq > done
+        case _:
+            return False
 
 
 class Decided:
@@ -144,14 +151,14 @@ class Decided:
         for begin in range(0, len(data), PART_MAX_BYTES):
             self._waiting.append(data[begin : begin + PART_MAX_BYTES])
 
-    async def store(self) -> list[dict[str, Any]]:
+    async def store(self) -> list[Parts]:
         """Stores what waits: `parts` of a checkpoint with all of it. Raises `StoreUnavailable`; try again then."""
         while self._waiting:
             await self._positions.add_part(self._backtest_id, self._claim_id, self._stored, self._waiting[0])
             self._waiting.pop(0)
             self._stored += 1
         own = [Parts(claim_id=self._claim_id, count=self._stored)] if self._stored else []
-        return [one.as_wire() for one in (*self._named, *own)]
+        return [*self._named, *own]
 
 
 class Positions:
@@ -216,5 +223,8 @@ def _is_stray(part: Document, record: Document | None) -> bool:
         return True
     if part["claimId"] == record["claimId"]:
         return False
-    named = {one["claimId"]: one["count"] for one in record.get("checkpoint", {}).get("parts", [])}
-    return part["n"] >= named.get(part["claimId"], 0)
+    try:
+        named = Checkpoint.of(cast("BacktestRecord", record)).parts
+    except InvalidRequest:
+        return True  # Whoever takes it up begins at its first bar.
+    return not any(one.claim_id == part["claimId"] and part["n"] < one.count for one in named)

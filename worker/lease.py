@@ -10,10 +10,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from shared.claims import Claims
 from shared.errors import StoreUnavailable
@@ -85,31 +84,26 @@ class LeaseKeeper:
         """
         self._ending = True
 
-    async def keep(self, status: Status, changes: Mapping[str, Any]) -> None:
-        """Stores where the run stands, with changes of its checkpoint. Raises `StoreUnavailable`."""
+    async def keep(self, status: Status) -> None:
+        """Stores where the run stands. Raises `StoreUnavailable`."""
         async with self._writing:
-            record = await self._claims.keep(self._lease, self._standing(changes), status)
+            record = await self._claims.keep(self._lease, self._stand(), status)
             if record is not None:
                 self._mailbox.deliver(record)
             else:
                 self._lose("belongs to somebody else now")
 
-    async def let_go(self, changes: Mapping[str, Any]) -> bool:
+    async def let_go(self) -> bool:
         """Gives a paused run up, so that nobody holds it. False: something was asked of it meanwhile, which comes with
         the mail. Raises `StoreUnavailable`; nobody knows then."""
         async with self._writing:
-            stand = self._standing(changes)
             if self._mailbox.filled.is_set():
                 return False
-            if await self._claims.pause(self._lease, stand, self._mailbox.looked_seq):
+            if await self._claims.pause(self._lease, self._stand(), self._mailbox.looked_seq):
                 self._ending = True
                 return True
         self._mailbox.rung.set()
         return False
-
-    def _standing(self, changes: Mapping[str, Any]) -> Stand:
-        stand = self._stand()
-        return replace(stand, checkpoint={**stand.checkpoint, **changes})
 
     @property
     def _ends_s(self) -> float:

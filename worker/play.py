@@ -63,11 +63,11 @@ class Run:
         if self.play is None:
             return Stand(self.telling.percent)
         # What was heard is done for the record only together with what came of it.
-        return Stand(self.telling.percent, self.mailbox.news_of_done, {"playback": self.play.standing.as_wire()})
+        return Stand(self.telling.percent, self.mailbox.news_of_done, self.play.checkpoint())
 
 
 class Play:
-    """Of a run that has its bars. `to_end` plays them; `where` is what it takes to go on somewhere else."""
+    """Of a run that has its bars. `to_end` plays them; `checkpoint` is where somebody else can go on."""
 
     def __init__(
         self,
@@ -92,11 +92,12 @@ class Play:
         self._owed = list(standing.owed)
         self._words: list[tuple[Word, str]] = []
         self._reached: Moved | None = None  # None: the engine has nothing loaded
-        self._unkept = False  # It has moved since its position was stored.
+        self._moved = False  # since its position was found
 
-    @property
-    def standing(self) -> Standing:
-        return Standing(**self._playback.intent.model_dump(), owed=self._owed)
+    def checkpoint(self) -> Checkpoint:
+        """What it is about, as it is now, and its position, as it was found last."""
+        standing = Standing(**self._playback.intent.model_dump(), owed=self._owed)
+        return self._checkpoint.model_copy(update={"playback": standing})
 
     @property
     def stopped_by(self) -> str | None:
@@ -137,7 +138,8 @@ class Play:
                 case Keep():
                     await self._keep()
                 case LetGo():
-                    if await self._keeper.let_go(await self.where()):
+                    await self.find_position()
+                    if await self._keeper.let_go():
                         log.info("%s: let go, paused at bar %d", self._run.record["_id"], self._playback.bar)
                         return None
                     await _wait_for(self._run.mailbox, time.monotonic() + _MAIL_WAIT_S)
@@ -155,16 +157,21 @@ class Play:
                 self._move(reached)
         return None
 
-    async def where(self) -> dict[str, Any]:
-        """The fields of its checkpoint that have changed, with its decisions stored. Raises `StoreUnavailable`."""
-        if self._reached is None or not self._unkept:
-            return {}
+    async def find_position(self) -> None:
+        """Its position as it is now becomes that of its checkpoint, once its decisions are stored.
+
+        Raises `StoreUnavailable`.
+        """
+        if not self._moved:
+            return
         moved = await self._run.slot.rewind(self._playback.bar, with_position=True)
         position = moved.position if isinstance(moved, Moved) else None
         if position is None:
             raise EngineFailed("engine process told no position although it was asked for one")
         self._decided.add(position.decisions.to_bytes())
-        return {"position": position.as_document(), "parts": await self._decided.store()}
+        parts = await self._decided.store()
+        self._checkpoint = self._checkpoint.model_copy(update={"position": position.as_document(), "parts": parts})
+        self._moved = False
 
     # Beginning
 
@@ -209,6 +216,7 @@ class Play:
     def _begin_anew(self, document: dict[str, Any], why: str) -> None:
         log.warning("%s: its position cannot be used, it runs from its first bar: %s", self._run.record["_id"], why)
         self._decided.begin_anew()
+        self._checkpoint = Checkpoint()
         bar = document.get("bar")
         if isinstance(bar, int) and self._playback.phase in (Phase.PLAYING, Phase.PAUSED):
             self._playback.hear(Seek(bar), time.monotonic())
@@ -253,19 +261,19 @@ class Play:
     # Going on
 
     def _move(self, reached: Moved) -> None:
-        self._reached, self._unkept = reached, True
+        self._reached, self._moved = reached, True
         self._playback.moved(reached.bar, time.monotonic())
         self._run.telling.moved(reached, self._playback)
 
     async def _keep(self) -> None:
         status = Status.PAUSED if self._playback.phase is Phase.PAUSED else Status.RUNNING
         try:
-            await self._keeper.keep(status, await self.where())
+            await self.find_position()
+            await self._keeper.keep(status)
         except StoreUnavailable as error:
             log.warning("%s: its position is not stored, trying again: %s", self._run.record["_id"], error.message)
             self._playback.not_kept(time.monotonic())
         else:
-            self._unkept = False
             self._playback.kept(time.monotonic())
 
     async def _finish(self, close_open_trades: bool) -> Finished:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.bus import Bus
@@ -152,10 +151,9 @@ class Runner:
 
     async def _leave(self, run: Run, keeper: LeaseKeeper, play: Play) -> None:
         """Gives a run back that stands where it can be taken up: nothing of it has to be done again."""
-        where = await play.where()
-        stand = run.stand()
+        await play.find_position()
         keeper.ending()
-        await self._give_back(run.record, failed=False, stand=replace(stand, checkpoint={**stand.checkpoint, **where}))
+        await self._give_back(run.record, failed=False, stand=run.stand())
 
     async def _resolve(self, record: BacktestRecord) -> Slice:
         """The bars the record is pinned to; a record that a foreign publisher left open is pinned now."""

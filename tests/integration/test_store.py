@@ -403,6 +403,9 @@ async def test_a_renewal_brings_the_commands_and_takes_those_that_are_done_out_o
     assert (renewed["progress"], renewed["controlSeq"]) == (2.0, 3)
 
 
+LEASED = (Status.RUNNING, Status.PAUSED)  # A paused run keeps its worker for a while.
+
+
 @pytest.mark.parametrize("target", [Status.PENDING, Status.RUNNING, *sorted(TERMINAL)])
 async def test_a_run_changes_a_status_exactly_where_the_table_lets_it(kept: Database, target: Status) -> None:
     """Every status of a record against every other, by the filter and the update that the lifecycle makes."""
@@ -418,7 +421,7 @@ async def test_a_run_changes_a_status_exactly_where_the_table_lets_it(kept: Data
         record = await claim(kept)
         await backtests.update_one({"_id": record["_id"]}, {"$set": {"status": source.value}})
         outcome = await backtests.update_one(held(lease_of(record), target), {"$set": enter[target]})
-        leased = source is Status.RUNNING
+        leased = source in LEASED
         assert (outcome.matched_count == 1) == (leased and target in TRANSITIONS[source]), (source, target)
         if outcome.matched_count:
             [found] = await backtests.find({"_id": record["_id"]}).to_list()
@@ -427,7 +430,7 @@ async def test_a_run_changes_a_status_exactly_where_the_table_lets_it(kept: Data
             assert (found["completedAt"] > 0) == (target in TERMINAL)
 
 
-@pytest.mark.parametrize("source", [status for status in Status if status is not Status.RUNNING])
+@pytest.mark.parametrize("source", [status for status in Status if status not in LEASED])
 async def test_only_a_record_whose_lease_is_held_is_written_by_its_run(kept: Database, source: Status) -> None:
     await insert(kept)
     record = await claim(kept)

@@ -57,6 +57,7 @@ def drive(run: Playback, *, until: Phase | None = None, now_s: float = NOW_S) ->
             assert run.bar < deed.until_bar <= min(TOTAL, run.bar + CHUNK)
             run.moved(deed.until_bar, now_s)
         else:
+            assert isinstance(deed, Rewind)
             assert 0 <= deed.bar < run.bar
             run.moved(deed.bar, now_s)
     raise AssertionError(f"stuck at bar {run.bar}, {run.phase}")
