@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ BARS = 400
 RUN_LIMIT_S = 12.0
 STALL_LIMIT_S = 2.0
 STRATEGIES = """
+import logging
 import threading
 import time
 
@@ -48,6 +50,13 @@ def slow(bars, params):
     return silent(bars.total)
 
 
+def flood(bars, params):
+    log = logging.getLogger("flood")
+    for number in range(100_000):
+        log.info("line %d", number)
+    return silent(bars.total)
+
+
 def endless(bars, params):
     compute(1e9)
 
@@ -63,6 +72,7 @@ HANG = Strategy("hang", "Hang", "Never answers.", Parameters, decide=hang)
 FAIL = Strategy("fail", "Fail", "Raises.", Parameters, decide=fail)
 PEEK = Strategy("peek", "Peek", "Sees the top.", Parameters, peek)
 SLOW = Strategy("slow", "Slow", "Takes longer than silence is borne.", Parameters, slow)
+FLOOD = Strategy("flood", "Flood", "Logs more than anybody reads.", Parameters, flood)
 ENDLESS = Strategy("endless", "Endless", "Never comes to an end.", Parameters, endless)
 """
 
@@ -75,7 +85,8 @@ def site(tmp_path: Path) -> Path:
     told.mkdir(parents=True)
     (folder / "own_strategies.py").write_text(STRATEGIES)
     (told / "METADATA").write_text("Metadata-Version: 2.1\nName: own-strategies\nVersion: 1\n")
-    points = [f"{name} = own_strategies:{name.upper()}" for name in ("turn", "hang", "fail", "peek", "slow", "endless")]
+    names = ("turn", "hang", "fail", "peek", "slow", "flood", "endless")
+    points = [f"{name} = own_strategies:{name.upper()}" for name in names]
     (told / "entry_points.txt").write_text("\n".join(["[backfleet.strategies]", *points]) + "\n")
     return folder
 
@@ -152,3 +163,22 @@ async def test_a_run_that_takes_longer_than_one_may_ends_with_words_that_say_so(
     assert (stored["status"], stored["epoch"], stored["failures"]) == ("failed", 1, 0), "it would be slow again"
     after = await fleet.submit(request(strategies=["turn"], strategyParams={}))
     assert (await fleet.end_of(after["_id"]))["channel"] == Channel.COMPLETE
+
+
+async def test_of_a_flood_of_lines_a_few_are_kept_told_and_counted(fleet: Fleet) -> None:
+    record, _ = await fleet.store.insert(
+        user_id="ann", params=request(strategies=["flood"], strategyParams={}), priority=0, idempotency_key=None
+    )
+    await fleet.bus.mark_watched([record["_id"]], "gateway")
+    end = await fleet.end_of(record["_id"])
+    assert end["channel"] == Channel.COMPLETE
+    page = await fleet.database.run_logs.read(record["_id"], 0, 20_000)
+    *kept, last = page.entries
+    assert [one["number"] for one in page.entries] == list(range(1, len(kept) + 2))
+    seconds = Counter(one["timestamp"][:19] for one in kept)
+    assert max(seconds.values()) <= 200
+    assert last["message"].startswith(f"{100_000 - len(kept)} lines were dropped")
+    told = [one["data"] for one in fleet.said_of(record["_id"]) if one.get("type") == "log"]
+    assert [entry for one in told for entry in one["entries"]] == page.entries
+    assert max(len(one["entries"]) for one in told) <= 200
+    assert sum(one.get("dropped", 0) for one in told) == 100_000 - len(kept)

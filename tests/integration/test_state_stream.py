@@ -60,7 +60,9 @@ async def watch(fleet: Fleet, backtest_id: str) -> int:
     await fleet.bus.mark_watched([backtest_id], "gateway")
     control = validate(Control, {"backtestId": backtest_id, "userId": "ann", "action": "watch"})
     await fleet.bus.say([(Channel.CONTROL, control.as_json())])
-    await fleet.heard(lambda one: one in fleet.said_of(backtest_id)[said:] and bool(one["data"].get("snapshot")))
+    await fleet.heard(
+        lambda one: one in fleet.said_of(backtest_id)[said:] and bool(one.get("data", {}).get("snapshot"))
+    )
     return said
 
 
