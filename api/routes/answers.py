@@ -33,7 +33,7 @@ class Accepted(Answer):
 
     backtest_id: str = Field(description="Names it from now on.", examples=["bt_01m7xy1ymv1kn41cwsxzn6z2tf"])
     status: StatusName = Field(
-        description="`pending` of a new one; where the key was used before, the status it has now."
+        description="`pending` of a new one, `paused` with `startPaused`; where the key was used before, as it is now."
     )
     progress: float | None = Field(
         default=None, ge=0, le=100, description="Percent of its bars, where the key was used before.", examples=[42.5]
@@ -58,7 +58,7 @@ class Backtest(Answer):
     completed_at: Instant | None = Field(description="When it ended, however it did; null before.")
     result_id: str | None = Field(description="Names its result; null while it has none.")
     dataset_hash: str | None = Field(description="Names the exact bars it reads; null until they are settled.")
-    error: dict[str, Any] | None = Field(description="`code`, `message` and `errors` of a backtest that failed.")
+    error: dict[str, Any] | None = Field(description="`code`, `message` and `errors` of one that ended without result.")
     warnings: list[dict[str, Any]] = Field(
         description="`code`, `message` and maybe `field` of what its asker should know; those of its result once it "
         "has one."
