@@ -140,32 +140,35 @@ def merged(older: Piece, newer: Piece) -> Piece | None:
     if not (isinstance(at, int) and isinstance(to, int) and at <= to):
         return None
     had, has = _metrics(before), _metrics(after)
-    first, rest = had.get("equityCurve", []), has.get("equityCurve", [])
     try:
-        points = thinned([*first, *rest])
+        points, whole = _joined(had.get("equityCurve", []), has.get("equityCurve", []))
     except (TypeError, ValueError, IndexError):
         return None
-    if first:
-        cut = len(points) < len(first) + len(rest)
-        has |= {"equityCurve": points} | ({"thinned": True} if cut or had.get("thinned") else {})
-        after["metrics"] = has
-        for older_part, newer_part in ((before, after), (had, has)):
-            if "firstBar" in older_part:
-                newer_part["firstBar"] = older_part["firstBar"]
+    if had.get("equityCurve"):
+        after["metrics"] = (
+            has | {"equityCurve": points} | ({} if whole and not had.get("thinned") else {"thinned": True})
+        )
+        if "firstBar" in before:
+            after["firstBar"] = before["firstBar"]
     return replace(newer, text=json.dumps(after, separators=(",", ":")), frames={})
+
+
+def _joined(older: list[Any], newer: list[Any]) -> tuple[list[Any], bool]:
+    """At most `POINTS_MAX` of `[timeMs, equity]`, each as it was said last: first, last, lowest and highest of
+    stretches; and whether these are all."""
+    earlier = len(older)
+    while earlier and newer and older[earlier - 1][0] >= newer[0][0]:
+        earlier -= 1
+    points = [*older[:earlier], *newer]
+    if len(points) <= POINTS_MAX:
+        return points, True
+    equity = np.array([np.nan if point[1] is None else point[1] for point in points], dtype=np.float64)
+    return [points[row] for row in plot_rows(equity, POINTS_MAX).tolist()], False
 
 
 def _metrics(state: dict[str, Any]) -> dict[str, Any]:
     found = state.get("metrics")
     return found if isinstance(found, dict) else {}
-
-
-def thinned(points: list[Any]) -> list[Any]:
-    """At most `POINTS_MAX` of `[timeMs, equity]`, each as it was: first, last, lowest and highest of stretches."""
-    if len(points) <= POINTS_MAX:
-        return points
-    equity = np.array([np.nan if point[1] is None else point[1] for point in points], dtype=np.float64)
-    return [points[row] for row in plot_rows(equity, POINTS_MAX).tolist()]
 
 
 def _lines_in(piece: Piece) -> int:
