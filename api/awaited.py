@@ -13,33 +13,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.pieces import Piece
-from shared.controls import Action
 from shared.lifecycle import Status
 from shared.steering import Steered, bar_of, speed_of
 
 WAIT_S = 2.0
-# By action, the event that says that it has had its effect. A stop is answered by the end.
-_ANSWERS: dict[str, str] = {
-    "pause": "backtest:paused",
-    "step": "backtest:paused",
-    "resume": "backtest:resumed",
-    "speed": "backtest:state",
-    "seek": "backtest:state",
+# The events that say that a command has come to what it can come to, and in which status; a state names it itself. A
+# stop is answered by the end.
+_ANSWERS = {
+    "backtest:paused": Status.PAUSED.value,
+    "backtest:resumed": Status.RUNNING.value,
+    "backtest:state": None,
 }
-_STATUS_OF = {"backtest:paused": Status.PAUSED.value, "backtest:resumed": Status.RUNNING.value}
 
 
 class Word:
     """Waits for one answer."""
 
-    def __init__(self, user_id: str, command_id: str, action: Action) -> None:
+    def __init__(self, user_id: str, command_id: str) -> None:
         self._user_id = user_id
         self._command_id = command_id
-        self._event = _ANSWERS.get(action)
         self._said: asyncio.Future[Piece] = asyncio.get_running_loop().create_future()
 
     def hear(self, piece: Piece) -> None:
-        answers = piece.event == self._event and piece.command_id == self._command_id
+        answers = piece.event in _ANSWERS and piece.command_id == self._command_id
         if piece.user_id == self._user_id and (piece.ends or answers) and not self._said.done():
             self._said.set_result(piece)
 
@@ -49,7 +45,7 @@ class Word:
         if not self._said.done() or (piece := self._said.result()).ends:
             return None
         said: dict[str, Any] = json.loads(piece.text)
-        return {"status": _STATUS_OF.get(piece.event)} | said
+        return {"status": _ANSWERS[piece.event]} | said
 
 
 class Awaited:
@@ -63,9 +59,9 @@ class Awaited:
             word.hear(piece)
 
     @contextmanager
-    def word_of(self, backtest_id: str, user_id: str, command_id: str, action: Action) -> Generator[Word]:
+    def word_of(self, backtest_id: str, user_id: str, command_id: str) -> Generator[Word]:
         """Listens for the answer to a command as long as the block lasts: enter it before the command is given."""
-        word = Word(user_id, command_id, action)
+        word = Word(user_id, command_id)
         words = self._words.setdefault(backtest_id, set())
         words.add(word)
         try:

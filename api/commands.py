@@ -37,6 +37,7 @@ KEY_MAX_CHARS = 200
 PAGE_MAX = 200
 POINTS_MAX = 20_000
 TRADES_PAGE_MAX = 5_000
+LOGS_PAGE_MAX = 1_000
 TABLES_AT_ONCE = 2  # read for one user: more would only wait for each other, and everybody else for them
 _RANGE_FIELDS = {"startDate": "from", "endDate": "to"}  # of a backtest, and of a look at the bars
 
@@ -101,6 +102,7 @@ class Commands:
         self._store = database.store
         self._results = database.results
         self._candles = database.candles
+        self._run_logs = database.run_logs
         self._bus = bus
         self._settings = settings
         self._steering = steering
@@ -181,7 +183,7 @@ class Commands:
         `Unavailable`.
         """
         command_id = asked.command_id or new_id("cmd")
-        with self._awaited.word_of(backtest_id, asker.user_id, command_id, asked.action) as word:
+        with self._awaited.word_of(backtest_id, asker.user_id, command_id) as word:
             steered = await self._steering.request(backtest_id, asker.user_id, asked, command_id)
             if steered.done:
                 return Controlled(steered)
@@ -205,6 +207,13 @@ class Commands:
         async with self._tables.turn_of(asker.user_id):
             document = await self._read_result(asker, backtest_id)
             return await self._results.read_trades(document, limit=limit, offset=offset)
+
+    async def logs(self, asker: Identity, backtest_id: str, *, after: int, limit: int) -> dict[str, Any]:
+        """What its runs logged after the line `after`, while it runs and afterwards. Raises `NotFound`."""
+        await self._store.get(backtest_id, asker.user_id)
+        page = await self._run_logs.read(backtest_id, after, limit)
+        last = page.entries[-1]["number"] if page.entries else after
+        return {"items": page.entries, "after": last, "more": page.more}
 
     async def _read_result(self, asker: Identity, backtest_id: str) -> ResultDocument:
         record = await self._store.get(backtest_id, asker.user_id)

@@ -5,25 +5,22 @@ Everything is started for it on free ports in a temporary directory, and is gone
 
 from __future__ import annotations
 
-import asyncio
 import io
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import plotext
-import socketio
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from deploy.processes import Interruption, ProcessFailed, exit_code_of
 from deploy.stack import Stack, import_demo_bars, run_interruptible
+from shared.client.fleet import Backfleet, BacktestFailed, Run
+from shared.client.line import RunEvent
 from shared.metrics_table import metrics_table
 from shared.request import EXAMPLE_REQUEST
 from shared.settings import Settings, load_settings
@@ -55,97 +52,55 @@ def _settings(directory: Path) -> Settings:
     return Settings.model_construct(named, **{name: getattr(given, name) for name in Settings.model_fields} | ours)
 
 
-@asynccontextmanager
-async def _listening(http: aiohttp.ClientSession, url: str, token: str) -> AsyncIterator[asyncio.Queue[Event]]:
-    """Connects the official Socket.IO client; what the gateway sends to this user arrives in the queue, in order."""
-    # Signals are ours to mind: the client would take SIGINT for itself and cancel every task.
-    client = socketio.AsyncClient(reconnection=False, handle_sigint=False, http_session=http)
-    heard: asyncio.Queue[Event] = asyncio.Queue()
-    for name in ("backtest:started", "backtest:progress", "backtest:complete", "backtest:error"):
-        client.on(name, lambda data, name=name: heard.put_nowait((name, data)))
-    await client.connect(url, auth={"token": token}, transports=["websocket"], wait_timeout=_CONNECT_TIMEOUT_S)
-    try:
-        yield heard
-    finally:
-        await client.disconnect()
-
-
-async def _ask(http: aiohttp.ClientSession, method: str, path: str, body: object = None) -> dict[str, Any]:
-    async with http.request(method, path, json=body) as answer:
-        content = await answer.json(content_type=None)
-        if answer.status >= 300:
-            raise ProcessFailed(f"{method} {path} was answered with {answer.status}: {content}")
-        return content
-
-
-async def _watch(
-    heard: asyncio.Queue[Event], backtest_id: str, advance: Callable[[float, str], None]
-) -> dict[str, Any]:
-    """Follows one backtest to its end. Returns the `backtest:complete`; raises `ProcessFailed` on `backtest:error`."""
-    while True:
-        name, data = await heard.get()
-        if data.get("backtestId") != backtest_id:
-            continue
-        if name == "backtest:error":
-            raise ProcessFailed(f"the backtest failed: {data.get('error')}")
-        if name == "backtest:complete":
-            advance(100.0, "complete")
-            return data
-        if name == "backtest:progress":
-            advance(float(data["progress"]), str(data["message"]))
-
-
 async def _show(stack: Stack, console: Console) -> None:
     for line in await import_demo_bars(stack.settings):
         console.print(f"market data  {line}")
-    url, token = stack.api_urls[0], stack.token("demo")
-    headers = {"Authorization": f"Bearer {token}"}
-    timeout = aiohttp.ClientTimeout(total=30)
-    async with (
-        aiohttp.ClientSession(url, headers=headers, timeout=timeout) as http,
-        _listening(http, url, token) as heard,
-    ):
-        request = EXAMPLE_REQUEST
+    request = EXAMPLE_REQUEST
+    async with Backfleet(stack.api_urls[0], stack.token("demo")) as fleet:
         started_s = time.monotonic()
-        accepted = await _ask(http, "POST", "/api/algo/backtest", request)
-        backtest_id = accepted["backtestId"]
-        console.print(f"backtest     {backtest_id}  {accepted['status']}")
-        if console.is_terminal:
-            complete = await _watch_with_bar(heard, backtest_id, console)
-        else:
-            complete = await _watch_with_lines(heard, backtest_id, console)
+        run = await fleet.submit(request)
+        console.print(f"backtest     {run.id}  pending")
+        try:
+            result = await (_watch_with_bar if console.is_terminal else _watch_with_lines)(run, console)
+        except BacktestFailed as error:
+            raise ProcessFailed(f"the backtest failed: {error.message}") from None
         elapsed_s = time.monotonic() - started_s
-        result = await _ask(http, "GET", f"/api/algo/backtest/{backtest_id}/result")
-        equity = await _ask(http, "GET", f"/api/algo/backtest/{backtest_id}/equity?maxPoints=400")
+        equity = await run.equity(max_points=400)
     console.print(metrics_table(request, result["metrics"]))
     console.print(_equity_plot(equity["points"]), markup=False)
-    bars = complete.get("totalBars") or result.get("totalBars")
-    console.print(f"took         {elapsed_s:.2f} s for {bars:,} bars, POST to complete, from workers just started")
-    console.print(f"result       {complete['resultId']}  {result['resultHash']}", soft_wrap=True)
+    console.print(
+        f"took         {elapsed_s:.2f} s for {result['totalBars']:,} bars, POST to complete, from workers just started"
+    )
+    console.print(f"result       {result['resultId']}  {result['resultHash']}", soft_wrap=True)
 
 
-async def _watch_with_bar(heard: asyncio.Queue[Event], backtest_id: str, console: Console) -> dict[str, Any]:
+async def _watch_with_bar(run: Run, console: Console) -> dict[str, Any]:
     columns = (SpinnerColumn(), TextColumn("{task.description:32}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task("waiting for a worker", total=100.0)
 
-        def advance(percent: float, message: str) -> None:
-            progress.update(task, completed=percent, description=message)
+        def show(event: RunEvent) -> None:
+            if event.name == "backtest:progress":
+                progress.update(task, completed=event.data["progress"], description=event.data["message"])
 
-        return await _watch(heard, backtest_id, advance)
+        result = await run.result(on_progress=show)
+        progress.update(task, completed=100.0, description="complete")
+        return result
 
 
-async def _watch_with_lines(heard: asyncio.Queue[Event], backtest_id: str, console: Console) -> dict[str, Any]:
+async def _watch_with_lines(run: Run, console: Console) -> dict[str, Any]:
     """For a pipe or a log: one line for every tenth of the way."""
     shown = -1.0
 
-    def advance(percent: float, message: str) -> None:
+    def show(event: RunEvent) -> None:
         nonlocal shown
-        if percent >= shown + 10 or percent >= 100 > shown:
-            shown = percent
-            console.print(f"progress     {percent:5.1f} %  {message}")
+        if event.name == "backtest:progress" and event.data["progress"] >= shown + 10:
+            shown = event.data["progress"]
+            console.print(f"progress     {shown:5.1f} %  {event.data['message']}")
 
-    return await _watch(heard, backtest_id, advance)
+    result = await run.result(on_progress=show)
+    console.print("progress     100.0 %  complete")
+    return result
 
 
 def _equity_plot(points: list[dict[str, Any]]) -> str:

@@ -17,14 +17,17 @@ from pymongo.asynchronous.collection import AsyncCollection
 from shared import news
 from shared.candles import Slice
 from shared.contracts import Channel, Complete, Failure
-from shared.lifecycle import QUEUED, Document, Lease, Status, claimed, ended, held, queued
+from shared.lifecycle import QUEUED, Document, Lease, Status, claimed, ended, held, paused, queued
 from shared.mongo import Mongo, translate_mongo_errors
+from shared.positions import Stand, stays_paused
 from shared.records import BacktestRecord, NewsDocument, queue_rank, turn_of
 from shared.settings import Settings
 
 CLAIM_SORT = [("queueRank", ASCENDING)]
 REAP_BATCH = 50
 OUTBOX_BATCH = 200
+# A record that is to be given back is read first; so often it may change meanwhile, which somebody's commands do.
+_GIVE_BACK_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +88,32 @@ class Claims:
             found = await self._backtests.find_one({"leaseExpiresAt": {"$gt": 0}, "claimId": claim_id})
         return cast("BacktestRecord | None", found)
 
-    async def renew(self, lease: Lease, progress: float, control_done: int = 0) -> BacktestRecord | None:
-        """Prolongs a lease: the record as it is now, with what was asked of the run meanwhile. None: it is lost.
-
-        `control_done` is the last command that the run has carried out since the renewal before, 0 where there is none.
-        """
+    async def renew(self, lease: Lease, stand: Stand) -> BacktestRecord | None:
+        """Prolongs a lease: the record as it is now, with what was asked of the run meanwhile. None: it is lost."""
         now_ms = self._mongo.now_ms()
-        changes: Document = {"leaseExpiresAt": now_ms + self._lease_ms, "updatedAt": now_ms, "progress": progress}
-        update: Document = {"$set": changes}
-        if control_done:
-            changes["controlDone"] = control_done
-            update["$pull"] = {"controls": {"seq": {"$lte": control_done}}}
+        update = stand.as_update(now_ms)
+        update["$set"]["leaseExpiresAt"] = now_ms + self._lease_ms
+        return await self._write(self._heartbeats, held(lease), update)
+
+    async def keep(self, lease: Lease, stand: Stand, status: Status) -> BacktestRecord | None:
+        """Stores where a run stands, and whether it is `running` or `paused`: the record as it is now. None: the lease
+        is lost."""
+        update = stand.as_update(self._mongo.now_ms())
+        update["$set"]["status"] = status.value
+        return await self._write(self._backtests, held(lease), update)
+
+    async def pause(self, lease: Lease, stand: Stand, heard_seq: int) -> bool:
+        """`→ paused` without a lease, unless something was asked of the run after the command `heard_seq`."""
+        update = stand.as_update(self._mongo.now_ms())
+        update["$set"] |= paused(self._mongo.now_ms())
+        unchanged = held(lease) | _controlled(heard_seq)
+        return await self._write(self._backtests, unchanged, update) is not None
+
+    async def _write(
+        self, backtests: AsyncCollection[Document], ours: Document, update: Document
+    ) -> BacktestRecord | None:
         with translate_mongo_errors():
-            found = await self._heartbeats.find_one_and_update(
-                held(lease), update, return_document=ReturnDocument.AFTER
-            )
+            found = await backtests.find_one_and_update(ours, update, return_document=ReturnDocument.AFTER)
         return cast("BacktestRecord | None", found)
 
     async def pin(self, lease: Lease, bars: Slice) -> bool:
@@ -109,12 +123,23 @@ class Claims:
             outcome = await self._backtests.update_one(held(lease), {"$set": pinned})
         return outcome.matched_count == 1
 
-    async def requeue(self, record: BacktestRecord, *, failed: bool) -> bool:
-        """`running → pending`, keeping its place in the queue. `failed` counts against the poison budget (S7)."""
-        ours = held(lease_of(record), Status.PENDING)
-        with translate_mongo_errors():
-            outcome = await self._backtests.update_one(ours, self._requeue_update(record, failed))
-        return outcome.matched_count == 1
+    async def requeue(self, record: BacktestRecord, *, failed: bool, stand: Stand | None = None) -> bool:
+        """Gives a run back: `→ pending`, keeping its place in the queue, or `→ paused` where it waits for somebody.
+
+        `failed` counts against the poison budget (S7). `stand` is where the run stands now.
+        """
+        lease = lease_of(record)
+        if stand is not None:
+            await self._write(self._backtests, held(lease), stand.as_update(self._mongo.now_ms()))
+        for _ in range(_GIVE_BACK_TRIES):
+            with translate_mongo_errors():
+                found = await self._backtests.find_one(held(lease))
+                if found is None:
+                    return False
+                standing = cast("BacktestRecord", found)
+                if await self._give_back(standing, held(lease), failed) is not None:
+                    return True
+        return False
 
     async def end(self, endings: Sequence[Ending]) -> list[bool]:
         """`running → completed | failed` with the news in the outbox, each by its own conditional update.
@@ -139,6 +164,8 @@ class Claims:
     async def reap(self) -> list[tuple[str, Status]]:
         """Takes expired leases back: `running → pending`, or `→ failed` when the poison budget is spent.
 
+        A paused run stays paused, unless what was asked of it lets it go on.
+
         Bounded to `REAP_BATCH` records a call. Each update names the very lease it judged, so a renewal that came in
         between wins. The failure takes an epoch of its own: a stalled worker can say nothing after it.
         """
@@ -147,14 +174,31 @@ class Claims:
         with translate_mongo_errors():
             for document in await self._backtests.find(expired).limit(REAP_BATCH).to_list():
                 record = cast("BacktestRecord", document)
-                spent = record["failures"] + 1 >= self._failures_max
-                target = Status.FAILED if spent else Status.PENDING
-                judged = held(lease_of(record), target) | {"leaseExpiresAt": record["leaseExpiresAt"]}
-                update = self._poisoned_update(record) if spent else self._requeue_update(record, failed=True)
-                outcome = await self._backtests.update_one(judged, update)
-                if outcome.matched_count == 1:
+                judged = held(lease_of(record)) | {"leaseExpiresAt": record["leaseExpiresAt"]}
+                target = await self._take_back(record, judged)
+                if target is not None:
                     taken.append((record["_id"], target))
         return taken
+
+    async def _take_back(self, record: BacktestRecord, judged: Document) -> Status | None:
+        """The end of what one lease too many was lost of, else given back. A paused run did nothing that could fail."""
+        ran = record["status"] == Status.RUNNING.value
+        if not ran or record["failures"] + 1 < self._failures_max:
+            return await self._give_back(record, judged, failed=ran)
+        outcome = await self._backtests.update_one(judged, self._poisoned_update(record))
+        return Status.FAILED if outcome.matched_count == 1 else None
+
+    async def _give_back(self, record: BacktestRecord, ours: Document, failed: bool) -> Status | None:
+        """What became of a record that was just read: `pending`, or `paused`. None: it has changed since."""
+        now_ms = self._mongo.now_ms()
+        if record["status"] == Status.PAUSED.value and stays_paused(record):
+            target, changes = Status.PAUSED, paused(now_ms)
+        else:
+            target, changes = Status.PENDING, queued(now_ms, queue_rank(record["priority"], turn_of(record)))
+        update = {"$set": changes, "$inc": {"failures": 1 if failed else 0}}
+        same = ours | {"status": record["status"]} | _controlled(record.get("controlSeq", 0))
+        outcome = await self._backtests.update_one(same, update)
+        return target if outcome.matched_count == 1 else None
 
     async def unpublished(self, older_than_ms: int) -> list[BacktestRecord]:
         """Records whose news may not have been published, because whoever should have done it died."""
@@ -178,7 +222,7 @@ class Claims:
 
     def _ending(self, status: Status, one: NewsDocument) -> Document:
         now_ms = self._mongo.now_ms()
-        return ended(status, now_ms) | {"outbox": [one], "outboxAt": now_ms}
+        return ended(status, now_ms) | {"outbox": [one], "outboxAt": now_ms, "checkpoint": {}}
 
     def _poisoned_update(self, record: BacktestRecord) -> Document:
         last = f"worker {record['workerId']} went silent"
@@ -186,9 +230,10 @@ class Claims:
         ending = self._ending(Status.FAILED, news.news_document(Channel.ERROR, said))
         return {"$set": {**ending, "error": _error_document(said), "claimId": ""}, "$inc": {"epoch": 1, "failures": 1}}
 
-    def _requeue_update(self, record: BacktestRecord, failed: bool) -> Document:
-        rank = queue_rank(record["priority"], turn_of(record))
-        return {"$set": queued(self._mongo.now_ms(), rank), "$inc": {"failures": 1 if failed else 0}}
+
+def _controlled(seq: int) -> Document:
+    """Filter: nothing was asked of a run after this command. Records of 0.1.0 have no number."""
+    return {"controlSeq": seq if seq else {"$in": [0, None]}}
 
 
 def lease_of(record: BacktestRecord) -> Lease:

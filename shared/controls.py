@@ -13,7 +13,7 @@ from shared.request import BarsPerSecond
 from shared.wire import Asked, Whole, Wire
 
 Action = Literal["pause", "resume", "stop", "speed", "step", "seek"]
-# Which fields go with which action; `commandId` goes with all of them.
+# Which fields go with which action; all others go with all of them.
 _FIELDS_OF: dict[str, tuple[str, ...]] = {
     "speed": ("speed",),
     "step": ("bars",),
@@ -70,8 +70,8 @@ class ControlRequest(StopCommand, StepCommand, SeekCommand):
 
     @model_validator(mode="after")
     def _fields_go_with_the_action(self) -> Self:
-        taken = {"action", "command_id", *_FIELDS_OF.get(self.action, ())}
-        stray = sorted(to_camel(name) for name in self.model_fields_set - taken)
+        others = {name for action, names in _FIELDS_OF.items() if action != self.action for name in names}
+        stray = sorted(to_camel(name) for name in self.model_fields_set & others)
         if stray:
             raise ValueError(f"{', '.join(stray)} does not go with {self.action}; leave it out")
         if self.action == "speed" and self.speed is None:
@@ -101,7 +101,7 @@ class Control(Wire):
     user_id: UserId
     seq: int | None = Field(default=None, ge=1)
     command_id: str = Field(default="", max_length=128)
-    action: Action | Literal["watch"]
+    action: Literal[Action, "watch"]
     speed: BarsPerSecond | None = None
     bars: int = Field(default=1, ge=1, le=2**31)
     bar: int | None = Field(default=None, ge=0, le=2**31)

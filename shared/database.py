@@ -9,7 +9,9 @@ from shared.candles import Candles
 from shared.claims import Claims
 from shared.families import Families
 from shared.mongo import Mongo
+from shared.positions import Positions
 from shared.results import Results
+from shared.run_logs import RunLogs
 from shared.settings import Settings
 from shared.store import Store
 from shared.users import Users
@@ -21,6 +23,8 @@ class Database:
     store: Store
     claims: Claims
     results: Results
+    run_logs: RunLogs
+    positions: Positions
     candles: Candles
     users: Users
     families: Families
@@ -31,10 +35,14 @@ class Database:
         mongo = await Mongo.open(settings)
         try:
             results = Results(mongo)
-            store = Store(mongo, results, settings)
+            run_logs = RunLogs(mongo)
+            positions = Positions(mongo)
+            store = Store(mongo, results, positions, run_logs, settings)
             await store.create_indexes()
             await store.turns.read()
             await results.create_indexes()
+            await positions.create_indexes()
+            await run_logs.create_indexes()
             users, families = Users(mongo), Families(mongo)
             await users.create_indexes()
             await families.create_indexes()
@@ -42,7 +50,7 @@ class Database:
             await mongo.close()
             raise
         candles = Candles(mongo, settings)
-        return cls(mongo, store, Claims(mongo, settings), results, candles, users, families)
+        return cls(mongo, store, Claims(mongo, settings), results, run_logs, positions, candles, users, families)
 
     async def close(self) -> None:
         await self.store.close()

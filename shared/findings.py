@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict
 
 import numpy as np
@@ -103,3 +104,26 @@ def iso_column(time_ms: NDArray[np.int64]) -> list[str]:
     if (time_ms % 1000).any():
         return [iso_from_ms(one) for one in time_ms.tolist()]
     return [f"{text}Z" for text in np.datetime_as_string(time_ms.astype("datetime64[ms]"), unit="s").tolist()]
+
+
+def plot_rows(values: NDArray[np.float64], points_max: int) -> NDArray[np.int64]:
+    """At most `points_max` rows to plot: the first, the last, and each stretch's lowest and highest.
+
+    Below 4 points only the first and the last fit. Raises `ValueError` below 2.
+    """
+    if points_max < 2:
+        raise ValueError(f"points_max is {points_max}, it must be at least 2")
+    rows = len(values)
+    if rows <= points_max:
+        chosen = np.arange(rows)
+    elif points_max < 4:
+        chosen = np.array([0, rows - 1])
+    else:
+        edges = np.linspace(0, rows, (points_max - 2) // 2 + 1).astype(np.int64)
+        extremes = [
+            low + extreme
+            for low, high in pairwise(edges)
+            for extreme in (int(np.argmin(values[low:high])), int(np.argmax(values[low:high])))
+        ]
+        chosen = np.unique(np.array([0, *extremes, rows - 1]))
+    return chosen

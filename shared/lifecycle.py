@@ -37,8 +37,8 @@ TERMINAL = frozenset(status for status, following in TRANSITIONS.items() if not 
 _LEASED = frozenset({Status.RUNNING, Status.PAUSED})
 # Served by one range of the index `queue`, in order: no backtest that has ended is ever looked at.
 QUEUED: Document = {"queueRank": {"$gt": 0}, "status": Status.PENDING.value}
-# Served by the index `paused`, which holds nothing else.
-PAUSED: Document = {"status": Status.PAUSED.value}
+# Paused, and run by nobody: served by the other end of the same index.
+SET_ASIDE: Document = {"queueRank": {"$lt": 0}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def queued(now_ms: int, rank: int) -> Document:
 
 def paused(now_ms: int) -> Document:
     """Fields of a record that nobody runs until somebody asks for it: `→ paused`, without a lease."""
-    return _entered(Status.PAUSED, now_ms) | {"claimId": "", "workerId": ""}
+    return _entered(Status.PAUSED, now_ms) | {"queueRank": -1, "claimId": "", "workerId": ""}
 
 
 def ended(status: Status, now_ms: int) -> Document:

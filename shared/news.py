@@ -16,10 +16,12 @@ from shared.errors import BackfleetError, Conflict, FieldError, InvalidRequest, 
 from shared.instants import iso_from_ms, read_instant_ms
 from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord, NewsDocument
+from shared.request import BarsPerSecond
 from shared.result_warnings import ResultWarning
 from shared.results import ResultDocument
 from shared.wire import validate
 
+Live = Literal["state", "candle", "signal", "trade", "log"]
 DELETED = "deleted"
 STOPPED = "stopped"
 POISONED = "poisoned"
@@ -94,10 +96,36 @@ def is_for_owner(news: News) -> bool:
 # Constructors, one for each thing that is said
 
 
-def started(line: Line, params: dict[str, Any], *, total_bars: int, resampled_from: str | None) -> Event:
+def started(
+    line: Line, params: dict[str, Any], *, total_bars: int, resampled_from: str | None, resumed_from: int | None = None
+) -> Event:
+    """`resumed_from` is the bar at which a run is taken up that began elsewhere."""
     data = {name: params[name] for name in ("symbol", "interval", "startDate", "endDate", "strategies")}
     data |= {"totalBars": total_bars, "resampledFrom": resampled_from}
+    if resumed_from is not None:
+        data["resumedFrom"] = resumed_from
     return Event(**_dated(line), type="started", data=data)
+
+
+def heeded(
+    line: Line, kind: Literal["paused", "resumed"], reached: Reached, *, speed: BarsPerSecond, command_id: str = ""
+) -> Event:
+    """A run stands still, or goes on, as the command asked."""
+    data: dict[str, Any] = {
+        "bar": reached.bar,
+        "totalBars": reached.total_bars,
+        "currentTime": iso_from_ms(reached.time_ms),
+        "progressPercent": reached.percent,
+        "speed": speed,
+    }
+    if command_id:
+        data["commandId"] = command_id
+    return Event(**_dated(line), type=kind, data=data)
+
+
+def live(line: Line, kind: Live, data: dict[str, Any]) -> Event:
+    """What a watched run shows: `shared/live.py` says what is in it."""
+    return Event(**_dated(line), type=kind, data=data)
 
 
 def progress(line: Line, reached: Reached, left_s: float | None, doing: str | None = None) -> Progress:
@@ -116,10 +144,13 @@ def progress(line: Line, reached: Reached, left_s: float | None, doing: str | No
     )
 
 
-def complete(line: Line, result: ResultDocument, began_ms: int = 0) -> Complete:
-    """`began_ms` is when the run began, on MongoDB's clock."""
+def complete(line: Line, result: ResultDocument, began_ms: int = 0, stopped_by: str | None = None) -> Complete:
+    """`began_ms` is when the run began, on MongoDB's clock; `stopped_by` is the command that ended it where it was,
+    None where it came to its last bar."""
     return Complete(
         **_dated(line),
+        stopped=None if stopped_by is None else True,
+        command_id=stopped_by or None,
         result_id=result["_id"],
         summary=Summary.model_validate(result["summary"]),
         dataset_hash=result["datasetHash"],

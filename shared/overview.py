@@ -6,13 +6,14 @@ longer the more backtests have ended.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import cast
 
 from pymongo import DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
-from shared.lifecycle import PAUSED, TERMINAL, Document, Status
+from shared.lifecycle import SET_ASIDE, TERMINAL, Document, Status
 from shared.mongo import Mongo, translate_mongo_errors
 from shared.records import BacktestRecord
 
@@ -53,7 +54,8 @@ class Overview:
 
     async def paused(self) -> int:
         """How many are paused, whether a worker still holds them or not."""
-        return await self._count(PAUSED)
+        held = self._count(_HELD | {"status": Status.PAUSED.value})
+        return sum(await asyncio.gather(held, self._count(SET_ASIDE)))
 
     async def ended(self, since_ms: int, until_ms: int) -> dict[Status, int]:
         """How many ended after the one instant and up to the other, by the status they ended in; all are named."""

@@ -12,6 +12,8 @@ came of it; commands may come in at any moment between.
 
 Whoever arrives at the last bar has ended, whatever was asked meanwhile: there is nothing left to do. Stopped and ended
 hear nothing any more. Bars of a pace are let through in slices; steps and seeks run at full speed.
+
+What it is about outlives its driver: the `intent` of one playback and a bar are where another begins.
 """
 
 from __future__ import annotations
@@ -19,11 +21,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from shared.request import BarsPerSecond
+from shared.wire import Wire
 
 # A pace lets bars through this often at most: more often would cost more than the bars.
 SLICE_S = 0.05
 # Bars that are due but were not let through, because the run could not keep up, are forgiven beyond this.
 LAG_MAX_S = 1.0
+# A position that could not be stored is tried again after this long.
+KEEP_RETRY_S = 0.5
 
 
 class Phase(StrEnum):
@@ -33,6 +43,19 @@ class Phase(StrEnum):
     SEEKING = "seeking"
     STOPPED = "stopped"
     ENDED = "ended"
+
+
+class Intent(Wire):
+    """What a playback is about, apart from where it stands: stored with the position of a run.
+
+    `goal` is the bar that a step or seek runs to, `after_seek` what comes then.
+    """
+
+    phase: Literal["playing", "paused", "stepping", "seeking", "stopped"] = "playing"
+    goal: int = Field(default=0, ge=0)
+    after_seek: Literal["playing", "paused"] = "playing"
+    speed: BarsPerSecond = "max"
+    close_open_trades: bool = True
 
 
 # What a driver is told to do next
@@ -61,7 +84,12 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Store the position."""
+    """Store the position, and whether the run is paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Paused for so long that somebody else may have the place: whoever resumes it finds another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +100,7 @@ class End:
     close_open_trades: bool = True
 
 
-Deed = Advance | Rewind | Wait | Keep | End
+Deed = Advance | Rewind | Wait | Keep | LetGo | End
 
 
 # What can be asked of a run
@@ -120,7 +148,8 @@ Command = Pause | Resume | Step | Seek | Speed | Stop
 class Playback:
     """One run from bar `bar` of `total_bars` on, at most `chunk_bars` at a time.
 
-    `keep_every_s` is how often a run that goes on stores its position (None: never); one that pauses always does.
+    `keep_every_s` is how often a run that goes on stores its position (None: never); one that pauses always does, and
+    one that goes on after that says so. `hold_s` is how long it waits paused before it is let go (None: for ever).
     """
 
     def __init__(
@@ -130,22 +159,37 @@ class Playback:
         *,
         now_s: float,
         bar: int = 0,
-        paused: bool = False,
-        bars_per_s: float | None = None,
+        intent: Intent | None = None,
         keep_every_s: float | None = None,
+        hold_s: float | None = None,
     ) -> None:
+        intent = intent or Intent()
         self.total_bars = total_bars
         self.bar = bar
-        self.phase = Phase.PAUSED if paused else Phase.PLAYING
-        self.bars_per_s = bars_per_s
+        self.phase = Phase(intent.phase)
+        self.bars_per_s = None if intent.speed == "max" else intent.speed
         self._chunk_bars = chunk_bars
         self._keep_every_s = keep_every_s
-        self._goal = total_bars
-        self._after_seek = self.phase
-        self._close_open_trades = True
+        self._hold_s = hold_s
+        self._goal = min(intent.goal, total_bars)
+        self._after_seek = Phase(intent.after_seek)
+        self._close_open_trades = intent.close_open_trades
         self._kept_bar = bar
-        self._kept_s = now_s
+        self._kept_paused = False
+        self._kept_s = self._paused_s = now_s
+        self._keep_again_s = now_s
         self._pace_from(now_s)
+
+    @property
+    def intent(self) -> Intent:
+        """What it is about now. Where it has ended it was playing: whoever takes it up before that plays the rest."""
+        return Intent(
+            phase="playing" if self.phase is Phase.ENDED else self.phase.value,
+            goal=self._goal,
+            after_seek="playing" if self._after_seek is Phase.PLAYING else "paused",
+            speed="max" if self.bars_per_s is None else self.bars_per_s,
+            close_open_trades=self._close_open_trades,
+        )
 
     @property
     def over(self) -> bool:
@@ -157,7 +201,7 @@ class Playback:
             return False
         match command:
             case Pause():
-                self.phase = Phase.PAUSED
+                self._pause(now_s)
             case Resume():
                 self._resume(now_s)
             case Step(bars):
@@ -182,7 +226,7 @@ class Playback:
         if self._keeps(now_s):
             return Keep()
         if self.phase is Phase.PAUSED:
-            return Wait(None)
+            return self._wait_paused(now_s)
         if self._goal_bar < self.bar:
             return Rewind(self._goal_bar)
         until = min(self.bar + self._chunk_bars, self._goal_bar)
@@ -203,8 +247,24 @@ class Playback:
             self._pace_from(now_s)
 
     def kept(self, now_s: float) -> None:
-        """The position is stored, or could not be: the next try is made when the next one is due."""
-        self._kept_bar, self._kept_s = self.bar, now_s
+        """The position is stored, and whether the run is paused."""
+        self._kept_bar, self._kept_s, self._kept_paused = self.bar, now_s, self.phase is Phase.PAUSED
+
+    def not_kept(self, now_s: float) -> None:
+        """It could not be: it is tried again after a while."""
+        self._keep_again_s = now_s + KEEP_RETRY_S
+
+    def _pause(self, now_s: float) -> None:
+        if self.phase is not Phase.PAUSED:
+            self.phase, self._paused_s = Phase.PAUSED, now_s
+
+    def _wait_paused(self, now_s: float) -> Wait | LetGo:
+        if self._hold_s is None:
+            return Wait(self._keep_again_s if self._has_to_keep(now_s) else None)
+        ends_s = self._paused_s + self._hold_s
+        if now_s >= ends_s:
+            return LetGo()
+        return Wait(min(ends_s, self._keep_again_s) if self._has_to_keep(now_s) else ends_s)
 
     def _resume(self, now_s: float) -> None:
         if self.phase is Phase.SEEKING:
@@ -224,15 +284,22 @@ class Playback:
     def _arrive(self, now_s: float) -> None:
         """Whoever has reached what he runs to is somewhere else now."""
         if self.phase in (Phase.STEPPING, Phase.SEEKING) and self.bar == self._goal:
-            self.phase = Phase.PAUSED if self.phase is Phase.STEPPING else self._after_seek
+            if self.phase is Phase.STEPPING or self._after_seek is Phase.PAUSED:
+                self._pause(now_s)
+            else:
+                self.phase = Phase.PLAYING
             self._pace_from(now_s)
 
     def _keeps(self, now_s: float) -> bool:
-        if self.bar == self._kept_bar:
-            return False
+        return now_s >= self._keep_again_s and self._has_to_keep(now_s)
+
+    def _has_to_keep(self, now_s: float) -> bool:
+        moved = self.bar != self._kept_bar
         if self.phase is Phase.PAUSED:
-            return True
-        return self._keep_every_s is not None and now_s - self._kept_s >= self._keep_every_s
+            return moved or not self._kept_paused
+        if self._kept_paused:
+            return moved or self.phase is Phase.PLAYING  # A step that arrives at once was never seen to go on.
+        return moved and self._keep_every_s is not None and now_s - self._kept_s >= self._keep_every_s
 
     # The pace: bar `_paced_bar` was due at `_paced_s`
 

@@ -2,7 +2,7 @@
 
 Every `...At` field of a document is an int64 of milliseconds since 1970-01-01T00:00Z, the form market data has too.
 One number orders the queue: `queueRank` is positive exactly while a backtest is pending; the smallest is claimed first.
-It is made of priority and turn.
+It is made of priority and turn. It is -1 while a backtest is paused and nobody runs it, else 0.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def new_record(
         "status": (Status.PAUSED if params.get("startPaused") else Status.PENDING).value,
         "params": params,
         "priority": priority,
-        "queueRank": 0 if params.get("startPaused") else queue_rank(priority, 1),
+        "queueRank": -1 if params.get("startPaused") else queue_rank(priority, 1),
         "turn": 1,
         "createdAt": now_ms,
         "updatedAt": now_ms,

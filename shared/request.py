@@ -10,6 +10,9 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -23,7 +26,17 @@ from shared.wire import Whole, Wire, storable
 SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9._/:^=&!-]{0,39}$"
 SYMBOL_LETTERS = "letters, digits and . _ / : ^ = & ! -, the first a letter, a digit or ^, at most 40"
 Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, description=SYMBOL_LETTERS.capitalize() + ".")]
-BarsPerSecond = Annotated[float, Field(ge=0.1, le=1e9)] | Literal["max"]
+
+
+def _pace(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    """One refusal under the field's own name, not one for each of the two things it may be."""
+    try:
+        return read(value)
+    except ValidationError:
+        raise ValueError("must be bars a second, from 0.1 to 1000000000, or max") from None
+
+
+BarsPerSecond = Annotated[Annotated[float, Field(ge=0.1, le=1e9)] | Literal["max"], WrapValidator(_pace)]
 FillAt = Literal["open", "close"]
 Intrabar = Literal["stop_first", "target_first", "ohlc_path"]
 SizingMode = Literal["equity_fraction", "fixed_quantity", "fixed_notional", "risk_fraction"]

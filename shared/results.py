@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Self, cast
 
 import numpy as np
@@ -23,7 +22,7 @@ from pymongo.errors import BulkWriteError
 
 from shared.candles import Slice
 from shared.errors import FieldError, NotFound
-from shared.findings import Findings, Outcome, YearBasis, findings, iso_column, trade_columns
+from shared.findings import Findings, Outcome, YearBasis, findings, iso_column, plot_rows, trade_columns
 from shared.frames import INLINE_MAX_BYTES, Columns, Frames
 from shared.instants import iso_from_ms
 from shared.mongo import Mongo, translate_mongo_errors
@@ -117,29 +116,6 @@ def new_result(record: BacktestRecord, bars: Slice, outcome: Outcome, now_ms: in
 def _file_name(result_id: str, frame: str) -> str:
     """What a large frame is called in GridFS. `shared/result_garbage.py` reads the result's id out of it."""
     return f"{result_id}.{frame}"
-
-
-def plot_rows(values: NDArray[np.float64], points_max: int) -> NDArray[np.int64]:
-    """At most `points_max` rows to plot: the first, the last, and each stretch's lowest and highest.
-
-    Below 4 points only the first and the last fit. Raises `ValueError` below 2.
-    """
-    if points_max < 2:
-        raise ValueError(f"points_max is {points_max}, it must be at least 2")
-    rows = len(values)
-    if rows <= points_max:
-        chosen = np.arange(rows)
-    elif points_max < 4:
-        chosen = np.array([0, rows - 1])
-    else:
-        edges = np.linspace(0, rows, (points_max - 2) // 2 + 1).astype(np.int64)
-        extremes = [
-            low + extreme
-            for low, high in pairwise(edges)
-            for extreme in (int(np.argmin(values[low:high])), int(np.argmax(values[low:high])))
-        ]
-        chosen = np.unique(np.array([0, *extremes, rows - 1]))
-    return chosen
 
 
 def _rows_of(columns: Columns, rows: NDArray[np.int64]) -> Columns:

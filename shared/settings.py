@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     anonymous_sockets_per_address_max: int = Field(
         500, ge=1, description="Sockets of one address that may be open without having signed in."
     )
-    pending_max: int = Field(10_000, ge=1, description="Pending backtests one user may have at once.")
+    pending_max: int = Field(10_000, ge=1, description="Pending or paused backtests one user may have at once.")
 
     worker_slots: int = Field(
         default_factory=lambda: max(1, os.cpu_count() or 1), ge=1, le=256, description="Engine processes per worker."

@@ -17,7 +17,7 @@ from pymongo import ASCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
 from shared.errors import TooMany
-from shared.lifecycle import PAUSED, Document
+from shared.lifecycle import SET_ASIDE, Document
 from shared.mongo import translate_mongo_errors
 
 _RECOUNT_S = 1.0
@@ -48,9 +48,6 @@ class Shares:
         pending = {"queueRank": {"$gt": 0}}
         keys = [("userId", ASCENDING), ("queueRank", ASCENDING)]
         await self._backtests.create_index(keys, name="shares", partialFilterExpression=pending)
-        # The same for what is paused, of one user and of all.
-        keys = [("status", ASCENDING), ("userId", ASCENDING)]
-        await self._backtests.create_index(keys, name="paused", partialFilterExpression=PAUSED)
 
     async def take(self, user_id: str) -> None:
         """Takes a place for one more backtest that waits. Raises `TooMany` where all are taken, `StoreUnavailable`."""
@@ -85,7 +82,8 @@ class Shares:
 
     async def _count(self, user_id: str) -> _Count:
         with translate_mongo_errors():
-            asked = ({"userId": user_id, "queueRank": {"$gt": 0}}, PAUSED | {"userId": user_id})
+            # What is set aside is little, of all users: the index of the queue finds it.
+            asked = ({"userId": user_id, "queueRank": {"$gt": 0}}, {"userId": user_id} | SET_ASIDE)
             waiting = sum(await asyncio.gather(*map(self._count_of, asked)))
         count = self._counts[user_id] = _Count(waiting, time.monotonic())
         self._counts.move_to_end(user_id)

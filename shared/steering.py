@@ -12,7 +12,7 @@ of two gateways that ask at once one comes after the other, and a renewal beside
 | paused, by nobody | refused, unless it is to go on | QUEUE | KEEP | QUEUE | END, with a checkpoint QUEUE |
 | ended | refused | refused | refused | refused | refused |
 
-While a stop waits, everything else is refused.
+While a stop waits, everything else is refused. Only a checkpoint with a position is one: without, no bar was run.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ def effect_of(record: BacktestRecord, action: Action) -> Effect:
         raise _senseless(record, f"is {status} and not paused, there is nothing to resume", "not_paused")
     if is_held(record) or status is Status.RUNNING:
         return Effect.TELL
-    if action == "stop" and not record.get("checkpoint"):
+    if action == "stop" and bar_of(record) is None:
         return Effect.END
     if status is Status.PENDING:
         return Effect.HOLD if action == "pause" else Effect.KEEP
@@ -223,13 +223,18 @@ def is_done(record: BacktestRecord, seq: int, action: Action) -> bool:
 def speed_of(record: BacktestRecord) -> float | str:
     """Bars a second, or "max", once all that was asked is done, as far as the record knows."""
     asked = [one.get("speed") for one in _waiting(record) if one.get("action") == "speed"]
-    kept = record.get("checkpoint", {}).get("playback", {}).get("speed")
+    kept = _kept(record, "playback").get("speed")
     return next((one for one in (*reversed(asked), kept, record["params"].get("speed")) if one is not None), "max")
 
 
 def bar_of(record: BacktestRecord) -> int | None:
     """Before which bar it was interrupted; None where the record does not know."""
-    return record.get("checkpoint", {}).get("position", {}).get("bar")
+    return _kept(record, "position").get("bar")
+
+
+def _kept(record: BacktestRecord, part: str) -> dict[str, Any]:
+    """A part of its checkpoint; empty where it has none."""
+    return record.get("checkpoint", {}).get(part, {})
 
 
 def _going(record: BacktestRecord) -> _Going:
@@ -313,7 +318,7 @@ def _update(record: BacktestRecord, control: Control, effect: Effect, now_ms: in
         changes |= queued(now_ms, queue_rank(record["priority"], turn_of(record)))
     elif effect is Effect.END:
         said = news.stopped(record, now_ms)
-        changes |= ended(Status.STOPPED, now_ms) | {"claimId": "", "workerId": "", "controls": []}
+        changes |= ended(Status.STOPPED, now_ms) | {"claimId": "", "workerId": "", "controls": [], "checkpoint": {}}
         changes |= {"outbox": [news.news_document(Channel.ERROR, said)], "outboxAt": now_ms}
         changes["error"] = {"code": said.code, "message": said.error, "errors": []}
         update["$inc"] = {"epoch": 1}  # The end takes an epoch of its own: nothing can be said after it.

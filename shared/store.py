@@ -23,10 +23,12 @@ from shared.contracts import CURSOR_PATTERN, Task
 from shared.errors import Conflict, FieldError, InvalidRequest, NotFound, StoreUnavailable
 from shared.lifecycle import Document, Status
 from shared.mongo import Mongo, translate_mongo_errors
+from shared.positions import Positions
 from shared.records import BacktestRecord, RequestKeyDocument, new_id, new_record
 from shared.request import BacktestParams
 from shared.result_warnings import WarningDocument
 from shared.results import Results
+from shared.run_logs import RunLogs
 from shared.settings import Settings
 from shared.shares import Shares
 from shared.turns import Turns
@@ -55,9 +57,13 @@ class Ended:
 class Store:
     """The records. Every method raises `StoreUnavailable` when MongoDB does not answer."""
 
-    def __init__(self, mongo: Mongo, results: Results, settings: Settings) -> None:
+    def __init__(
+        self, mongo: Mongo, results: Results, positions: Positions, run_logs: RunLogs, settings: Settings
+    ) -> None:
         self._mongo = mongo
         self._results = results
+        self._positions = positions
+        self._run_logs = run_logs
         self._backtests: AsyncCollection[Document] = mongo.collection("backtests")
         self._request_keys: AsyncCollection[Document] = mongo.collection("request_keys")
         self._shares = Shares(self._backtests, settings.pending_max)
@@ -269,7 +275,9 @@ class Store:
         return page, f"{page[-1]['createdAt']}.{page[-1]['_id']}" if more else None
 
     async def delete(self, backtest_id: str, user_id: str) -> BacktestRecord:
-        """Removes record, result and key. A run that is under way finds its claim gone and discards what it has."""
+        """Removes record, result, position, log and key. A run that is under way finds its claim gone, and discards
+        what it has.
+        """
         with translate_mongo_errors():
             found = await self._backtests.find_one_and_delete({"_id": backtest_id, "userId": user_id})
             if found is None:
@@ -278,6 +286,8 @@ class Store:
             if found["requestKey"]:
                 await self._request_keys.delete_one({"_id": found["requestKey"]})
         await self._results.delete_of(backtest_id)
+        await self._run_logs.delete_of(backtest_id)
+        await self._positions.delete_of(backtest_id)
         return cast("BacktestRecord", found)
 
     async def terminal_among(self, backtest_ids: Sequence[str]) -> list[BacktestRecord]:

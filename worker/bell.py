@@ -100,7 +100,7 @@ class Bell:
             self._foreign.hear_malformed(payload, error)
             return
         if control.action == "watch":
-            self._mailboxes.ring_watch(control.backtest_id)
+            self._mailboxes.watch(control.backtest_id)
         elif control.seq is None:
             self._foreign.hear(control)
         else:

@@ -22,20 +22,23 @@ log = logging.getLogger(__name__)
 
 
 class Mailbox:
-    """Of one run. `rung` is set when somebody says that there is post, `filled` when there is some to `take`, `watched`
-    when somebody begins to watch the run."""
+    """Of one run. `rung` is set when somebody says that there is post, `filled` when there is some to `take`, or when
+    the run is asked to leave, at the next bar where it can be taken up again."""
 
     def __init__(self, record: BacktestRecord) -> None:
-        self._newest_seq = self._taken_seq = self._done_seq = record.get("controlDone", 0)
+        self._newest_seq = self._heard_seq = self._done_seq = record.get("controlDone", 0)
         self._waiting: list[Control] = []
+        self._watched = False
+        self._looked_seq = 0
+        self.leaving = False
         self.rung = asyncio.Event()
         self.filled = asyncio.Event()
-        self.watched = asyncio.Event()
         self.deliver(record)
 
     def deliver(self, record: BacktestRecord) -> None:
         """Takes from the record what has not been delivered before."""
         self._done_seq = record.get("controlDone", 0)
+        self._looked_seq = record.get("controlSeq", 0)
         for document in record.get("controls", []):
             try:
                 control = validate(Control, document)
@@ -51,17 +54,38 @@ class Mailbox:
         if self._waiting:
             self.filled.set()
 
+    def watch(self) -> None:
+        """Somebody has begun to watch the run."""
+        self._watched = True
+        self.filled.set()
+
+    def take_watched(self) -> bool:
+        """Whether somebody has begun to since the last call."""
+        watched, self._watched = self._watched, False
+        return watched
+
     def take(self) -> list[Control]:
-        """What has come since the last call, in order."""
+        """What has come since the last call, in order. Each is `heard` when it is part of what the run is about."""
         taken, self._waiting = self._waiting, []
         self.filled.clear()
-        self._taken_seq = self._newest_seq
         return taken
+
+    def heard(self, control: Control) -> None:
+        self._heard_seq = control.seq or self._heard_seq
+
+    def leave(self) -> None:
+        self.leaving = True
+        self.filled.set()
+
+    @property
+    def looked_seq(self) -> int:
+        """The last command that the record had when it was looked at, be it one that can be read or not."""
+        return self._looked_seq
 
     @property
     def news_of_done(self) -> int:
-        """The last command that was taken, where the record does not know it yet; else 0."""
-        return self._taken_seq if self._taken_seq > self._done_seq else 0
+        """The last command that was heard, where the record does not know it yet; else 0."""
+        return self._heard_seq if self._heard_seq > self._done_seq else 0
 
 
 class Mailboxes:
@@ -85,10 +109,15 @@ class Mailboxes:
         if (box := self._boxes.get(backtest_id)) is not None:
             box.rung.set()
 
-    def ring_watch(self, backtest_id: str) -> None:
-        """Somebody watches a run from now on, if it is here."""
+    def watch(self, backtest_id: str) -> None:
+        """Somebody has begun to watch a run, if it is here."""
         if (box := self._boxes.get(backtest_id)) is not None:
-            box.watched.set()
+            box.watch()
+
+    def leave_all(self) -> None:
+        """No run is to go on here."""
+        for box in self._boxes.values():
+            box.leave()
 
     def ring_all(self) -> None:
         """Messages may have been missed: look everywhere."""
@@ -96,8 +125,8 @@ class Mailboxes:
             box.rung.set()
 
 
-def command_of(control: Control) -> Command:
-    """The command as the run understands it."""
+def command_of(control: Control, bar: int | None = None) -> Command:
+    """The command as the run understands it. `bar` is that of its `time`."""
     match control.action:
         case "pause":
             return Pause()
@@ -110,6 +139,6 @@ def command_of(control: Control) -> Command:
         case "step":
             return Step(control.bars)
         case "seek":
-            return Seek(control.bar or 0)
+            return Seek(control.bar or bar or 0)
         case "watch":
             raise AssertionError("somebody who watches asks nothing of the run")

@@ -8,13 +8,17 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shared.bars import Bars
-from shared.candles import open_bars
+from shared.candles import open_bars, take_bars
 from shared.errors import BackfleetError
+from shared.findings import plot_rows
 from shared.request import BacktestParams
 from shared.strategies import StrategyUse, resolve
 from shared.strategies.causality import refuse_peeking
@@ -22,12 +26,29 @@ from shared.strategies.signals import Signals
 from shared.wire import validate
 from worker.engine.config import EngineConfig
 from worker.engine.deciding import play
-from worker.engine.delta import Delta
+from worker.engine.delta import Account
 from worker.engine.faults import EngineFault
 from worker.engine.position import Mark, Position
 from worker.engine.simulation import Simulation
 from worker.log_lines import LogLines
-from worker.pipe import HEADER_BYTES, Busy, Command, Finish, Finished, Load, Moved, News, Raised, Reply, Rewind, frame
+from worker.pipe import (
+    HEADER_BYTES,
+    NOTHING,
+    Busy,
+    Command,
+    Finish,
+    Finished,
+    Load,
+    Moved,
+    News,
+    Raised,
+    Reply,
+    Rewind,
+    Signalled,
+    Wanted,
+    Whole,
+    frame,
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +57,16 @@ OnStep = Callable[[str], None]
 # A step in which strategies decide ends with the first decision after this long: far below every stall limit that
 # makes sense, and long beside a step without decisions. One decision may take as long as the stall limit allows.
 _DECIDING_S = 0.25
+# Most of one answer's news. The last equity points may be more: they are all that who watches a short run gets to draw.
+_POINTS_MAX = 250
+_LAST_POINTS_MAX = 1_000
+_TRADES_MAX = 5_000
+_SIGNALS_MAX = 200
+_CANDLES_MAX = 200
+_WHOLE_POINTS_MAX = 2_000
+_WHOLE_SIGNALS_MAX = 20
 # From one to the next it takes a run of a million bars a fraction of a millisecond.
 _MARKS_MAX = 64
-_DEAF = nullcontext()
 # A command that takes longer gives a sign now and then, whenever it comes to its next step.
 _SIGN_S = 0.25
 
@@ -77,39 +105,33 @@ class Run:
         self._told = _Told()
         self._decided_in_positions = position.decided_until if position is not None else 0
 
-    def advance(self, until_bar: int, *, with_news: bool = False, with_position: bool = False) -> Moved | Finished:
+    def advance(self, until_bar: int, wanted: Wanted = NOTHING, *, with_position: bool = False) -> Moved | Finished:
         """Goes on to just before bar `until_bar`; at the last bar, ends and measures the run.
 
         Less far where strategies take long to decide, so that the run is seen to live.
         """
-        enough_at_s = time.monotonic() + _DECIDING_S
+        enough_at_s = time.monotonic() + min(wanted.within_s, _DECIDING_S)
         delta = play(self._simulation, until_bar, enough=lambda: time.monotonic() >= enough_at_s)
         self._mark()
         if delta.bar < self._simulation.total_bars:
-            return self._moved(delta, with_news, with_position)
-        moved = self._moved(delta, False, False)
+            return self._moved(delta, wanted, with_position)
         outcome = self._simulation.finish()
-        if with_news:
-            moved = moved._replace(news=self._news())
-        return Finished(moved, outcome, _peak_mib())
+        return Finished(self._moved(delta, wanted, False, ended=True), outcome, _peak_mib())
 
-    def rewind(self, bar: int, *, with_news: bool = False, with_position: bool = False) -> Moved:
+    def rewind(self, bar: int, wanted: Wanted = NOTHING, *, with_position: bool = False) -> Moved:
         """Goes back to just before bar `bar`, from the nearest mark before it, else from the start."""
         bar = max(min(bar, self._simulation.bar), 0)
         if bar < self._simulation.bar:
             self._simulation.rewind(max((one for one in self._marks if one.bar <= bar), key=_bar_of, default=None))
         delta = self._simulation.advance(bar)
         self._told.go_back(bar, delta.total_trades)
-        return self._moved(delta, with_news, with_position)
+        return self._moved(delta, wanted, with_position)
 
-    def finish(self, close_open_trades: bool, *, with_news: bool = False) -> Finished:
+    def finish(self, close_open_trades: bool, wanted: Wanted = NOTHING) -> Finished:
         """Ends and measures the run where it is, as if there were no further bars."""
-        bar, account = self._simulation.bar, self._simulation.account
-        time_ms = int(self._bars.time_ms[max(bar - 1, 0)])
+        account = self._simulation.account
         outcome = self._simulation.finish(close_open_trades)
-        news = self._news() if with_news else None
-        last = Moved(bar, self._simulation.total_bars, time_ms, account.equity, account.total_trades, news)
-        return Finished(last, outcome, _peak_mib())
+        return Finished(self._moved(account, wanted, False, ended=True), outcome, _peak_mib())
 
     def _mark(self) -> None:
         """A mark now, if the last one is far enough behind: so there are never more than `_MARKS_MAX` of them."""
@@ -117,40 +139,77 @@ class Run:
             self._marks.append(self._simulation.mark())
             self._marked_until = self._simulation.bar + self._bars_between_marks
 
-    def _moved(self, delta: Delta, with_news: bool, with_position: bool) -> Moved:
-        time_ms = int(self._bars.time_ms[max(delta.bar - 1, 0)])
-        news = self._news() if with_news else None
+    def _moved(self, account: Account, wanted: Wanted, with_position: bool, *, ended: bool = False) -> Moved:
+        bar, total = self._simulation.bar, self._simulation.total_bars
+        time_ms = int(self._bars.time_ms[max(bar - 1, 0)])
+        news = self._news(wanted, ended) if wanted.news else None
         position = None
         if with_position:
             position = self._simulation.position(self._decided_in_positions)
             self._decided_in_positions = position.decided_until
-        total = self._simulation.total_bars
-        return Moved(delta.bar, total, time_ms, delta.equity, delta.total_trades, news, position)
+        lines = self._lines.take()
+        return Moved(bar, total, time_ms, account.equity, account.total_trades, news, position, *lines)
 
-    def _news(self) -> News:
+    def _news(self, wanted: Wanted, ended: bool) -> News:
         run, told, account = self._simulation, self._told, self._simulation.account
-        signal_bars, signals = run.opinions(told.bar, run.bar)
-        logs, logs_dropped = self._lines.take()
+        first_trade = max(told.trades, account.total_trades - _TRADES_MAX)
+        open_trades = run.open_trades()
+        signals, signals_skipped = self._signals(told.bar, _SIGNALS_MAX)
+        first_point = min(told.bar, run.bar - 1) if ended else told.bar
+        time_ms, equity, thinned = self._points(first_point, _LAST_POINTS_MAX if ended else _POINTS_MAX)
+        candles = slice(max(told.bar, run.bar - _CANDLES_MAX), run.bar)
         news = News(
             first_bar=told.bar,
-            first_trade=told.trades,
-            trades=run.trades(told.trades, account.total_trades),
-            open_trades=run.open_trades(),
-            signal_bars=signal_bars,
+            first_trade=first_trade,
+            trades=run.trades(first_trade, account.total_trades),
+            trades_skipped=first_trade - told.trades,
+            open_trades=open_trades,
+            open_since_ms=self._bars.time_ms[[one.entry_bar for one in open_trades]].tolist() if open_trades else [],
             signals=signals,
-            time_ms=self._bars.time_ms[told.bar : run.bar],
-            equity=run.equity(told.bar, run.bar),
+            signals_skipped=signals_skipped,
+            time_ms=time_ms,
+            equity=equity,
+            thinned=thinned,
+            close=float(self._bars.close[max(run.bar - 1, 0)]),
             peak_equity=account.peak_equity,
             cash=account.cash,
             realised_pnl=account.realised_pnl,
             trades_won=account.winning_trades,
             trades_lost=account.losing_trades,
             decisions=run.decisions(told.decided_until),
-            logs=logs,
-            logs_dropped=logs_dropped,
+            candles=take_bars(self._bars, candles) if wanted.candles else None,
+            whole=self._whole() if wanted.whole else None,
         )
         self._told = _Told(run.bar, account.total_trades, run.decided_until)
         return news
+
+    def _whole(self) -> Whole:
+        run, total = self._simulation, self._simulation.account.total_trades
+        time_ms, equity, thinned = self._points(0, _WHOLE_POINTS_MAX)
+        skipped = max(0, total - _TRADES_MAX)
+        return Whole(
+            time_ms=time_ms,
+            equity=equity,
+            thinned=thinned,
+            trades=run.trades(skipped, total),
+            trades_skipped=skipped,
+            signals=self._signals(0, _WHOLE_SIGNALS_MAX)[0],
+        )
+
+    def _points(self, first_bar: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.float64], bool]:
+        """The equity of the bars from there on, thinned to so many points: their times, they, and whether."""
+        bar = self._simulation.bar
+        time_ms, equity = self._bars.time_ms[first_bar:bar], self._simulation.equity(first_bar, bar)
+        if len(equity) <= most:
+            return time_ms, equity, False
+        rows = plot_rows(equity, most)
+        return time_ms[rows], equity[rows], True
+
+    def _signals(self, first_bar: int, most: int) -> tuple[Signalled, int]:
+        """The latest signals of the bars from there on, and how many there were before these."""
+        bars, signals = self._simulation.opinions(first_bar, self._simulation.bar)
+        latest = bars[-most:]
+        return Signalled(latest, self._bars.time_ms[latest], signals[-most:]), len(bars) - len(latest)
 
 
 @dataclass(slots=True)
@@ -205,18 +264,20 @@ def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
     while (command := _read(commands)) is not None:
         signs.last_s = time.monotonic()
         try:
-            with lines.listening() if command.with_news else _DEAF:
+            with lines.listening():
                 if isinstance(command, Load):
                     run = None  # Frees the last run's arrays before the next run's are made.
-                    lines.take()
+                    lines.begin_run()
                     params = validate(BacktestParams, command.params)
                     run = Run(params, open_bars(command.bar_files), command.position, lines, signs.give)
+                    if command.position is not None:
+                        lines.begin_run()  # What is said as signals are computed was said when they were first.
                 reply = _step(run, command)
         except BackfleetError as error:
-            reply = Raised(error.code, error.message, error.errors, lines.take()[0])
+            reply = Raised(error.code, error.message, error.errors, *lines.take())
         except Exception as error:  # What strategies raise is named as theirs; this is ours. It ends no process either.
             log.exception("a fault of the engine")
-            reply = Raised(EngineFault.code, EngineFault.of(error).message, (), lines.take()[0])
+            reply = Raised(EngineFault.code, EngineFault.of(error).message, (), *lines.take())
         if not isinstance(reply, Moved):
             run = None
         replies.write(frame(reply))
@@ -227,10 +288,10 @@ def _step(run: Run | None, command: Command) -> Reply:
     if run is None:
         return Raised("engine_protocol", "no backtest is loaded", ())
     if isinstance(command, Rewind):
-        return run.rewind(command.bar, with_news=command.with_news, with_position=command.with_position)
+        return run.rewind(command.bar, command.wanted, with_position=command.with_position)
     if isinstance(command, Finish):
-        return run.finish(command.close_open_trades, with_news=command.with_news)
-    return run.advance(command.until_bar, with_news=command.with_news, with_position=command.with_position)
+        return run.finish(command.close_open_trades, command.wanted)
+    return run.advance(command.until_bar, command.wanted, with_position=command.with_position)
 
 
 def _peak_mib() -> int:

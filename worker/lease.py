@@ -16,7 +16,9 @@ from typing import Self
 
 from shared.claims import Claims
 from shared.errors import StoreUnavailable
-from shared.lifecycle import Lease
+from shared.lifecycle import Lease, Status
+from shared.positions import Stand
+from shared.records import BacktestRecord
 from shared.settings import Settings
 from worker.control import Mailbox
 
@@ -32,8 +34,9 @@ _RING_PAUSE_S = 0.02
 class LeaseKeeper:
     """Renews while the block runs; calls `on_lost` at most once, when the lease is lost or may be.
 
-    `sent_s` is the monotonic time at which the claim was sent. `progress` is read at each renewal, and each renewal
-    brings the run's mail; where the mailbox is rung, the next one is made at once.
+    `sent_s` is the monotonic time at which the claim was sent. `stand` tells at each renewal where the run stands, and
+    each renewal brings the run's mail; where the mailbox is rung, the next one is made at once. Whatever else a run
+    writes while it goes on is written here, too, one after the other: what was heard last must not be overwritten.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class LeaseKeeper:
         mailbox: Mailbox,
         *,
         sent_s: float,
-        progress: Callable[[], float],
+        stand: Callable[[], Stand],
         on_lost: Callable[[], object],
     ) -> None:
         self._claims = claims
@@ -52,7 +55,8 @@ class LeaseKeeper:
         self._lease = lease
         self._mailbox = mailbox
         self._sent_s = sent_s
-        self._progress = progress
+        self._stand = stand
+        self._writing = asyncio.Lock()
         self._on_lost = on_lost
         self._task: asyncio.Task[None] | None = None
         self._ending = False
@@ -69,11 +73,37 @@ class LeaseKeeper:
             self._task.cancel()
             await asyncio.wait([self._task])
 
+    @property
+    def over(self) -> bool:
+        """Whether the lease is given up, or is about to be."""
+        return self._ending
+
     def ending(self) -> None:
         """The end of the run is being stored from here on. It gives the lease up by itself, and it is fenced by its
         claim: a lease that is gone is no reason any more to stop the run.
         """
         self._ending = True
+
+    async def keep(self, status: Status) -> None:
+        """Stores where the run stands. Raises `StoreUnavailable`."""
+        async with self._writing:
+            record = await self._claims.keep(self._lease, self._stand(), status)
+            if record is not None:
+                self._mailbox.deliver(record)
+            else:
+                self._lose("belongs to somebody else now")
+
+    async def let_go(self) -> bool:
+        """Gives a paused run up, so that nobody holds it. False: something was asked of it meanwhile, which comes with
+        the mail. Raises `StoreUnavailable`; nobody knows then."""
+        async with self._writing:
+            if self._mailbox.filled.is_set():
+                return False
+            if await self._claims.pause(self._lease, self._stand(), self._mailbox.looked_seq):
+                self._ending = True
+                return True
+        self._mailbox.rung.set()
+        return False
 
     @property
     def _ends_s(self) -> float:
@@ -96,17 +126,22 @@ class LeaseKeeper:
                 return self._lose("could not be renewed in time")
             try:
                 async with asyncio.timeout(self._ends_s - sent_s):
-                    done = self._mailbox.news_of_done
-                    record = await self._claims.renew(self._lease, self._progress(), done)
+                    record = await self._renew()
             except (StoreUnavailable, TimeoutError) as error:
                 log.warning("lease of %s: renewal unknown (%s)", self._lease.backtest_id, error)
                 wait_s = min(_RETRY_S, self._settings.lease_renew_s)
                 continue
             if record is None:
                 return self._lose("belongs to somebody else now")
-            self._mailbox.deliver(record)
             self._sent_s = sent_s
             wait_s = self._settings.lease_renew_s
+
+    async def _renew(self) -> BacktestRecord | None:
+        async with self._writing:
+            record = await self._claims.renew(self._lease, self._stand())
+            if record is not None:
+                self._mailbox.deliver(record)
+            return record
 
     async def _wait(self, wait_s: float) -> None:
         """So long, or until the mailbox is rung."""

@@ -8,18 +8,30 @@ from contextlib import contextmanager
 
 from worker.pipe import LogLine
 
-LINES_MAX = 1_000  # of one answer
+LINES_A_SECOND_MAX = 200
+LINES_A_RUN_MAX = 10_000
 MESSAGE_MAX_CHARS = 2_000
+NAME_MAX_CHARS = 200
 
 _FORMATTER = logging.Formatter()  # the message, and the traceback of an exception below it
 
 
 class LogLines:
-    """Keeps the first `LINES_MAX` lines since `take`, and counts the others."""
+    """Keeps the lines of one run after the other until `take`: of each second the first `LINES_A_SECOND_MAX`, of each
+    run the first `LINES_A_RUN_MAX`. The others are counted.
+    """
 
     def __init__(self) -> None:
         self._lines: list[LogLine] = []
         self._dropped = 0
+        self._second = 0
+        self._left_of_second = self._left_of_run = 0
+        self.begin_run()
+
+    def begin_run(self) -> None:
+        """Forgets what was heard of the run before."""
+        self._lines, self._dropped = [], 0
+        self._left_of_second, self._left_of_run = LINES_A_SECOND_MAX, LINES_A_RUN_MAX
 
     @contextmanager
     def listening(self) -> Generator[None]:
@@ -52,9 +64,13 @@ class LogLines:
         return taken
 
     def _hear(self, record: logging.LogRecord) -> None:
-        if len(self._lines) >= LINES_MAX:
+        if int(record.created) != self._second:
+            self._second, self._left_of_second = int(record.created), LINES_A_SECOND_MAX
+        if not self._left_of_second or not self._left_of_run:
             self._dropped += 1
             return
+        self._left_of_second -= 1
+        self._left_of_run -= 1
         try:
             message = _FORMATTER.format(record)
         except (TypeError, ValueError, KeyError):  # arguments that do not fit: the handler that logs it says so
@@ -62,11 +78,17 @@ class LogLines:
         self._lines.append(
             LogLine(
                 time_ms=int(record.created * 1000),
-                level=record.levelname,
-                message=message if len(message) <= MESSAGE_MAX_CHARS else message[: MESSAGE_MAX_CHARS - 3] + "...",
-                module=record.module,
-                function=record.funcName or "",
+                level=_text(record.levelname),
+                message=_text(message, MESSAGE_MAX_CHARS),
+                module=_text(record.module),
+                function=_text(record.funcName or ""),
                 line=record.lineno,
-                logger=record.name,
+                logger=_text(record.name),
             )
         )
+
+
+def _text(words: str, most: int = NAME_MAX_CHARS) -> str:
+    """Cut to a length, and such that it can be written: a string of Python's may hold half a character."""
+    cut = words if len(words) <= most else words[: most - 3] + "..."
+    return cut.encode(errors="replace").decode()

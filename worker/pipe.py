@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from shared.bars import Bars
     from shared.candles import BarFiles
     from shared.strategies.signals import Signals
     from shared.strategies.view import OpenTrade
@@ -25,6 +26,22 @@ if TYPE_CHECKING:
     from worker.engine.trades import Trades
 
 HEADER_BYTES = 8
+
+
+class Wanted(NamedTuple):
+    """What an answer is to carry beside where the run stands. Nothing else is carried, or computed.
+
+    `whole` adds to the news what came before them, `candles` the bars. A step in which strategies decide ends with the
+    first decision after `within_s` seconds, or sooner.
+    """
+
+    news: bool = False
+    whole: bool = False
+    candles: bool = False
+    within_s: float = 60.0
+
+
+NOTHING = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +56,7 @@ class Load:
     bar_files: BarFiles
     until_bar: int
     position: Position | None = None
-    with_news: bool = False
+    wanted: Wanted = NOTHING
     with_position: bool = False
 
 
@@ -48,7 +65,7 @@ class Advance:
     """Go on, at most to just before bar `until_bar`. Nothing but what is asked for is carried, or computed."""
 
     until_bar: int
-    with_news: bool = False
+    wanted: Wanted = NOTHING
     with_position: bool = False
 
 
@@ -57,7 +74,7 @@ class Rewind:
     """Go back to just before bar `bar`; to where the run stands, if that is earlier. No decision is asked for anew."""
 
     bar: int
-    with_news: bool = False
+    wanted: Wanted = NOTHING
     with_position: bool = False
 
 
@@ -66,7 +83,7 @@ class Finish:
     """End the run where it is, as if there were no further bars; its open trades closed at the last close, or not."""
 
     close_open_trades: bool
-    with_news: bool = False
+    wanted: Wanted = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,38 +111,63 @@ class LogLine:
     logger: str
 
 
+class Signalled(NamedTuple):
+    """What the strategies came to together, where they had an opinion, one entry per signal in every column."""
+
+    bar: NDArray[np.int64]
+    time_ms: NDArray[np.int64]
+    signal: Signals  # +1, -1 or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What a run came to from its first bar on, for who has heard nothing of it."""
+
+    time_ms: NDArray[np.int64]
+    equity: NDArray[np.float64]  # thinned where it is long
+    thinned: bool
+    trades: Trades  # the latest
+    trades_skipped: int  # closed before these
+    signals: Signalled  # the latest
+
+
 @dataclass(frozen=True, slots=True)
 class News:
     """What is new since the last answer that carried news, or since the start of the run where none has.
 
     After a rewind, what comes after its bar is news again, except decisions. Columns have one entry per trade, signal
     or bar. Figures are those at the end of the step, money in units of the quote currency. At the end of the run, what
-    was open is closed already.
+    was open is closed already, and the last bar's equity is news once more: closing may have changed it.
     """
 
     first_bar: int  # equity points and signals are of the bars from here to `Moved.bar` (exclusive)
     first_trade: int  # how many trades had been closed before these
-    trades: Trades
+    trades: Trades  # the latest
+    trades_skipped: int  # news as well, closed before these
     open_trades: list[OpenTrade]  # all there are, oldest first
-    signal_bars: NDArray[np.int64]
-    signals: Signals  # +1, -1 or 0: what the strategies came to together
+    open_since_ms: list[int]  # of each, when its bar opened
+    signals: Signalled  # the latest
+    signals_skipped: int
     time_ms: NDArray[np.int64]
-    equity: NDArray[np.float64]
+    equity: NDArray[np.float64]  # thinned where there is much: the first, the last, and each stretch's extremes
+    thinned: bool
+    close: float  # of the last bar; of the first before any was run
     peak_equity: float
     cash: float
     realised_pnl: float
     trades_won: int
     trades_lost: int
     decisions: Decisions
-    logs: tuple[LogLine, ...]
-    logs_dropped: int  # lines beyond the bound on their number
+    candles: Bars | None
+    whole: Whole | None
 
 
 class Moved(NamedTuple):
     """Where a run stands: answer to `Load`, `Advance` and `Rewind` while bars are left. A tuple is pickled soonest.
 
     `time_ms` is the last processed bar's, before any the first bar's. `position` has the decisions since the last
-    answer with one, or since that taken up: joined (`Decisions.join`), they are all there are.
+    answer with one, or since that taken up: joined (`Decisions.join`), they are all there are. `logs` are the lines
+    since the last answer, `logs_dropped` how many more there were.
     """
 
     bar: int
@@ -135,6 +177,8 @@ class Moved(NamedTuple):
     trades_closed: int
     news: News | None = None
     position: Position | None = None
+    logs: tuple[LogLine, ...] = ()
+    logs_dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +198,14 @@ class Finished:
 class Raised:
     """The command failed in an orderly way; the process is ready for the next `Load`.
 
-    `logs` are the lines that would have been news.
+    `logs` are the lines since the last answer, `logs_dropped` how many more there were.
     """
 
     code: str
     message: str
     errors: tuple[FieldError, ...]
     logs: tuple[LogLine, ...] = ()
+    logs_dropped: int = 0
 
 
 Command = Load | Advance | Rewind | Finish

@@ -1,30 +1,29 @@
-"""Drives one backtest through one slot: resolve the bars, step the engine as its playback says, hand the end over."""
+"""Drives one backtest through one slot: resolve the bars, have them played, hand the end over."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from shared.bus import Bus
-from shared.candles import BarFilesGone, DamagedChunk, Slice
+from shared.candles import DamagedChunk, Slice
 from shared.claims import Published, completed, failed, lease_of, stopped
 from shared.database import Database
-from shared.errors import EngineFailed, Refusal, StoreUnavailable, Unavailable
-from shared.playback import Advance, End, Keep, Phase, Playback, Rewind, Wait
+from shared.errors import EngineFailed, InvalidRequest, Refusal, StoreUnavailable, Unavailable
+from shared.positions import Checkpoint, Stand
 from shared.records import BacktestRecord
 from shared.request import BacktestParams
 from shared.results import ResultDocument, new_result
 from shared.settings import Settings
 from shared.wire import validate
 from worker.committer import Commit, Committer
-from worker.control import Mailbox, Mailboxes, command_of
+from worker.control import Mailboxes
 from worker.lease import LeaseKeeper
-from worker.pipe import Finished, Load, Moved
-from worker.slot import Hold, RunRefused, Slot
+from worker.play import Play, Run
+from worker.slot import Hold
 from worker.telling import Telling
 
 if TYPE_CHECKING:
@@ -33,28 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _STORE_RETRY_S = 0.25
-_FETCHES_MAX = 5
-# A run that is over sooner says all it has to say at once, with its end: four messages cost little more than one, and
-# its end would have to wait for those that are still on their way.
-_QUIET_S = 0.05
-
-
-class _Run:
-    """One run and what belongs to it."""
-
-    def __init__(
-        self, record: BacktestRecord, hold: Hold, mailbox: Mailbox, telling: Telling, *, crowded: bool
-    ) -> None:
-        self.record = record
-        self.hold = hold
-        self.mailbox = mailbox
-        self.telling = telling
-        self.crowded = crowded
-        self.on_ending: Callable[[], None] = lambda: None
-
-    @property
-    def slot(self) -> Slot:
-        return self.hold.slot
 
 
 class Runner:
@@ -72,8 +49,10 @@ class Runner:
     ) -> None:
         self._claims = database.claims
         self._results = database.results
+        self._positions = database.positions
         self._candles = database.candles
         self._bus = bus
+        self._run_logs = database.run_logs
         self._settings = settings
         self._mailboxes = mailboxes
         self._on_unfinished = on_unfinished
@@ -86,19 +65,20 @@ class Runner:
         crowd, what it has to write waits a moment to go with that of others.
         """
         with self._mailboxes.open(record) as mailbox:
-            telling = Telling(record, self._bus, self._claims.now_ms)
-            run = _Run(record, hold, mailbox, telling, crowded=crowded)
-            work = asyncio.create_task(self._drive(run))
+            telling = Telling(
+                record, self._bus, self._run_logs, self._claims.now_ms, self._settings.progress_interval_s
+            )
+            run = Run(record, hold, mailbox, telling, crowded=crowded)
             keeper = LeaseKeeper(
                 self._claims,
                 self._settings,
                 lease_of(record),
                 mailbox,
                 sent_s=claim_sent_s,
-                progress=lambda: run.telling.percent,
-                on_lost=work.cancel,
+                stand=run.stand,
+                on_lost=lambda: work.cancel(),
             )
-            run.on_ending = keeper.ending
+            work = asyncio.create_task(self._drive(run, keeper))
             try:
                 async with keeper:
                     await work
@@ -116,9 +96,9 @@ class Runner:
                 await hold.kill()
                 self._on_unfinished(record)
 
-    async def _drive(self, run: _Run) -> None:
+    async def _drive(self, run: Run, keeper: LeaseKeeper) -> None:
         try:
-            commit = await self._compute(run)
+            commit = await self._compute(run, keeper)
         except (Refusal, DamagedChunk) as error:
             commit = Commit(failed(run.record, run.telling.failure(error, self._claims.now_ms())))
         except EngineFailed as error:
@@ -131,71 +111,49 @@ class Runner:
             # A disk cache that cannot be written, say. It counts: else this worker would take the same one for ever.
             commit = await self._after_engine_failure(run, EngineFailed(error.message))
         if commit is None:
-            return
+            run.telling.send()
         await run.telling.settle()
+        if commit is None:
+            return
         commit.unsaid, commit.patient = run.telling.take(), run.crowded
-        run.on_ending()
-        await self._committer.commit(commit, on_accepted=run.hold.let_go)
+        keeper.ending()
+        ended = await self._committer.commit(commit, on_accepted=run.hold.let_go)
+        if ended and run.play is not None and run.play.has_parts:
+            await self._remove_parts(run.record)
 
-    async def _compute(self, run: _Run) -> Commit:
-        """The engine's part: from the bars to a result that is ready to be stored."""
-        bars = await self._resolve(run.record)
+    async def _compute(self, run: Run, keeper: LeaseKeeper) -> Commit | None:
+        """The engine's part: from the bars to a result that is ready to be stored. None: it goes on another time."""
+        run.telling.look_who_watches()
+        checkpoint = _checkpoint_of(run.record)
+        reading = self._positions.read(run.record["_id"], checkpoint.parts)
+        bars, decisions = await asyncio.gather(self._resolve(run.record), reading)
         await run.slot.start()
-        run.telling.started(bars)
-        playback = Playback(bars.total_bars, self._settings.chunk_bars, now_s=time.monotonic())
-        finished = await self._play(run, bars, playback)
-        run.telling.progress(finished.last)
+        play = Play(
+            run,
+            keeper,
+            bars,
+            checkpoint,
+            candles=self._candles,
+            positions=self._positions,
+            settings=self._settings,
+        )
+        run.play = play
+        finished = await play.to_end(decisions)
+        if finished is None:
+            if run.mailbox.leaving and not keeper.over:
+                await self._leave(run, keeper, play)
+            return None
         document = await self._prepare(run, bars, finished.outcome)
         await run.slot.recycle_if_worn(finished.peak_mib)
-        ending = stopped if playback.phase is Phase.STOPPED else completed
-        return Commit(ending(run.record, run.telling.complete(document), dataset_hash=bars.dataset_hash), document)
+        said = run.telling.complete(document, play.stopped_by)
+        ending = completed if play.stopped_by is None else stopped
+        return Commit(ending(run.record, said, dataset_hash=bars.dataset_hash), document)
 
-    async def _play(self, run: _Run, bars: Slice, playback: Playback) -> Finished:
-        """Does what the playback says until the run is over."""
-        loaded = False
-        while True:
-            for control in run.mailbox.take():
-                log.info("%s: %s (command %d)", run.record["_id"], control.action, control.seq)
-                playback.hear(command_of(control), time.monotonic())
-            deed = playback.next(time.monotonic())
-            reached: Moved | Finished | None = None
-            match deed:
-                case Advance(until_bar):
-                    reached = await (run.slot.advance(until_bar) if loaded else self._begin(run, bars, until_bar))
-                    loaded = True
-                case Rewind(bar):
-                    reached = await run.slot.rewind(bar)
-                case Wait(until_s):
-                    run.telling.send()
-                    await _wait_for(run.mailbox, until_s)
-                case Keep():
-                    playback.kept(time.monotonic())
-                case End(_, close_open_trades):
-                    if not loaded:
-                        await self._begin(run, bars, 1)  # Stopped before its first bar: a result has one at least.
-                    return await run.slot.finish(close_open_trades)
-            if isinstance(reached, Finished):
-                playback.moved(reached.last.bar, time.monotonic())
-                return reached
-            if reached is not None:
-                playback.moved(reached.bar, time.monotonic())
-                self._tell_progress(run, reached)
-
-    def _tell_progress(self, run: _Run, reached: Moved) -> None:
-        if run.telling.quiet_s >= self._settings.progress_interval_s:
-            run.telling.progress(reached)
-        run.telling.send()
-
-    async def _begin(self, run: _Run, bars: Slice, until_bar: int) -> Moved | Finished:
-        """The first step, which is the only one of most runs. What lasts longer is announced meanwhile."""
-        loading = asyncio.create_task(self._load(run, bars, until_bar))
-        try:
-            await asyncio.wait([loading], timeout=_QUIET_S)
-            if not loading.done():
-                run.telling.send()
-            return await loading
-        finally:
-            loading.cancel()
+    async def _leave(self, run: Run, keeper: LeaseKeeper, play: Play) -> None:
+        """Gives a run back that stands where it can be taken up: nothing of it has to be done again."""
+        await play.find_position()
+        keeper.ending()
+        await self._give_back(run.record, failed=False, stand=run.stand())
 
     async def _resolve(self, record: BacktestRecord) -> Slice:
         """The bars the record is pinned to; a record that a foreign publisher left open is pinned now."""
@@ -206,20 +164,7 @@ class Runner:
         await self._claims.pin(lease_of(record), bars)
         return bars
 
-    async def _load(self, run: _Run, bars: Slice, until_bar: int) -> Moved | Finished:
-        """Another process may evict a file of the disk cache between fetching and mapping it: then fetch it again."""
-        for _ in range(_FETCHES_MAX):
-            files = await self._candles.fetch(bars)
-            try:
-                load = Load(run.record["params"], files, until_bar)
-                return await run.slot.load(load, on_busy=run.telling.busy)
-            except RunRefused as refused:
-                if refused.code != BarFilesGone.code:
-                    raise
-                log.info("%s: %s", run.record["_id"], refused.message)
-        raise EngineFailed(f"bars vanished from the disk cache {_FETCHES_MAX} times; it is too small", fault=False)
-
-    async def _prepare(self, run: _Run, bars: Slice, outcome: Outcome) -> ResultDocument:
+    async def _prepare(self, run: Run, bars: Slice, outcome: Outcome) -> ResultDocument:
         """The result as it will be stored; what is large of it is stored now, while the run still holds its slot."""
         document = new_result(run.record, bars, outcome, self._claims.now_ms())
         equity = {"time_ms": outcome.time_ms, "equity": outcome.equity}
@@ -231,7 +176,7 @@ class Runner:
                 log.warning("%s: store is away, trying again: %s", document["backtestId"], error.message)
                 await asyncio.sleep(_STORE_RETRY_S)
 
-    async def _after_engine_failure(self, run: _Run, error: EngineFailed) -> Commit | None:
+    async def _after_engine_failure(self, run: Run, error: EngineFailed) -> Commit | None:
         """The end of a backtest that is poison; others are given back."""
         record = run.record
         if error.fault and record["failures"] + 1 >= self._settings.failures_max:
@@ -239,15 +184,21 @@ class Runner:
         await self._give_back(record, failed=error.fault)
         return None
 
-    async def _give_back(self, record: BacktestRecord, *, failed: bool) -> None:
+    async def _give_back(self, record: BacktestRecord, *, failed: bool, stand: Stand | None = None) -> None:
         try:
-            await self._claims.requeue(record, failed=failed)
+            await self._claims.requeue(record, failed=failed, stand=stand)
         except StoreUnavailable:
             self._on_unfinished(record)
 
+    async def _remove_parts(self, record: BacktestRecord) -> None:
+        """If the store is away, whoever looks for garbage finds them."""
+        with contextlib.suppress(StoreUnavailable):
+            await self._positions.delete_of(record["_id"])
 
-async def _wait_for(mailbox: Mailbox, until_s: float | None) -> None:
-    """For a command, at most until then on the monotonic clock."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(None if until_s is None else max(0.0, until_s - time.monotonic())):
-            await mailbox.filled.wait()
+
+def _checkpoint_of(record: BacktestRecord) -> Checkpoint:
+    try:
+        return Checkpoint.of(record)
+    except InvalidRequest as error:
+        log.warning("%s: its checkpoint cannot be used, it runs from its first bar: %s", record["_id"], error.message)
+        return Checkpoint()

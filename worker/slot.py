@@ -17,6 +17,7 @@ from shared.settings import Settings, environment_for_child, kernel_cache_dir
 from worker.kernels import engine_digest
 from worker.pipe import (
     HEADER_BYTES,
+    NOTHING,
     Advance,
     Busy,
     Command,
@@ -28,6 +29,7 @@ from worker.pipe import (
     Raised,
     Ready,
     Rewind,
+    Wanted,
     frame,
 )
 
@@ -44,13 +46,21 @@ _COMPUTING_SHARE = 0.02
 class RunRefused(Refusal):
     """The engine process refused or failed the run in an orderly way: running it again would end the same.
 
-    `logs` are the lines that were logged on the way there, where news were asked for.
+    `logs` are the lines that were logged on the way there, `logs_dropped` how many more there were.
     """
 
-    def __init__(self, code: str, message: str, errors: tuple[FieldError, ...], logs: tuple[LogLine, ...] = ()) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        errors: tuple[FieldError, ...],
+        logs: tuple[LogLine, ...] = (),
+        logs_dropped: int = 0,
+    ) -> None:
         super().__init__(message, errors)
         self.code = code
         self.logs = logs
+        self.logs_dropped = logs_dropped
 
 
 class Slot:
@@ -107,16 +117,16 @@ class Slot:
         return await self._step(command)
 
     async def advance(
-        self, until_bar: int, *, with_news: bool = False, with_position: bool = False
+        self, until_bar: int, wanted: Wanted = NOTHING, *, with_position: bool = False
     ) -> Moved | Finished:
-        return await self._step(Advance(until_bar, with_news, with_position))
+        return await self._step(Advance(until_bar, wanted, with_position))
 
-    async def rewind(self, bar: int, *, with_news: bool = False, with_position: bool = False) -> Moved | Finished:
-        return await self._step(Rewind(bar, with_news, with_position))
+    async def rewind(self, bar: int, wanted: Wanted = NOTHING, *, with_position: bool = False) -> Moved | Finished:
+        return await self._step(Rewind(bar, wanted, with_position))
 
-    async def finish(self, close_open_trades: bool) -> Finished:
+    async def finish(self, close_open_trades: bool, wanted: Wanted = NOTHING) -> Finished:
         """Ends the run where it is."""
-        reply = await self._step(Finish(close_open_trades))
+        reply = await self._step(Finish(close_open_trades, wanted))
         if not isinstance(reply, Finished):
             raise EngineFailed("engine process went on with a run that was to be ended")
         return reply
@@ -168,7 +178,7 @@ class Slot:
         if isinstance(reply, Raised):
             if reply.errors and reply.code == InvalidRequest.code:
                 raise InvalidRequest(reply.message, reply.errors)
-            raise RunRefused(reply.code, reply.message, reply.errors, reply.logs)
+            raise RunRefused(reply.code, reply.message, reply.errors, reply.logs, reply.logs_dropped)
         return reply
 
     async def _reply(self, pid: int) -> object:

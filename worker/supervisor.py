@@ -28,6 +28,9 @@ from worker.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
 
+# A step of an engine takes less than this, unless one decision of a strategy takes longer.
+_LEAVE_S = 2.0
+
 
 class Supervisor:
     """One worker process. `run` returns after a drain; `drain` asks for one."""
@@ -44,7 +47,7 @@ class Supervisor:
         self._presence = Presence(
             bus, settings, self.worker_id, now_ms=self._claims.now_ms, busy=lambda: len(self._runs)
         )
-        mailboxes = Mailboxes()
+        self._mailboxes = mailboxes = Mailboxes()
         foreign = ForeignCommands(Steering(database, bus), bus, self.worker_id, now_ms=self._claims.now_ms)
         self._bell = Bell(database.store, bus, settings, self._look, mailboxes, foreign)
         self._sweeper = Sweeper(database, bus, settings, on_swept=self._swept)
@@ -97,8 +100,11 @@ class Supervisor:
     async def _end_runs(self) -> None:
         if self._runs:
             await asyncio.wait(self._runs, timeout=self._settings.drain_timeout_s)
+        self._mailboxes.leave_all()  # Each gives its backtest back where it stands, uncounted.
+        if self._runs:
+            await asyncio.wait(self._runs, timeout=_LEAVE_S)
         for run in self._runs:
-            run.cancel()  # The runner gives its backtest back, uncounted.
+            run.cancel()  # It gives its backtest back where its position was stored last.
         if self._runs:
             await asyncio.wait(self._runs, timeout=self._settings.store_timeout_s)
 

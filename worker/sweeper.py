@@ -38,6 +38,8 @@ class Sweeper:
         self._mongo = database.mongo
         self._claims = database.claims
         self._results = database.results
+        self._run_logs = database.run_logs
+        self._positions = database.positions
         self._bus = bus
         self._settings = settings
         self._on_swept = on_swept
@@ -112,6 +114,10 @@ class Sweeper:
         removed = await self._results.collect_garbage()
         if any(removed):
             log.info("removed what dead workers left: %d results, frames of %d more", *removed)
+        if gone := await self._run_logs.collect_garbage():
+            log.info("removed the logs of %d backtests that were deleted", gone)
+        if parts := await self._positions.collect_garbage():
+            log.info("removed what ended or dead runs left of their positions: %d parts", parts)
 
     async def _publish_outboxes(self) -> None:
         for record in await self._claims.unpublished(_OUTBOX_PATIENCE_MS):

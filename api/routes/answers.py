@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.controls import Action
 from shared.instants import Interval
+from shared.live import LogEntry
 
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-01-31T12:00:00Z"]})]
 StatusName = Literal["pending", "running", "paused", "completed", "failed", "stopped"]
@@ -105,6 +106,14 @@ class TradePage(Answer):
     total: int = Field(ge=0, description="How many trades there are.")
     limit: int = Field(description="As asked for.")
     offset: int = Field(description="As asked for.")
+
+
+class LogPage(Answer):
+    """A part of what a backtest's runs logged, in order."""
+
+    items: list[LogEntry] = Field(description="At most `limit` of them.")
+    after: int = Field(ge=0, description="Number of the last of them: ask for what comes after it.")
+    more: bool = Field(description="Whether there are more already.")
 
 
 class Word(Answer):

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api.commands import PAGE_MAX, POINTS_MAX, TRADES_PAGE_MAX
-from api.routes.answers import Accepted, Backtest, BacktestPage, Equity, StatusName, TradePage
+from api.commands import LOGS_PAGE_MAX, PAGE_MAX, POINTS_MAX, TRADES_PAGE_MAX
+from api.routes.answers import Accepted, Backtest, BacktestPage, Equity, LogPage, StatusName, TradePage
 from api.routes.requests import ROOT, Caller, described_body, new_router, read_body
 from api.services import services_of
 from shared.contracts import CURSOR_PATTERN
@@ -141,3 +141,21 @@ async def get_trades(
     offset: Annotated[int, Query(ge=0, le=2**53, description="How many to leave out before the first.")] = 0,
 ) -> Response:
     return _written(await services_of(request).commands.trades(asker, backtest_id, limit=limit, offset=offset))
+
+
+@router.get(
+    "/backtest/{backtest_id}/logs",
+    response_model=None,
+    summary="What its runs logged",
+    description="While it runs and afterwards: at most 200 lines a second and 10,000 a run. A run that another worker "
+    "took up goes on where it was taken up; lines that were logged again by then are not told twice.",
+    responses={200: {"model": LogPage}},
+)
+async def get_logs(
+    request: Request,
+    backtest_id: BacktestPath,
+    asker: Caller,
+    after: Annotated[int, Query(ge=0, le=2**53, description="`after` of the page before: only later lines.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=LOGS_PAGE_MAX, description="Most of one page.")] = 500,
+) -> Response:
+    return JSONResponse(await services_of(request).commands.logs(asker, backtest_id, after=after, limit=limit))

@@ -47,7 +47,7 @@ from worker.engine.metrics import measure as measure_course
 from worker.engine.simulation import Simulation
 from worker.engine.warming import warm
 from worker.engine_loop import serve
-from worker.pipe import Advance, Load, frame
+from worker.pipe import NOTHING, Advance, Load, Wanted, frame
 
 BARS = 1_000_000
 MINUTE_MS = 60_000
@@ -222,10 +222,10 @@ class Replies(io.BytesIO):
         return len(data)
 
 
-def step_ms(files: BarFiles, *, with_news: bool) -> float:
+def step_ms(files: BarFiles, wanted: Wanted, *, with_position: bool = False) -> float:
     """Milliseconds of one step of `CHUNK_BARS` in an engine process, from a command's frame to that of its reply."""
     ends = range(CHUNK_BARS, files.total_bars, CHUNK_BARS)
-    commands = [Load(processes.PARAMS, files, 1), *(Advance(until, with_news, with_news) for until in ends)]
+    commands = [Load(processes.PARAMS, files, 1), *(Advance(until, wanted, with_position) for until in ends)]
     replies = Replies()
     serve(io.BytesIO(b"".join(map(frame, commands))), replies)
     return 1_000 * (time.perf_counter() - replies.loaded_at_s) / len(ends)
@@ -236,8 +236,8 @@ def pipe_rows(bars: Bars, on: str) -> Iterator[Row]:
         files = processes.bar_files(bars, Path(name) / "bars")
         silent, telling = [], []
         for _ in range(REPEATS):
-            silent.append(step_ms(files, with_news=False))
-            telling.append(step_ms(files, with_news=True))
+            silent.append(step_ms(files, NOTHING))
+            telling.append(step_ms(files, Wanted(news=True), with_position=True))
     yield measured(
         "engine.pipe.step.with_news.vs.without",
         ours=min(telling),

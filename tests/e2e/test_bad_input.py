@@ -190,7 +190,14 @@ async def test_a_bad_query_is_refused_with_its_field(service: Service, path: str
 
 @pytest.mark.parametrize("backtest_id", ["bt_nosuch", "%00", "%FF", "%ED%A0%80", "$where", "x" * 5_000, "a%2Fb"])
 async def test_an_id_of_nothing_is_not_found(service: Service, backtest_id: str) -> None:
-    for method, rest in [("GET", ""), ("DELETE", ""), ("GET", "/result"), ("GET", "/equity"), ("GET", "/trades")]:
+    for method, rest in [
+        ("GET", ""),
+        ("DELETE", ""),
+        ("POST", "/stop"),
+        ("GET", "/result"),
+        ("GET", "/equity"),
+        ("GET", "/trades"),
+    ]:
         await _assert_refused(service.user, 404, None, method, f"{ROOT}/{backtest_id}{rest}")
     await service.assert_unharmed()
 
@@ -215,6 +222,7 @@ ENDPOINTS = [
     ("GET", ROOT),
     ("GET", f"{ROOT}/ID"),
     ("DELETE", f"{ROOT}/ID"),
+    *(("POST", f"{ROOT}/ID/{action}") for action in ("pause", "resume", "stop", "step")),
     ("GET", f"{ROOT}/ID/result"),
     ("GET", f"{ROOT}/ID/equity"),
     ("GET", f"{ROOT}/ID/trades"),
@@ -492,6 +500,9 @@ async def test_garbage_on_a_channel_is_told_to_nobody_and_harms_nobody(service: 
             await outsider.publish(channel, payload)
     good = await service.user.submit(GOOD)
     await service.user.told.end_of(good)
-    told = {one["backtestId"] for _, one in service.user.told.messages[before:]}
-    assert told == {good}
+    since = service.user.told.messages[before:]
+    assert {one["backtestId"] for name, one in since if name != "backtest:refused"} == {good}
+    # Of a command whose ids can be read, whoever it names is told that it was none.
+    refused = {one["backtestId"] for name, one in since if name == "backtest:refused"}
+    assert refused <= ({"bt_g"} if channel == "backtest:control" else set())
     await service.assert_unharmed()

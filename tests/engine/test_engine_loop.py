@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,12 @@ from shared.wire import validate
 from tests.engine.deciders import BROKEN, CAREFUL, STEP_SIGNALS, STEPS, Often, in_the_catalogue, steps
 from tests.engine.markets import random_walk
 from tests.engine.test_causality import by_the_last_close
-from worker import engine_loop
+from worker import engine_loop, log_lines
 from worker.engine.delta import Outcome
 from worker.engine.faults import PositionUnfit
 from worker.engine.position import Decisions, Position
 from worker.engine_loop import Run, serve
-from worker.log_lines import LINES_MAX, MESSAGE_MAX_CHARS
+from worker.log_lines import LINES_A_SECOND_MAX, MESSAGE_MAX_CHARS
 from worker.pipe import (
     HEADER_BYTES,
     Advance,
@@ -47,10 +48,12 @@ from worker.pipe import (
     Raised,
     Reply,
     Rewind,
+    Wanted,
     frame,
 )
 
 TOTAL = 300
+NEWS = Wanted(news=True)
 SEER = Strategy("seer", "Seer", "Sees the last close.", Parameters, by_the_last_close)
 
 
@@ -81,13 +84,21 @@ def talk(view: View) -> int | None:
         log.error("x" * 3_000)
     elif view.bar == 4:
         log.debug("too small a thing")
-    elif view.bar == 5:
-        for line in range(LINES_MAX + 7):
-            log.info("line %d", line)
     elif view.bar == 250:
         log.info("the last word")
         raise LookupError("no such level")
     return None
+
+
+def flood(view: View) -> int | None:
+    for line in range(20 * LINES_A_SECOND_MAX if view.bar in (5, 6) else 0):
+        log.info("line %d", line)
+    return None
+
+
+def chatty(bars: Bars, _: Parameters) -> Any:
+    log.info("computing")
+    return silent(bars.total)
 
 
 asked = list[int]()  # at which bars the witness was asked
@@ -99,6 +110,8 @@ def witness(view: View) -> int | None:
 
 
 log = logging.getLogger("plugin.talker")
+FLOOD = Strategy("flood", "Flood", "Logs more than anybody reads.", Parameters, decide=flood)
+CHATTY = Strategy("chatty", "Chatty", "Logs as it computes.", Parameters, chatty)
 TALKER = Strategy("talker", "Talker", "Logs.", Parameters, decide=talk)
 WITNESS = Strategy("witness", "Witness", "Remembers.", Often, decide=witness)
 BABBLE = Strategy("babble", "Babble", "Answers with words.", Parameters, decide=babble)
@@ -106,7 +119,9 @@ BABBLE = Strategy("babble", "Babble", "Answers with words.", Parameters, decide=
 
 @pytest.fixture(scope="module", autouse=True)
 def _known() -> Iterator[None]:
-    with in_the_catalogue(STEPS, STEP_SIGNALS, BROKEN, CAREFUL, TALKER, WITNESS, SEER, BABBLE, TORN, SHORT, VAGUE):
+    with in_the_catalogue(
+        STEPS, STEP_SIGNALS, BROKEN, CAREFUL, TALKER, FLOOD, CHATTY, WITNESS, SEER, BABBLE, TORN, SHORT, VAGUE
+    ):
         yield
 
 
@@ -285,8 +300,8 @@ def test_news_joined_are_the_whole_run(files: BarFiles, cuts: list[int], strateg
         else MANY
     )
     [whole] = replies_to(load(files, *strategies, **settings))
-    begin = dataclasses.replace(load(files, *strategies, until=[*cuts, TOTAL][0], **settings), with_news=True)
-    replies = replies_to(begin, *(Advance(until, with_news=True) for until in [*cuts, TOTAL][1:]))
+    begin = dataclasses.replace(load(files, *strategies, until=[*cuts, TOTAL][0], **settings), wanted=NEWS)
+    replies = replies_to(begin, *(Advance(until, wanted=NEWS) for until in [*cuts, TOTAL][1:]))
     assert hash_of(whole) == hash_of(replies[-1])
     assert isinstance(whole, Finished)
     news, outcome = [news_of(reply) for reply in replies], whole.outcome
@@ -297,7 +312,7 @@ def test_news_joined_are_the_whole_run(files: BarFiles, cuts: list[int], strateg
         assert np.concatenate([getattr(one.trades, name) for one in news]).tobytes() == column.tobytes()
     assert joined(news, "equity") == outcome.equity.tobytes()
     assert joined(news, "time_ms") == outcome.time_ms.tobytes()
-    said, bars = np.concatenate([one.signals for one in news]), np.concatenate([one.signal_bars for one in news])
+    said, bars = np.concatenate([one.signals.signal for one in news]), np.concatenate([one.signals.bar for one in news])
     assert len(said) == len(bars) > 10
     assert (np.diff(bars) > 0).all()
     decisions = Decisions.join([one.decisions for one in news])
@@ -317,9 +332,9 @@ def test_news_joined_are_the_whole_run(files: BarFiles, cuts: list[int], strateg
 def test_who_begins_to_watch_late_hears_of_everything_once(files: BarFiles) -> None:
     first, second, third, last = replies_to(
         load(files, "careful", until=100, **MANY),
-        Advance(150, with_news=True),
+        Advance(150, wanted=NEWS),
         Advance(200),
-        Advance(TOTAL, with_news=True),
+        Advance(TOTAL, wanted=NEWS),
     )
     assert isinstance(first, Moved)
     assert isinstance(third, Moved)
@@ -392,10 +407,10 @@ def test_a_run_that_goes_back_ends_the_same(files: BarFiles, strategies: tuple[s
 def test_going_back_asks_for_no_decision_again_and_tells_the_rest_again(files: BarFiles) -> None:
     asked.clear()
     first, back, again, end = replies_to(
-        dataclasses.replace(load(files, "witness", until=200, **MANY), with_news=True),
-        Rewind(120, with_news=True, with_position=True),
-        Advance(200, with_news=True),
-        Advance(TOTAL, with_news=True),
+        dataclasses.replace(load(files, "witness", until=200, **MANY), wanted=NEWS),
+        Rewind(120, wanted=NEWS, with_position=True),
+        Advance(200, wanted=NEWS),
+        Advance(TOTAL, wanted=NEWS),
     )
     assert asked == list(range(TOTAL))
     before, here, after = news_of(first), news_of(back), news_of(again)
@@ -418,7 +433,7 @@ def test_a_run_that_is_ended_early_came_to_what_stood_there(
     files: BarFiles, strategies: tuple[str, ...], closing: bool
 ) -> None:
     [whole] = replies_to(load(files, *strategies))
-    here, ended, over = replies_to(load(files, *strategies, until=150), Finish(closing, with_news=True), Advance(TOTAL))
+    here, ended, over = replies_to(load(files, *strategies, until=150), Finish(closing, wanted=NEWS), Advance(TOTAL))
     assert isinstance(here, Moved)
     assert isinstance(ended, Finished)
     assert (ended.last.bar, ended.last.equity, ended.last.trades_closed) == (150, here.equity, here.trades_closed)
@@ -459,12 +474,13 @@ def test_what_a_strategy_logs_is_told_with_where_and_when(files: BarFiles, caplo
     root = logging.getLogger()
     before = root.level, logging.getLogRecordFactory()
     root.setLevel(logging.WARNING)
-    commands = [Advance(until, with_news=True) for until in (5, 6, TOTAL)]
-    quiet, some, many, failed = replies_to(load(files, "talker", until=1), *commands)
+    first, some, failed = replies_to(load(files, "talker", until=1), Advance(5), Advance(TOTAL))
     assert (root.level, logging.getLogRecordFactory()) == (logging.WARNING, before[1])
     root.setLevel(before[0])
-    assert isinstance(quiet, Moved)
-    logs = news_of(some).logs
+    assert isinstance(first, Moved)
+    assert isinstance(some, Moved)
+    assert [(line.level, line.message) for line in first.logs] == [("INFO", "begin talker")]
+    logs = some.logs
     assert [(line.level, line.message.split("\n")[0][:20]) for line in logs] == [
         ("WARNING", "1 of 2"),
         ("ERROR", "caught"),
@@ -477,13 +493,63 @@ def test_what_a_strategy_logs_is_told_with_where_and_when(files: BarFiles, caplo
     }
     assert [line.line for line in logs] == sorted({line.line for line in logs})
     assert abs(logs[0].time_ms - time.time_ns() // 1_000_000) < 60_000
-    assert news_of(some).logs_dropped == 0
-    assert (len(news_of(many).logs), news_of(many).logs_dropped) == (LINES_MAX, 7)
-    assert news_of(many).logs[-1].message == f"line {LINES_MAX - 1}"
+    assert some.logs_dropped == 0
     assert isinstance(failed, Raised)
     assert [(line.level, line.message) for line in failed.logs] == [("INFO", "the last word")]
     assert "caught" in caplog.text, "it is logged as ever"
-    assert "begin" not in caplog.text, "and what nobody listened to was not"
+
+
+def test_of_what_is_logged_a_second_and_a_run_have_a_bound(files: BarFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_lines, "LINES_A_RUN_MAX", 2 * LINES_A_SECOND_MAX)
+    begin = load(files, "flood", until=6)
+    for first, last in itertools.pairwise(replies_to(begin, Advance(TOTAL), begin, Advance(TOTAL))):
+        if isinstance(first, Moved) and isinstance(last, Finished):
+            both = [*first.logs, *last.last.logs]
+            assert max(Counter(line.time_ms // 1_000 for line in both).values()) <= LINES_A_SECOND_MAX
+            assert LINES_A_SECOND_MAX <= len(both) <= 2 * LINES_A_SECOND_MAX
+            assert len(both) + first.logs_dropped + last.last.logs_dropped == 40 * LINES_A_SECOND_MAX
+            assert first.logs[0].message == "line 0"
+
+
+def test_what_a_run_says_as_it_is_taken_up_is_not_told_twice(files: BarFiles) -> None:
+    begin = dataclasses.replace(load(files, "chatty", until=60), with_position=True)
+    position = position_of(there := replies_to(begin)[0])
+    assert isinstance(there, Moved)
+    assert [line.message for line in there.logs] == ["computing"]
+    up = dataclasses.replace(load(files, "chatty", until=70), position=position)
+    [again] = replies_to(up)
+    assert isinstance(again, Moved)
+    assert again.logs == ()
+
+
+def test_news_are_thinned_to_points_that_are_stored_and_a_whole_begins_at_the_first_bar(
+    files: BarFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_POINTS_MAX", "_LAST_POINTS_MAX", "_TRADES_MAX", "_SIGNALS_MAX", "_CANDLES_MAX"):
+        monkeypatch.setattr(engine_loop, name, 20)
+    body = {**MANY, "strategyParams": {"sma": {"fast": 2, "slow": 5}}}
+    whole = Wanted(news=True, whole=True, candles=True)
+    begin = dataclasses.replace(load(files, "sma", until=200, **body), wanted=whole)
+    first, last = replies_to(begin, Advance(TOTAL, whole))
+    outcome = outcome_of(last)
+    equity = dict(zip(outcome.time_ms.tolist(), outcome.equity.tolist(), strict=True))
+    for reply, bar, skipped in ((first, 200, 0), (last, TOTAL, news_of(first).first_trade + 20)):
+        news = news_of(reply)
+        assert news.thinned
+        assert len(news.equity) == len(news.time_ms) <= 20
+        shown = dict(zip(news.time_ms.tolist(), news.equity.tolist(), strict=True))
+        assert shown.items() <= equity.items() or bar < TOTAL
+        assert max(shown) == int(outcome.time_ms[bar - 1])
+        assert news.candles is not None
+        assert news.candles.time_ms.tolist() == outcome.time_ms[bar - 20 : bar].tolist()
+        assert news.trades.total == 20
+        assert news.trades_skipped == news.first_trade - skipped > 0
+        assert len(news.signals.bar) == 20
+        assert news.signals_skipped > 0
+        assert news.whole is not None
+        assert (len(news.whole.time_ms), news.whole.thinned) == (bar, False)
+        assert news.whole.trades_skipped == news.first_trade
+    assert news_of(first).whole.equity.tobytes() == outcome.equity[:200].tobytes()  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def test_what_is_logged_stands_on_stderr_as_ever(tmp_path: Path) -> None:

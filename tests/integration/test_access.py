@@ -40,6 +40,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("get", f"{ALGO}/backtest/{{backtest_id}}/result"): READ,
     ("get", f"{ALGO}/backtest/{{backtest_id}}/equity"): READ,
     ("get", f"{ALGO}/backtest/{{backtest_id}}/trades"): READ,
+    ("get", f"{ALGO}/backtest/{{backtest_id}}/logs"): READ,
     ("get", f"{ALGO}/fleet"): READ,
     ("get", f"{ALGO}/strategies"): READ,
     ("post", f"{ALGO}/strategies/validate"): READ,

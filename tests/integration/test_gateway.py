@@ -300,7 +300,7 @@ async def test_deleting_takes_everything_along_and_tells_who_waits(site: Site) -
 
 
 ROUTES = [
-    *(("GET", ""), ("DELETE", ""), ("GET", "/result"), ("GET", "/equity"), ("GET", "/trades")),
+    *(("GET", ""), ("DELETE", ""), ("GET", "/result"), ("GET", "/equity"), ("GET", "/trades"), ("GET", "/logs")),
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from pathlib import Path
@@ -182,9 +184,33 @@ async def test_what_is_no_command_on_the_channel_does_no_harm(one_fleet: Fleet) 
     run = await Steered.begin(one_fleet)
     for junk in ("", "no json", "[]", '{"backtestId": 1}', '{"backtestId": "bt_1", "action": "watch"}', "x" * 9_999):
         await one_fleet.bus.say([(Channel.CONTROL, junk)])
-    # A message that no record knows of is worth a look and no more.
+    # A message that no record knows of is worth a look and no more; one without a number is somebody's wish.
     forged = {"backtestId": run.id, "userId": "eve", "seq": 99, "commandId": "x", "action": "stop"}
     await one_fleet.bus.say([(Channel.CONTROL, validate(Control, forged).as_json())])
     await run.ask("resume")
     assert (await run.end())["channel"] == Channel.COMPLETE
     assert (await one_fleet.store.get(run.id, "ann"))["status"] == "completed"
+
+
+async def test_what_another_program_publishes_is_checked_and_done_once_by_one_of_the_workers(fleet: Fleet) -> None:
+    run = await Steered.begin(fleet)
+    fleet.start_worker()
+    while await fleet.bus.count_listeners(Channel.CONTROL) < 2:  # noqa: ASYNC110  Nobody says when a worker listens.
+        await asyncio.sleep(0.05)
+    said = {"backtestId": run.id, "userId": "ann", "action": "step"}
+    refused = {
+        "not_found": said | {"userId": "eve", "commandId": "hers"},
+        "invalid_request": said | {"bars": 0},
+    }
+    wanted = [said | {"bars": 2}, said | {"bars": 2}, said | {"bars": 3, "commandId": "once"}] * 2
+    messages = [*wanted[:3], refused["not_found"], refused["invalid_request"], *wanted[3:]]
+    await fleet.bus.say([(Channel.CONTROL, json.dumps(one)) for one in messages])
+    await run.reaches(FIRST + 2 + 2 + 3 + 2 + 2)
+    stored = await fleet.store.get(run.id, "ann")
+    assert stored["controlSeq"] == run.asked + 5
+    for code in ("not_found", "invalid_request"):
+        told = await fleet.heard(lambda one, code=code: one.get("type") == "refused" and one["data"]["code"] == code)
+        assert (told["backtestId"], told["userId"]) == (run.id, refused[code]["userId"])
+    assert len([one for one in fleet.news if one.get("type") == "refused"]) == 2
+    await fleet.bus.say([(Channel.CONTROL, json.dumps(said | {"action": "resume"}))])
+    assert (await run.end())["resultHash"] == await undisturbed_hash(fleet)

@@ -19,6 +19,7 @@ from shared.errors import ConfigurationError, InvalidRequest, NotFound, StoreUna
 from shared.lifecycle import QUEUED, TERMINAL, TRANSITIONS, Status, claimed, ended, held, queued
 from shared.mongo import Clock
 from shared.news import terminal_news
+from shared.positions import Stand
 from shared.records import BacktestRecord, new_id, queue_rank
 from shared.request import BacktestParams
 from shared.settings import Settings, load_settings
@@ -145,8 +146,8 @@ async def test_a_worker_that_woke_up_cannot_finish_a_reclaimed_backtest(kept: Da
     assert not await complete(kept, stalled)
     assert await kept.claims.end([failed(stalled, failure(stalled))]) == [False]
     assert not await kept.claims.requeue(stalled, failed=True)
-    assert await kept.claims.renew(lease_of(stalled), 50.0) is None
-    assert no_control(await kept.claims.renew(lease_of(current), 50.0))
+    assert await kept.claims.renew(lease_of(stalled), Stand(50.0)) is None
+    assert no_control(await kept.claims.renew(lease_of(current), Stand(50.0)))
     assert await complete(kept, current)
     record = await kept.store.get(current["_id"], "ann")
     assert (record["status"], record["epoch"], record["resultId"]) == ("completed", 2, "res_1")
@@ -176,7 +177,7 @@ async def test_a_terminal_state_absorbs(kept: Database) -> None:
     before = await kept.store.get(record["_id"], "ann")
     assert await kept.claims.end([failed(record, failure(record))]) == [False]
     assert not await kept.claims.requeue(record, failed=True)
-    assert await kept.claims.renew(lease_of(record), 1.0) is None
+    assert await kept.claims.renew(lease_of(record), Stand(1.0)) is None
     assert await kept.claims.claim("w2", new_id("claim")) is None
     assert await kept.store.get(record["_id"], "ann") == before
     assert all(not TRANSITIONS[status] for status in TERMINAL)
@@ -230,7 +231,7 @@ async def test_a_lease_that_was_renewed_is_not_reaped(kept: Database) -> None:
     await insert(kept)
     record = await claim(kept)
     await expire(kept, record)
-    assert no_control(await kept.claims.renew(lease_of(record), 10.0))
+    assert no_control(await kept.claims.renew(lease_of(record), Stand(10.0)))
     assert await kept.claims.reap() == []
     assert (await kept.store.get(record["_id"], "ann"))["progress"] == 10.0
 
@@ -393,13 +394,16 @@ async def test_a_renewal_brings_the_commands_and_takes_those_that_are_done_out_o
     controls = [{"seq": seq, "action": "pause"} for seq in (1, 2, 3)]
     asked = {"controls": controls, "controlSeq": 3}
     await kept.mongo.collection("backtests").update_one({"_id": record["_id"]}, {"$set": asked})
-    renewed = await kept.claims.renew(lease_of(record), 1.0)
+    renewed = await kept.claims.renew(lease_of(record), Stand(1.0))
     assert renewed is not None
     assert (renewed["controls"], renewed["controlDone"]) == (controls, 0)
-    renewed = await kept.claims.renew(lease_of(record), 2.0, control_done=2)
+    renewed = await kept.claims.renew(lease_of(record), Stand(2.0, control_done=2))
     assert renewed is not None
     assert ([one["seq"] for one in renewed["controls"]], renewed["controlDone"]) == ([3], 2)
     assert (renewed["progress"], renewed["controlSeq"]) == (2.0, 3)
+
+
+LEASED = (Status.RUNNING, Status.PAUSED)  # A paused run keeps its worker for a while.
 
 
 @pytest.mark.parametrize("target", [Status.PENDING, Status.RUNNING, *sorted(TERMINAL)])
@@ -417,7 +421,7 @@ async def test_a_run_changes_a_status_exactly_where_the_table_lets_it(kept: Data
         record = await claim(kept)
         await backtests.update_one({"_id": record["_id"]}, {"$set": {"status": source.value}})
         outcome = await backtests.update_one(held(lease_of(record), target), {"$set": enter[target]})
-        leased = source is Status.RUNNING
+        leased = source in LEASED
         assert (outcome.matched_count == 1) == (leased and target in TRANSITIONS[source]), (source, target)
         if outcome.matched_count:
             [found] = await backtests.find({"_id": record["_id"]}).to_list()
@@ -426,12 +430,12 @@ async def test_a_run_changes_a_status_exactly_where_the_table_lets_it(kept: Data
             assert (found["completedAt"] > 0) == (target in TERMINAL)
 
 
-@pytest.mark.parametrize("source", [status for status in Status if status is not Status.RUNNING])
+@pytest.mark.parametrize("source", [status for status in Status if status not in LEASED])
 async def test_only_a_record_whose_lease_is_held_is_written_by_its_run(kept: Database, source: Status) -> None:
     await insert(kept)
     record = await claim(kept)
     await kept.mongo.collection("backtests").update_one({"_id": record["_id"]}, {"$set": {"status": source.value}})
-    assert await kept.claims.renew(lease_of(record), 50.0) is None
+    assert await kept.claims.renew(lease_of(record), Stand(50.0)) is None
     assert not await kept.claims.requeue(record, failed=True)
     assert await kept.claims.end([failed(record, failure(record))]) == [source is Status.FAILED]
 

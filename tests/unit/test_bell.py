@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from shared.bus import Bus, Heard, Resubscribed
 from shared.contracts import Channel, Task
-from shared.errors import BusUnavailable
+from shared.controls import Control
+from shared.errors import BusUnavailable, InvalidRequest
+from shared.records import new_record
 from shared.settings import load_settings
 from shared.store import Store
 from tests.fleet import request
 from worker import bell as bell_module
 from worker.bell import Bell, Look
 from worker.control import Mailboxes
+from worker.foreign import ForeignCommands
 
 
 class FakeBus:
@@ -46,6 +50,23 @@ class FakeBus:
         return False
 
 
+class Foreign:
+    """What came that is in no record."""
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        yield
+
+    def hear(self, control: Control) -> None:
+        self.commands.append(control.action)
+
+    def hear_malformed(self, _payload: str, error: InvalidRequest) -> None:
+        self.commands.append(error.errors[0].field)
+
+
 class Ears:
     """A bell with an idle worker behind it."""
 
@@ -53,7 +74,12 @@ class Ears:
         self.bus = bus
         self.look = Look()
         self.look.seeking = self.look.idle = True
-        self.bell = Bell(cast("Store", None), cast("Bus", bus), load_settings(), self.look, Mailboxes())
+        self.mailboxes = Mailboxes()
+        self.foreign = Foreign()
+        self.bell = Bell(
+            *(cast("Store", None), cast("Bus", bus), load_settings(), self.look, self.mailboxes),
+            cast("ForeignCommands", self.foreign),
+        )
 
     async def looks_after(self, number: int) -> bool:
         """Whether the worker looks for work after a bell."""
@@ -116,3 +142,22 @@ async def test_a_renewed_subscription_forgets_who_was_alone(monkeypatch: Any) ->
         one.bus.heard.put_nowait(Resubscribed())
         assert not await one.looks_after(2)
         assert one.bus.races == 2
+
+
+async def test_a_numbered_command_rings_a_watcher_is_shown_and_what_is_in_no_record_is_put_there(
+    monkeypatch: Any,
+) -> None:
+    record = new_record(backtest_id="bt_1", user_id="ann", params={}, priority=0, now_ms=1)
+    said = {"backtestId": "bt_1", "userId": "ann", "action": "pause"}
+    async with ears(FakeBus(workers=1), monkeypatch) as one:
+        with one.mailboxes.open(record) as mailbox:
+            for changes, rung, watched in (
+                ({}, False, False),
+                ({"action": "dance"}, False, False),
+                ({"action": "watch"}, False, True),
+                ({"seq": 3}, True, True),
+            ):
+                one.bus.heard.put_nowait(Heard(Channel.CONTROL, json.dumps(said | changes)))
+                await one.settled()
+                assert (mailbox.rung.is_set(), mailbox.watched.is_set()) == (rung, watched), changes
+        assert one.foreign.commands == ["pause", "action"]

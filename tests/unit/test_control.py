@@ -45,10 +45,13 @@ def test_each_command_is_delivered_once_however_often_the_record_brings_it() -> 
     assert seqs(mailbox) == [3]
 
 
-def test_what_was_taken_is_reported_until_the_record_knows_it() -> None:
+def test_what_was_heard_is_reported_until_the_record_knows_it() -> None:
     mailbox = Mailbox(record(control(1), control(2)))
-    assert mailbox.news_of_done == 0
-    mailbox.take()
+    first, second = mailbox.take()
+    assert mailbox.news_of_done == 0, "taken is not heard"
+    mailbox.heard(first)
+    assert mailbox.news_of_done == 1
+    mailbox.heard(second)
     assert mailbox.news_of_done == 2
     mailbox.deliver(record(control(1), control(2), done=1))
     assert mailbox.news_of_done == 2

@@ -16,6 +16,7 @@ from shared.request import BacktestParams
 from shared.wire import validate
 from tests.engine.markets import random_walk
 from worker.engine_loop import Run
+from worker.pipe import Wanted
 
 
 def test_an_engine_process_loads_neither_servers_nor_frames() -> None:
@@ -48,7 +49,8 @@ def test_a_worker_reads_what_its_engines_answer_without_loading_the_compiler(tmp
     """It would stand still for a second, in which no lease is renewed."""
     body = {"symbol": "WALK", "interval": "1h", "startDate": "2024-01-01", "endDate": "2025-01-01"}
     run = Run(validate(BacktestParams, {**body, "strategies": ["sma"]}), random_walk(500, 3))
-    moved, finished = run.advance(200, with_news=True, with_position=True), run.advance(500, with_news=True)
+    everything = Wanted(news=True, whole=True, candles=True)
+    moved, finished = run.advance(200, everything, with_position=True), run.advance(500, everything)
     (tmp_path / "replies").write_bytes(pickle.dumps([moved, finished]))
     program = (
         "import pickle, sys, pathlib, worker.supervisor\n"

@@ -12,6 +12,7 @@ import pytest
 from shared.claims import Claims
 from shared.errors import StoreUnavailable
 from shared.lifecycle import Lease
+from shared.positions import Stand
 from shared.records import BacktestRecord, new_record
 from shared.settings import Settings, load_settings
 from worker.control import Mailbox
@@ -25,11 +26,11 @@ LEASE = Lease("bt_1", "claim_1", 1)
 class FakeClaims:
     def __init__(self, answer: Callable[[], BacktestRecord | None]) -> None:
         self.answer = answer
-        self.renewals: list[tuple[float, int]] = []
+        self.renewals: list[Stand] = []
         self.renewed = asyncio.Event()
 
-    async def renew(self, _lease: Lease, progress: float, control_done: int = 0) -> BacktestRecord | None:
-        self.renewals.append((progress, control_done))
+    async def renew(self, _lease: Lease, stand: Stand) -> BacktestRecord | None:
+        self.renewals.append(stand)
         self.renewed.set()
         return self.answer()
 
@@ -45,7 +46,7 @@ class Scene:
             LEASE,
             self.mailbox,
             sent_s=time.monotonic(),
-            progress=lambda: 42.0,
+            stand=lambda: Stand(42.0, self.mailbox.news_of_done),
             on_lost=self.lost.set,
         )
 
@@ -60,11 +61,12 @@ async def test_a_ring_brings_the_mail_at_once() -> None:
     async with scene.keeper:
         scene.mailbox.rung.set()
         await scene.mailbox.filled.wait()
-        assert [one.seq for one in scene.mailbox.take()] == [1]
+        [pause] = scene.mailbox.take()
+        scene.mailbox.heard(pause)
         scene.claims.renewed.clear()
         scene.mailbox.rung.set()
         await scene.claims.renewed.wait()
-    assert scene.claims.renewals == [(42.0, 0), (42.0, 1)], "the second says what was done"
+    assert scene.claims.renewals == [Stand(42.0, 0), Stand(42.0, 1)], "the second says what was done"
     assert not scene.keeper.lost
 
 

@@ -10,13 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.playback import (
+    KEEP_RETRY_S,
     LAG_MAX_S,
     SLICE_S,
     Advance,
     Command,
     Deed,
     End,
+    Intent,
     Keep,
+    LetGo,
     Pause,
     Phase,
     Playback,
@@ -28,6 +31,7 @@ from shared.playback import (
     Stop,
     Wait,
 )
+from shared.wire import validate
 
 TOTAL = 1_000
 CHUNK = 100
@@ -35,7 +39,8 @@ NOW_S = 50.0
 
 
 def playback(**changes: Any) -> Playback:
-    return Playback(TOTAL, CHUNK, now_s=NOW_S, **changes)
+    intent = Intent(**{name: changes.pop(name) for name in ("phase", "speed") if name in changes})
+    return Playback(TOTAL, CHUNK, now_s=NOW_S, intent=intent, **changes)
 
 
 def drive(run: Playback, *, until: Phase | None = None, now_s: float = NOW_S) -> list[Deed]:
@@ -52,6 +57,7 @@ def drive(run: Playback, *, until: Phase | None = None, now_s: float = NOW_S) ->
             assert run.bar < deed.until_bar <= min(TOTAL, run.bar + CHUNK)
             run.moved(deed.until_bar, now_s)
         else:
+            assert isinstance(deed, Rewind)
             assert 0 <= deed.bar < run.bar
             run.moved(deed.bar, now_s)
     raise AssertionError(f"stuck at bar {run.bar}, {run.phase}")
@@ -69,7 +75,7 @@ def playing() -> Playback:
 
 
 def paused() -> Playback:
-    return playback(bar=START, paused=True)
+    return playback(bar=START, phase="paused")
 
 
 def stepping() -> Playback:
@@ -176,7 +182,8 @@ def test_a_seek_back_rewinds_once_and_a_seek_forward_never() -> None:
     run.hear(Seek(150), NOW_S)
     assert drive(run) == [Rewind(150), Keep(), Wait(None)]
     run.hear(Seek(400), NOW_S)
-    assert drive(run) == [Advance(250), Advance(350), Advance(400), Keep(), Wait(None)]
+    # Once under way it is no longer paused, and says so.
+    assert drive(run) == [Advance(250), Keep(), Advance(350), Advance(400), Keep(), Wait(None)]
 
 
 @pytest.mark.parametrize(("asked", "reached"), [(-5, 0), (0, 0), (5_000, TOTAL)])
@@ -199,7 +206,7 @@ def test_a_step_of_no_bars_is_one_bar() -> None:
 
 def test_a_position_is_kept_at_each_pause_and_only_where_it_is_another() -> None:
     run = paused()
-    assert drive(run) == [Wait(None)]
+    assert drive(run) == [Keep(), Wait(None)], "that it is paused is news"
     run.hear(Step(1), NOW_S)
     assert drive(run) == [Advance(START + 1), Keep(), Wait(None)]
     assert drive(run) == [Wait(None)]
@@ -217,6 +224,63 @@ def test_a_position_is_kept_now_and_then_while_the_run_goes_on() -> None:
         else:
             run.kept(now_s)
     assert [type(one) for one in deeds] == [Advance, Advance, Advance, Keep] * 3 + [Advance]
+
+
+def test_a_position_that_could_not_be_kept_is_tried_again_after_a_while() -> None:
+    run = paused()
+    assert run.next(NOW_S) == Keep()
+    run.not_kept(NOW_S)
+    assert run.next(NOW_S) == Wait(NOW_S + KEEP_RETRY_S)
+    assert run.next(NOW_S + KEEP_RETRY_S) == Keep()
+    run.kept(NOW_S + KEEP_RETRY_S)
+    assert run.next(NOW_S + KEEP_RETRY_S) == Wait(None)
+
+
+def test_a_paused_run_is_let_go_when_it_was_held_long_enough() -> None:
+    run = playback(hold_s=10.0)
+    run.hear(Pause(), NOW_S)
+    assert run.next(NOW_S) == Keep()
+    run.kept(NOW_S)
+    assert run.next(NOW_S + 9.0) == Wait(NOW_S + 10.0)
+    run.hear(Pause(), NOW_S + 9.0)
+    run.hear(Speed(5.0), NOW_S + 9.0)
+    assert run.next(NOW_S + 10.0) == LetGo(), "neither is a reason to hold it longer"
+    run.hear(Step(1), NOW_S + 10.0)
+    assert run.next(NOW_S + 10.0) == Advance(1)
+    run.moved(1, NOW_S + 11.0)
+    assert run.next(NOW_S + 11.0) == Keep()
+    run.kept(NOW_S + 11.0)
+    assert run.next(NOW_S + 11.0) == Wait(NOW_S + 21.0)
+
+
+@pytest.mark.parametrize("begin", [playing, paused, stepping, seeking_to_play, seeking_to_pause])
+def test_another_playback_goes_on_with_the_intent_of_one(begin: Any) -> None:
+    run: Playback = begin()
+    run.hear(Speed(20.0), NOW_S)
+    intent = validate(Intent, run.intent.as_wire())
+    other = Playback(TOTAL, CHUNK, now_s=NOW_S, bar=run.bar, intent=intent)
+    assert (other.intent, other.phase, other.bars_per_s) == (run.intent, run.phase, 20.0)
+    run.hear(Speed(None), NOW_S)
+    other.hear(Speed(None), NOW_S)
+    drive(run)
+    drive(other)
+    assert (other.bar, other.phase) == (run.bar, run.phase)
+
+
+def test_a_run_that_was_stopped_is_stopped_wherever_it_is_taken_up() -> None:
+    run = playing()
+    run.hear(Stop(close_open_trades=False), NOW_S)
+    other = Playback(TOTAL, CHUNK, now_s=NOW_S, bar=START, intent=run.intent)
+    assert other.next(NOW_S) == End(stopped=True, close_open_trades=False)
+
+
+def test_a_run_whose_end_was_not_stored_plays_the_rest_again() -> None:
+    run = playing()
+    drive(run)
+    assert run.phase is Phase.ENDED
+    other = Playback(TOTAL, CHUNK, now_s=NOW_S, bar=START, intent=run.intent)
+    assert drive(other)[-1] == End(stopped=False)
+    assert other.bar == TOTAL
 
 
 # The pace
@@ -242,21 +306,21 @@ def pass_time(run: Playback, for_s: float, *, from_s: float = NOW_S, work_s: flo
 
 @pytest.mark.parametrize("bars_per_s", [0.1, 1.0, 3.7, 20.0, 90.0])
 def test_a_pace_lets_so_many_bars_through_and_no_more(bars_per_s: float) -> None:
-    run = playback(bars_per_s=bars_per_s)
+    run = playback(speed=bars_per_s)
     reached = pass_time(run, 10.0)
     assert abs(run.bar - 10.0 * bars_per_s) <= max(1.0, bars_per_s * SLICE_S)
     assert reached == sorted(reached)
 
 
 def test_a_fast_pace_lets_bars_through_in_slices() -> None:
-    run = Playback(1_000_000, 10_000, now_s=NOW_S, bars_per_s=2_000.0)
+    run = Playback(1_000_000, 10_000, now_s=NOW_S, intent=Intent(speed=2_000.0))
     reached = pass_time(run, 10.0)
     assert abs(run.bar - 20_000) <= 2_000 * SLICE_S
     assert len(reached) <= 10.0 / SLICE_S + 1
 
 
 def test_what_a_slow_run_fell_behind_is_forgiven() -> None:
-    run = playback(bars_per_s=100.0)
+    run = playback(speed=100.0)
     run.next(NOW_S)
     later_s = NOW_S + 3_600.0
     pass_time(run, 0.5, from_s=later_s)
@@ -264,15 +328,17 @@ def test_what_a_slow_run_fell_behind_is_forgiven() -> None:
 
 
 def test_a_pause_is_not_a_debt() -> None:
-    run = playback(bars_per_s=10.0)
+    run = playback(speed=10.0)
     run.hear(Pause(), NOW_S)
     drive(run)
     run.hear(Resume(), NOW_S + 60.0)
+    assert run.next(NOW_S + 60.0) == Keep(), "that it goes on is news"
+    run.kept(NOW_S + 60.0)
     assert run.next(NOW_S + 60.0) == Wait(NOW_S + 60.1)
 
 
 def test_a_new_pace_counts_from_where_it_was_asked() -> None:
-    run = playback(bars_per_s=1.0)
+    run = playback(speed=1.0)
     pass_time(run, 5.5)
     assert run.bar == 5
     run.hear(Speed(10.0), NOW_S + 5.5)
@@ -280,7 +346,7 @@ def test_a_new_pace_counts_from_where_it_was_asked() -> None:
 
 
 def test_the_last_bars_of_a_pace_do_not_wait_for_a_whole_slice() -> None:
-    run = Playback(1_003, 1_000, now_s=NOW_S, bars_per_s=100.0, bar=1_000)
+    run = Playback(1_003, 1_000, now_s=NOW_S, bar=1_000, intent=Intent(speed=100.0))
     assert run.next(NOW_S) == Wait(NOW_S + 0.03)
 
 
@@ -304,7 +370,7 @@ DOINGS = st.one_of(COMMANDS, st.integers(1, 40))
 def test_no_order_of_commands_and_steps_leaves_it_stuck(
     doings: Sequence[Command | int], begins_paused: bool, keep_every_s: float | None, shortfall: int, last: Command
 ) -> None:
-    run = playback(paused=begins_paused, keep_every_s=keep_every_s)
+    run = playback(phase="paused" if begins_paused else "playing", keep_every_s=keep_every_s)
     now_s = NOW_S
 
     def do_one() -> Deed:

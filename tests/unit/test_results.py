@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic.alias_generators import to_camel
 
-from shared.findings import trade_columns
+from shared.findings import plot_rows, trade_columns
 from shared.frames import BLOCK_ROWS, Directory, decode_frame, encode_frame
 from shared.instants import iso_from_ms
 from shared.reasons import Reason
-from shared.results import Result, ResultDocument, json_rows, plot_rows
+from shared.results import Result, ResultDocument, json_rows
 
 
 def encode_as_before(columns: Mapping[str, NDArray[Any]]) -> bytes:

@@ -26,7 +26,7 @@ class Counted:
 
     async def aggregate(self, pipeline: list[dict[str, Any]]) -> Counts:
         match = pipeline[0]["$match"]
-        paused = match.get("status") == "paused"
+        paused = "$lt" in match["queueRank"]
         if not paused:
             self.asked.append(match["userId"])
         await self.answers.wait()

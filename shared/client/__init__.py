@@ -1,0 +1,1 @@
+"""The Python client. Programs import it from `backfleet.client`; it loads nothing of the engine or the servers."""

@@ -1,0 +1,140 @@
+"""The client for notebooks and scripts without `async`: the same names, and a progress bar.
+
+    from backfleet.client import BlockingBackfleet
+
+    with BlockingBackfleet("http://127.0.0.1:8000", token) as fleet:
+        result = fleet.submit(symbol="AAPL", interval="1d", startDate="2010-01-01", endDate="2013-01-01",
+                              strategies=["sma"]).result()
+
+What it does runs in a thread of its own, so that it also works where a loop is running already, as in Jupyter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from rich.progress import Progress
+
+from shared.client.fleet import Backfleet, Run, Token
+from shared.client.line import RunEvent
+
+Answer = TypeVar("Answer")
+
+
+class BlockingBackfleet:
+    """As `Backfleet`. Without `with`, call `close` at the end."""
+
+    def __init__(self, url: str, token: Token, *, patience_s: float = 60.0) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="backfleet", daemon=True)
+        self._thread.start()
+        self._fleet = Backfleet(url, token, patience_s=patience_s)
+        self.wait_for(self._fleet.__aenter__())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._loop.is_closed():
+            return
+        self.wait_for(self._fleet.__aexit__(None, None, None))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def submit(
+        self, request: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None, **fields: Any
+    ) -> BlockingRun:
+        run = self.wait_for(self._fleet.submit(request, idempotency_key=idempotency_key, **fields))
+        return BlockingRun(self, run)
+
+    def run(self, backtest_id: str) -> BlockingRun:
+        return BlockingRun(self, self._fleet.run(backtest_id))
+
+    def backtests(self, **query: Any) -> dict[str, Any]:
+        return self.wait_for(self._fleet.backtests(**query))
+
+    def fleet(self) -> dict[str, Any]:
+        return self.wait_for(self._fleet.fleet())
+
+    def wait_for(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """What the client's loop makes of it. An interrupt from the keyboard ends the work, too."""
+        answer = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return answer.result()
+        except BaseException:
+            answer.cancel()
+            raise
+
+
+class BlockingRun:
+    """As the `Run` of `Backfleet`; `result` shows how far it is."""
+
+    def __init__(self, fleet: BlockingBackfleet, run: Run) -> None:
+        self.id = run.id
+        self._fleet = fleet
+        self._run = run
+
+    def state(self) -> dict[str, Any]:
+        return self._fleet.wait_for(self._run.state())
+
+    def events(self) -> Iterator[RunEvent]:
+        events = self._run.events()
+        try:
+            while (event := self._fleet.wait_for(_next(events))) is not None:
+                yield event
+        finally:
+            self._fleet.wait_for(events.aclose())
+
+    def result(self, timeout_s: float | None = None, *, show: bool = True) -> dict[str, Any]:
+        """Its result, once it is there. `show` draws a bar meanwhile. Raises `BacktestFailed` and `TimeoutError`."""
+        if not show:
+            return self._fleet.wait_for(self._run.result(timeout_s))
+        with Progress() as bar:
+            task = bar.add_task("waiting for a worker", total=100.0)
+
+            def show_progress(event: RunEvent) -> None:
+                if event.name == "backtest:progress":
+                    bar.update(task, completed=event.data["progress"], description=event.data["message"])
+
+            return self._fleet.wait_for(self._run.result(timeout_s, on_progress=show_progress))
+
+    def trades(self, *, limit: int = 500, offset: int = 0) -> dict[str, Any]:
+        return self._fleet.wait_for(self._run.trades(limit=limit, offset=offset))
+
+    def equity(self, *, max_points: int = 2_000) -> dict[str, Any]:
+        return self._fleet.wait_for(self._run.equity(max_points=max_points))
+
+    def delete(self) -> None:
+        self._fleet.wait_for(self._run.delete())
+
+    def pause(self) -> dict[str, Any]:
+        return self._fleet.wait_for(self._run.pause())
+
+    def resume(self) -> dict[str, Any]:
+        return self._fleet.wait_for(self._run.resume())
+
+    def stop(self, *, close_open_trades: bool = True) -> dict[str, Any]:
+        return self._fleet.wait_for(self._run.stop(close_open_trades=close_open_trades))
+
+    def speed(self, bars_per_s: float | None) -> dict[str, Any]:
+        return self._fleet.wait_for(self._run.speed(bars_per_s))
+
+    def step(self, bars: int = 1) -> dict[str, Any]:
+        return self._fleet.wait_for(self._run.step(bars))
+
+    def seek(self, *, bar: int | None = None, time: str | None = None) -> dict[str, Any]:
+        return self._fleet.wait_for(self._run.seek(bar=bar, time=time))
+
+
+async def _next(events: AsyncGenerator[RunEvent, None]) -> RunEvent | None:
+    return await anext(events, None)
