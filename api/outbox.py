@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -29,14 +29,19 @@ SAY_SO_BELOW = 32
 # All that waits, with what was asked for. A subscription adds what the event log keeps, once there is room.
 QUEUE_MAX = 20_000
 POINTS_MAX = 2_000
+# Of the states that one replaces, so many wait before they are merged.
+OLDER_MAX = 64
+OLDER_MAX_CHARS = 96 * 1_024
 
 
 class _Waiting(NamedTuple):
-    """`chars` counts against the limits; what a client asked for (`owed`) does not."""
+    """`chars` counts against the limits; what a client asked for (`owed`) does not. `older` are the states that this
+    one replaces: they are read when it is sent, not once for each that comes."""
 
     piece: Piece
     chars: int
     owed: bool
+    older: tuple[Piece, ...] = ()
 
 
 class Outbox:
@@ -79,12 +84,12 @@ class Outbox:
     def take(self) -> Piece:
         """The next to send. Raises `KeyError` where nothing waits."""
         ticket = next(iter(self._waiting))
-        piece = self._remove(ticket)
+        one = self._remove(ticket)
         if self._left_out and self._count <= SAY_SO_BELOW:
             for (backtest_id, user_id), lines in self._left_out.items():
                 self._append(_left_out(backtest_id, user_id, lines))
             self._left_out.clear()
-        return piece
+        return merged([*one.older, one.piece])
 
     def clear(self) -> None:
         self._waiting.clear()
@@ -92,32 +97,35 @@ class Outbox:
         self._left_out.clear()
         self._count = self._chars = 0
 
-    def _append(self, piece: Piece, *, owed: bool = False) -> None:
-        chars = 0 if owed else len(piece.text)
+    def _append(self, piece: Piece, *, owed: bool = False, older: tuple[Piece, ...] = ()) -> None:
+        chars = 0 if owed else len(piece.text) + sum(len(one.text) for one in older)
         self._last += 1
-        self._waiting[self._last] = _Waiting(piece, chars, owed)
+        self._waiting[self._last] = _Waiting(piece, chars, owed, older)
         self._count += not owed
         self._chars += chars
 
-    def _remove(self, ticket: int) -> Piece:
+    def _remove(self, ticket: int) -> _Waiting:
         one = self._waiting.pop(ticket)
         self._count -= not one.owed
         self._chars -= one.chars
         slot = one.piece.backtest_id, one.piece.event
         if self._slots.get(slot) == ticket:
             del self._slots[slot]
-        return one.piece
+        return one
 
     def _append_newest(self, piece: Piece, slow: bool) -> None:
         """For who is slow, in place of the one that it is newer than."""
         slot = piece.backtest_id, piece.event
         ticket = self._slots.get(slot)
-        if slow and ticket is not None:
-            newest = piece if piece.event == PROGRESS else merged(self._waiting[ticket].piece, piece)
-            if newest is not None:
-                self._remove(ticket)
-                piece = newest
-        self._append(piece)
+        older: tuple[Piece, ...] = ()
+        if slow and ticket is not None and piece.event == PROGRESS:
+            self._remove(ticket)
+        elif slow and ticket is not None and _goes_on(self._waiting[ticket].piece, piece):
+            one = self._remove(ticket)
+            older = (*one.older, one.piece)
+            if len(older) > OLDER_MAX or one.chars > OLDER_MAX_CHARS:
+                older = (merged(older),)
+        self._append(piece, older=older)
         self._slots[slot] = self._last
 
     def _drop_states(self, backtest_id: str) -> None:
@@ -130,42 +138,43 @@ class Outbox:
             self._remove(ticket)
 
 
-def merged(older: Piece, newer: Piece) -> Piece | None:
-    """One state that says what both said. None where there is no such: the backtest went back between them, or began
-    anew, or they are not as runs of ours say them."""
-    before, after = json.loads(older.text), json.loads(newer.text)
-    if before.get("epoch") != after.get("epoch"):
-        return None
-    at, to = before.get("currentCandleIndex"), after.get("currentCandleIndex")
-    if not (isinstance(at, int) and isinstance(to, int) and at <= to):
-        return None
-    had, has = _metrics(before), _metrics(after)
-    first, rest = had.get("equityCurve", []), has.get("equityCurve", [])
+def _goes_on(older: Piece, newer: Piece) -> bool:
+    """Whether one state can say what both said: not where the backtest went back between them, or began anew."""
+    if older.position is None or newer.position is None or older.bar is None or newer.bar is None:
+        return False
+    return older.position[0] == newer.position[0] and older.bar <= newer.bar
+
+
+def merged(pieces: Sequence[Piece]) -> Piece:
+    """The last of these states, with the points of all. Of those that no run says so only the last is left."""
+    if len(pieces) == 1:
+        return pieces[0]
+    states = [json.loads(piece.text) for piece in pieces]
+    newest = states[-1]
     try:
-        points = thinned([*first, *rest])
-    except (TypeError, ValueError, IndexError):
-        return None
-    if first:
-        cut = len(points) < len(first) + len(rest)
-        has |= {"equityCurve": points} | ({"thinned": True} if cut or had.get("thinned") else {})
-        after["metrics"] = has
-        for older_part, newer_part in ((before, after), (had, has)):
-            if "firstBar" in older_part:
-                newer_part["firstBar"] = older_part["firstBar"]
-    return replace(newer, text=json.dumps(after, separators=(",", ":")), frames={})
+        curves = [(state["firstBar"], state["metrics"]["equityCurve"]) for state in states]
+        points, whole = _joined([curve for _, curve in curves])
+        first_bar = next((bar for bar, curve in curves if curve), newest["firstBar"])
+        cut = not whole or any(state["metrics"].get("thinned") for state in states)
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError):
+        return pieces[-1]
+    newest["metrics"] |= {"equityCurve": points} | ({"thinned": True} if cut else {})
+    newest["firstBar"] = first_bar
+    return replace(pieces[-1], text=json.dumps(newest, separators=(",", ":")), frames={})
 
 
-def _metrics(state: dict[str, Any]) -> dict[str, Any]:
-    found = state.get("metrics")
-    return found if isinstance(found, dict) else {}
-
-
-def thinned(points: list[Any]) -> list[Any]:
-    """At most `POINTS_MAX` of `[timeMs, equity]`, each as it was: first, last, lowest and highest of stretches."""
+def _joined(curves: Sequence[list[Any]]) -> tuple[list[Any], bool]:
+    """At most `POINTS_MAX` of `[timeMs, equity]`, each as it was said last: first, last, lowest and highest of
+    stretches; and whether these are all."""
+    points: list[Any] = []
+    for curve in curves:
+        while points and curve and points[-1][0] >= curve[0][0]:
+            points.pop()
+        points += curve
     if len(points) <= POINTS_MAX:
-        return points
+        return points, True
     equity = np.array([np.nan if point[1] is None else point[1] for point in points], dtype=np.float64)
-    return [points[row] for row in plot_rows(equity, POINTS_MAX).tolist()]
+    return [points[row] for row in plot_rows(equity, POINTS_MAX).tolist()], False
 
 
 def _lines_in(piece: Piece) -> int:

@@ -23,9 +23,9 @@ class Piece:
     """One message as clients get it. `position` is (epoch, seq), or None where the publisher numbered nothing;
     `said_at` is when it was said, as it was written, or None where it was not.
 
-    `snapshot` is a state that replaces all that its reader has; it is for who asked for it. `command_id` names the
-    command that this answers. `frames` is what edges made of it, by the name of their encoding, so that each piece is
-    translated once and not once for each client.
+    `snapshot` is a state that replaces all that its reader has; it is for who asked for it. `bar` is where a state
+    stands. `command_id` names the command that this answers. `frames` is what edges made of it, by the name of their
+    encoding, so that each piece is translated once and not once for each client.
     """
 
     event: str
@@ -37,6 +37,7 @@ class Piece:
     ends: bool = False
     said_at: str | None = None
     snapshot: bool = False
+    bar: int | None = None
     command_id: str = ""
     frames: dict[str, list[Any]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -54,6 +55,8 @@ def read_news(channel: Channel, payload: str) -> Piece:
         if position is not None:
             identity |= {"epoch": news.epoch, "seq": news.seq}
         text = json.dumps(news.data | identity, separators=(",", ":"))
+    state: dict[str, Any] = news.data if isinstance(news, Event) and event == STATE else {}
+    bar = state.get("currentCandleIndex")
     return Piece(
         event,
         text,
@@ -63,7 +66,8 @@ def read_news(channel: Channel, payload: str) -> Piece:
         is_for_owner(news),
         channel in TERMINAL_CHANNELS,
         news.timestamp if isinstance(news, Dated | Failure) else None,
-        event == STATE and isinstance(news, Event) and news.data.get("snapshot") is True,
+        state.get("snapshot") is True,
+        bar if isinstance(bar, int) else None,
         _command_of(news),
     )
 

@@ -107,7 +107,7 @@ async def test_one_backtest_is_watched_to_its_end_in_both_encodings_compressed(s
         await ask(ws, action="authenticate", token=site.token(), encoding="msgpack")
         signed_in = await hears(ws, "authenticated")
         assert (signed_in["data"]["user_id"], signed_in["data"]["encoding"]) == ("ann", "msgpack")
-        await ws.send(msgpack.packb({"action": "subscribe", "topic": topic}))
+        await ws.send(msgpack.packb({"action": "subscribe", "topic": topic}) or b"")
         assert await hears(ws, "subscription_confirmed") == {
             "type": "subscription_confirmed",
             "topic": topic,

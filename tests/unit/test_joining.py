@@ -20,7 +20,7 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 def state(seq: int, bar: int, *, epoch: int = 1, snapshot: bool = False) -> Heard:
-    data: dict[str, Any] = {"currentCandleIndex": bar, "metrics": {"equityCurve": [[bar, 1.0]]}}
+    data: dict[str, Any] = {"currentCandleIndex": bar, "firstBar": bar, "metrics": {"equityCurve": [[bar, 1.0]]}}
     return news(Channel.EVENT, epoch, seq, type="state", data=data | ({"snapshot": True} if snapshot else {}))
 
 

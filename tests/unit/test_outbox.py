@@ -62,6 +62,21 @@ def test_the_points_of_a_state_that_is_replaced_go_on_with_the_newer_one() -> No
     assert (said(one)["firstBar"], said(one)["currentCandleIndex"], said(one)["seq"]) == (0, 4, 3)
 
 
+def test_a_point_that_is_said_again_is_the_one_that_was_said_last() -> None:
+    [one] = taken(slow([state(1, 2, [[1, 10.0], [2, 11.0]]), state(2, 2, [[2, 11.5]])]))
+    assert said(one)["metrics"]["equityCurve"] == [[1, 10.0], [2, 11.5]]
+
+
+def test_many_states_wait_as_one_and_what_is_not_as_runs_say_it_is_left_out() -> None:
+    many = [state(seq, seq, [[seq, float(seq)]]) for seq in range(1, 1_001)]
+    box = slow(many)
+    assert not box.overflows
+    [one] = taken(box)
+    assert said(one)["metrics"]["equityCurve"] == [[seq, float(seq)] for seq in range(1, 1_001)]
+    strange = state(2, 9, [[9, 1.0]], metrics={"equityCurve": [7]})
+    assert taken(slow([state(1, 5, [[5, 1.0]]), strange])) == [strange]
+
+
 def test_many_points_are_thinned_to_stored_ones_and_keep_first_last_and_extremes() -> None:
     points = [[at, float(at % 97)] for at in range(3_000)]
     points[1_234][1], points[2_345][1] = 1e6, -1e6
@@ -81,7 +96,6 @@ def test_many_points_are_thinned_to_stored_ones_and_keep_first_last_and_extremes
         state(2, 9, [[9, 1.0]], epoch=2),
         state(2, 9, [[9, 1.0]], commandId="c1"),
         state(2, 9, [[9, 1.0]], currentCandleIndex="x"),
-        state(2, 9, [[9, 1.0]], metrics={"equityCurve": [7] * 3_000}),
     ],
 )
 def test_a_state_that_cannot_be_told_with_the_one_before_it_is_told_apart(fixed: Piece) -> None:
