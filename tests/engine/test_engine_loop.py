@@ -127,8 +127,9 @@ def _known() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine must not cut the steps that tests count on."""
+    """A busy machine must not cut the steps that tests count on, nor have them answered by a sign of life first."""
     monkeypatch.setattr(engine_loop, "_DECIDING_S", 60.0)
+    monkeypatch.setattr(engine_loop, "_SIGN_S", 60.0)
 
 
 @pytest.fixture
