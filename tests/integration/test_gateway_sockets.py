@@ -161,7 +161,8 @@ async def test_refusals_name_the_field(site: Site) -> None:
     assert await fields("backtest:start", BODY | {"symbol": "NOPE"}) == {"symbol"}
     assert await fields("backtest:start", BODY | {"strategies": ["sma", "magic"]}) == {"strategies.1"}
     assert await fields("backtest:subscribe", {"backtestId": "bt_1", "after": {"epoch": 1}}) == {"after.seq"}
-    assert await fields("backtest:control", {"backtestId": "bt_1", "action": "pause"}) == {"action"}
+    assert await fields("backtest:control", {"backtestId": "bt_1", "action": "pause"}) == {"backtestId"}
+    assert await fields("backtest:control", {"backtestId": "bt_1", "action": "dance"}) == {"action"}
 
 
 async def test_somebody_elses_backtest_is_as_unknown_as_none(site: Site) -> None:
