@@ -473,9 +473,21 @@ def loaded(program: str) -> set[str]:
 def test_each_command_loads_no_more_than_it_needs() -> None:
     helped = loaded("from deploy.cli import build_parser\nbuild_parser().format_help()")
     assert "argparse" in helped
-    assert helped.isdisjoint({"numba", "numpy", "pandas", "pydantic", "pymongo", "fastapi", "rich"})
+    assert helped.isdisjoint({"asyncio", "email", "numba", "numpy", "pandas", "pydantic", "pymongo", "fastapi", "rich"})
     listed = loaded("import shared.settings, api.cli, api.auth")
     assert "pydantic" in listed
     assert listed.isdisjoint({"numba", "pandas", "talib"})
     assert "numba" not in loaded("import shared.settings, worker.cli, worker.slot"), "the cache must be named before"
     assert "pandas" not in loaded("import shared.candles, worker.supervisor, worker.engine_loop")
+
+
+def test_a_run_loads_no_servers_and_leaves_what_it_loaded_out_of_garbage_collection(bars: Path) -> None:
+    """Each would make every run wait: servers, their clients, what numba asks for where it is installed."""
+    arguments = ["run", "--data", str(bars), *SMA, "--json"]
+    program = "import contextlib, gc, io\nfrom deploy.cli import main\n"
+    program += f"with contextlib.redirect_stdout(io.StringIO()):\n    assert main({arguments!r}) == 0\n"
+    program += "assert gc.isenabled() and gc.get_freeze_count() > 100_000"
+    ran = loaded(program)
+    assert ran >= {"numba", "pandas", "pydantic"}
+    servers = {"fastapi", "prometheus_client", "pymongo", "redis", "socketio", "uvicorn"}
+    assert ran.isdisjoint({*servers, "argon2", "ccxt", "jwt", "rich", "scipy"})
