@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -90,7 +90,7 @@ def _run(asked: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _nothing_collected() -> Iterator[None]:
+def _nothing_collected() -> Generator[None]:
     """Imports make a million objects that stay: to look among them for garbage, again and again, takes a fifth of the
     time of a short run. What is there afterwards is not looked at again.
     """

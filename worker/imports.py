@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def without(package: str) -> Iterator[None]:
+def without(package: str) -> Generator[None]:
     """Has imports believe that this package is not installed, unless it is loaded already."""
     if package in sys.modules:
         yield
