@@ -6,10 +6,8 @@ What takes time to import is imported when the command runs: asking for help mus
 from __future__ import annotations
 
 import argparse
-import gc
 import json
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -64,14 +62,14 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(asked: argparse.Namespace) -> None:
-    with _nothing_collected():
+    from worker.imports import import_numba, nothing_collected
+
+    with nothing_collected():
         from shared.settings import load_settings
 
         settings = load_settings()
         body = read_request(asked, settings.request_max_bytes)
         _find_kernels(settings)
-        from worker.imports import import_numba
-
         import_numba()
         from worker.local_run import read_series, run_locally, write_equity, write_trades
 
@@ -87,19 +85,6 @@ def _run(asked: argparse.Namespace) -> None:
         print(json.dumps({**result.as_wire(), "notes": series.notes}, allow_nan=False))
     else:
         _show(result, series.notes, asked.all)
-
-
-@contextmanager
-def _nothing_collected() -> Generator[None]:
-    """Imports make a million objects that stay: to look among them for garbage, again and again, takes a fifth of the
-    time of a short run. What is there afterwards is not looked at again.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _find_kernels(settings: Settings) -> None:

@@ -28,15 +28,16 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # A print in a strategy goes to the log, not into the pipe.
 
-    from worker.imports import import_numba, import_talib
+    from worker.imports import import_numba, import_talib, nothing_collected
 
-    import_talib()
-    import_numba()
-    from worker.engine.warming import warm
-    from worker.engine_loop import serve
-    from worker.pipe import Ready, frame
+    with nothing_collected():
+        import_talib()
+        import_numba()
+        from worker.engine.warming import warm
+        from worker.engine_loop import serve
+        from worker.pipe import Ready, frame
 
-    warm()
+        warm()
     replies.write(frame(Ready()))
     replies.flush()
     try:
