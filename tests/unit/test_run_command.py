@@ -235,7 +235,8 @@ def test_a_range_longer_than_the_data_is_warned_of(call: Callable[..., Any], bar
 def test_a_range_is_longer_than_the_data_where_a_bar_could_have_been(
     call: Callable[..., Any], bars: Path, start: str, end: str, interval: str, codes: list[str]
 ) -> None:
-    status, out, _ = call("--data", bars, *SMA, "--interval", interval, "--from", start, "--to", end, "--json")
+    quick = ("--strategy", "sma", "--param", "fast=1", "--param", "slow=2")
+    status, out, _ = call("--data", bars, *quick, "--interval", interval, "--from", start, "--to", end, "--json")
     assert (status, [one["code"] for one in json.loads(out)["warnings"]]) == (0, codes)
 
 
