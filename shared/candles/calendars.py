@@ -1,12 +1,16 @@
 """Calendars of exchanges, by which a series whose market is named is judged: what is missing is then known to the day.
 
-The calendars are those of the package `exchange_calendars`, an optional one, which brings pandas: both are loaded where
-a calendar is first asked for. What is judged by one is kept with a series, so that whoever reads it needs neither.
+The calendars are those of the package `exchange_calendars`, an optional one. It brings pandas, which a gateway does not
+have in its own process: a calendar is read in one that ends with it. What is judged by one is kept with a series, so
+that whoever runs backtests on it needs neither.
 """
 
 from __future__ import annotations
 
 import importlib
+import pickle
+import subprocess
+import sys
 import warnings
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from shared.candles.grid import DAY_MS, Grid, Instants
-from shared.errors import FieldError, ImportRefused
+from shared.errors import FieldError, ImportRefused, Unavailable
 
 CALENDAR_PATTERN = r"^[A-Za-z0-9_/.-]{1,20}$"
+_READ_WITHIN_S = 60.0
 _NEAR_NAMES, _NEAR_CUTOFF = 5, 0.5
 _NEVER_MS = int(np.datetime64("NaT", "ms").astype(np.int64))
 
@@ -77,8 +82,8 @@ class Calendar:
 def load_calendar(name: str, first_ms: int, end_ms: int) -> Calendar:
     """The calendar of that name, or alias, for at least this time.
 
-    Raises `ImportRefused` for a name that is none, a time that the calendar does not reach, and where the package is
-    not installed.
+    Blocks for a second or two, the first time. Raises `ImportRefused` for a name that is none, a time that the calendar
+    does not reach, and where the package is not installed; `Unavailable` where the process that reads it failed.
     """
     # Days may be a zone's: the last one's date may be that of tomorrow in UTC, the first one's is not before today's.
     return _load(name, first_ms // DAY_MS, end_ms // DAY_MS + 1)
@@ -86,6 +91,21 @@ def load_calendar(name: str, first_ms: int, end_ms: int) -> Calendar:
 
 @lru_cache(maxsize=8)
 def _load(name: str, first_day: int, last_day: int) -> Calendar:
+    program = f"import {__name__} as calendars; calendars.main()"
+    command = [sys.executable, "-c", program, name, str(first_day), str(last_day)]
+    try:
+        child = subprocess.run(command, capture_output=True, check=True, timeout=_READ_WITHIN_S)
+    except subprocess.SubprocessError as error:
+        said = bytes(getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()
+        raise Unavailable(f"the calendar {name} could not be read: {said[-1] if said else error}") from error
+    outcome = pickle.loads(child.stdout)
+    if isinstance(outcome, ImportRefused):
+        raise outcome
+    return outcome
+
+
+def read_calendar(name: str, first_day: int, last_day: int) -> Calendar:
+    """The calendar from one day to another, counted from 1970 on, in this process. Raises `ImportRefused`."""
     # Under pandas 3 the package uses what a later pandas will not have, and pandas says so each time; that is nothing
     # that whoever imports bars could do anything about, and where warnings are errors it would end the import.
     with warnings.catch_warnings():
@@ -123,3 +143,13 @@ def _milliseconds(times: Any) -> Instants:
 def _refused(name: str, wrong: str) -> ImportRefused:
     message = f"{name!r} {wrong}"
     return ImportRefused(f"⟦calendar⟧ {message}", [FieldError("⟦calendar⟧", message)])
+
+
+def main() -> None:
+    """Of the process that reads a calendar: its arguments say which, and it writes the outcome to stdout."""
+    name, first_day, last_day = sys.argv[1:]
+    try:
+        outcome: object = read_calendar(name, int(first_day), int(last_day))
+    except ImportRefused as refusal:
+        outcome = refusal
+    pickle.dump(outcome, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
