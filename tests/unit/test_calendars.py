@@ -72,7 +72,7 @@ def test_holes_of_weeks_and_more_than_a_hundredth_are_refused(read: Read, refusa
 
 def test_weeks_are_lost_by_a_calendar_too() -> None:
     calendar = load_calendar("XNYS", *ms("2010-01-04", "2024-01-01"))
-    days = calendar.days[calendar.days * DAY_MS < ms("2024-01-01")[0]] * DAY_MS
+    days = calendar.days[calendar.days * DAY_MS < ms("2010-01-04", "2024-01-01")[1]] * DAY_MS
     judged = [
         TimeIndex.of_times(np.delete(days, slice(1_050, 1_050 + lost)), Grid.of("1d")).judge(calendar)
         for lost in (9, 11)
@@ -142,8 +142,9 @@ def test_what_a_calendar_missed_is_kept_with_the_series(read: Read) -> None:
     assert "calendar" not in write_manifest(guessed, 0)
 
 
-def ms(*days: str) -> tuple[int, ...]:
-    return tuple(int(np.datetime64(day, "ms").astype(np.int64)) for day in days)
+def ms(start: str, end: str) -> tuple[int, int]:
+    first, last = (int(np.datetime64(day, "ms").astype(np.int64)) for day in (start, end))
+    return first, last
 
 
 @pytest.mark.parametrize(
