@@ -340,6 +340,7 @@ def import_as_wire(report: ImportReport) -> dict[str, Any]:
         "start": iso_from_ms(report.start_ms),
         "end": iso_from_ms(report.end_ms),
         "session": _session_as_wire(report.session),
+        "calendar": report.calendar or None,
         "gaps": {"count": report.gap_count, "missingBars": report.missing_bars},
         "datasetHash": report.dataset_hash,
         "notes": list(report.notes),
@@ -360,6 +361,7 @@ def _dataset_as_wire(dataset: StoredSeries) -> dict[str, Any]:
         "start": iso_from_ms(dataset.start_ms),
         "end": iso_from_ms(dataset.end_ms),
         "session": _session_as_wire(dataset.session),
+        "calendar": dataset.calendar or None,
         "gaps": {
             "count": dataset.gap_count,
             "missingBars": dataset.missing_bars,

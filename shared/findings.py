@@ -16,6 +16,7 @@ from shared.result_warnings import WarningDocument
 
 if TYPE_CHECKING:
     from shared.candles import Slice
+    from shared.strategies.strategy import Mute
 
 _SUMMARY = ("totalReturn", "sharpeRatio", "maxDrawdown", "winRate", "profitFactor", "totalTrades", "finalEquity")
 _REASONS = {int(reason): reason.wire for reason in Reason}
@@ -35,6 +36,8 @@ class Outcome(Protocol):
     def result_hash(self) -> str: ...
     @property
     def engine_version(self) -> str: ...
+    @property
+    def mute(self) -> Sequence[Mute]: ...
 
 
 class Findings(TypedDict):

@@ -101,7 +101,7 @@ def new_result(record: BacktestRecord, bars: Slice, outcome: Outcome, now_ms: in
     """The result of a record's run under the claim it has, still without its frames (`Results.prepare`)."""
     within = "params." if record.get("published") else ""
     params = record["params"]
-    warnings = gathered(record.get("warnings", []), of_run(params, bars, outcome.metrics, within))
+    warnings = gathered(record.get("warnings", []), of_run(params, bars, outcome, within))
     return {
         "_id": new_id("res"),
         "backtestId": record["_id"],

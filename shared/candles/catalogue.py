@@ -45,15 +45,19 @@ class Candles:
         on_conflict: OnConflict = "refuse",
         on_chunk: OnChunk | None = None,
         session: Session = UTC_DAYS,
+        calendar: str | None = None,
     ) -> ImportReport:
         """Adds bars to a series as one new version, or as none where all of them are there already.
 
         The days of a new series begin as `session` says; those of one that is there as they did, unless a person asked
-        for another. Where stored bars have other values, `on_conflict` refuses the import, keeps them or replaces them.
+        for another; its gaps are judged by the calendar named, else by the one that was named before. Where stored bars
+        have other values, `on_conflict` refuses the import, keeps them or replaces them.
         Raises `ImportRefused` for bars that cannot be true, `BarConflict` (one of its kind) for a stored bar with other
         values, `Conflict` when others kept publishing in between, `StoreUnavailable`. Nothing is visible then.
         """
-        return await self._publisher.import_bars(symbol, interval, bars, source, on_conflict, on_chunk, session)
+        return await self._publisher.import_bars(
+            symbol, interval, bars, source, on_conflict, on_chunk, session, calendar
+        )
 
     async def refuse_conflicts(self, symbol: str, interval: str, bars: Bars, session: Session = UTC_DAYS) -> None:
         """Raises what `import_bars` would raise for these bars as things are now, and writes nothing."""

@@ -26,6 +26,7 @@ from shared.strategies import Strategy
 from shared.strategies.parameters import Parameters
 from tests.engine.deciders import in_the_catalogue
 from tests.fleet import HOUR_MS, START_MS, random_walk, write_bars
+from tests.peers import load
 from worker import local_run
 from worker.cli import read_request
 
@@ -235,8 +236,44 @@ def test_a_range_longer_than_the_data_is_warned_of(call: Callable[..., Any], bar
 def test_a_range_is_longer_than_the_data_where_a_bar_could_have_been(
     call: Callable[..., Any], bars: Path, start: str, end: str, interval: str, codes: list[str]
 ) -> None:
-    status, out, _ = call("--data", bars, *SMA, "--interval", interval, "--from", start, "--to", end, "--json")
+    quick = ("--strategy", "sma", "--param", "fast=1", "--param", "slow=2")
+    status, out, _ = call("--data", bars, *quick, "--interval", interval, "--from", start, "--to", end, "--json")
     assert (status, [one["code"] for one in json.loads(out)["warnings"]]) == (0, codes)
+
+
+def test_what_files_and_bars_lack_is_warned_of(call: Callable[..., Any], tmp_path: Path) -> None:
+    walk = random_walk(BARS)
+    file = write_bars(tmp_path / "WALK-1h.csv", take_bars(walk, np.delete(np.arange(BARS), range(100, 102))))
+    header, *lines = file.read_text().splitlines()
+    file.write_text("\n".join([f"{header},RSI,Note", *(f"{line},50,x" for line in lines)]))
+    status, out, _ = call("--data", file, "--strategy", "sma", "--param", "slow=298", "--json")
+    warnings = json.loads(out)["warnings"]
+    assert (status, [one["code"] for one in warnings]) == (0, ["columns_ignored", "bars_missing", "too_few_bars"])
+    assert "2 columns of the data went unused: 'RSI', 'Note'" in warnings[0]["message"]
+    assert "2 bars of 1h are missing in a gap of WALK, from 2024-01-05T04:00:00Z to" in warnings[1]["message"]
+    assert warnings[2]["field"] == "strategyParams.sma"
+    assert "before it has seen 299 bars, and there are 298" in warnings[2]["message"]
+    shown = call("--data", file, *SMA)[1]
+    assert (
+        "warning      2 columns of the data went unused: 'RSI', 'Note'; --columns says what each column is\n" in shown
+    )
+
+
+def test_a_calendar_says_what_a_run_lacks(call: Callable[..., Any], tmp_path: Path) -> None:
+    load("exchange_calendars")
+    days = np.arange("2024-12-02", "2025-02-01", dtype="datetime64[D]")
+    open_days = days[np.is_busday(days, holidays=["2024-12-25", "2025-01-01", "2025-01-09", "2025-01-20"])]
+    file = tmp_path / "X.csv"
+    kept = [day for day in open_days.tolist() if str(day) != "2025-01-22"]
+    file.write_text("date,open,high,low,close\n" + "".join(f"{day},10,11,9,10\n" for day in kept))
+    run = ("--data", file, "--strategy", "buy_and_hold", "--json", "--allow-gaps")
+    [warning] = json.loads(call(*run, "--calendar", "XNYS")[1])["warnings"]
+    assert warning["message"].startswith(
+        "1 bar of 1d is missing in a gap of X, from 2025-01-22T00:00:00Z to 2025-01-23"
+    )
+    assert json.loads(call(*run)[1])["warnings"] == [], "it may have been a holiday"
+    status, _, [error] = call(*run, "--calendar", "XNYX")
+    assert (status, error[:47]) == (2, "backfleet: --calendar 'XNYX' is no calendar, su")
 
 
 def test_without_dates_it_runs_on_the_whole_file(call: Callable[..., Any], bars: Path) -> None:

@@ -14,6 +14,7 @@ from shared.reasons import Reason
 from shared.strategies import StrategyUse, View
 from shared.strategies.averages import WILDER_PERIODS
 from shared.strategies.signals import NO_OPINION, Signals
+from shared.strategies.strategy import mute_among
 from shared.strategies.view import OpenTrade, bars_until
 from worker.engine import layout
 from worker.engine.config import EngineConfig
@@ -240,6 +241,7 @@ class Simulation:
             result_hash=hash_result(trades, time_ms, equity, metrics, self._warmup_bars),
             engine_version=ENGINE_VERSION,
             warmup_bars=self._warmup_bars,
+            mute=mute_among(self._strategies, self.total_bars, self._warmup_bars),
         )
 
     def trades(self, first: int, until: int) -> Trades:
