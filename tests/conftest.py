@@ -38,6 +38,8 @@ PAIRS = [
     ("nx-27017", "fakeredis"),
     *([("external", "valkey")] if EXTERNAL_MONGODB_URI else []),
 ]
+# For a test of `backends` whose every read and write is tried on the others by the tests of store, candles and bus.
+on_one_pair = pytest.mark.parametrize("backends", PAIRS[:1], ids="+".join, indirect=True)
 JWT_SECRET = "kXq5v0Zc8mWn2RtY7uHs4LdPf9Jg1Ea6Bw3TiOyQ"
 
 
