@@ -23,8 +23,9 @@ demo: $(VENV)/.ready ## one real backtest, from an HTTP request to a stored resu
 up: $(VENV)/.ready ## keep servers, gateway and workers running on this machine, with their data in .backfleet
 	@exec $(BIN)/python -m deploy up
 
+# Whole files to each process, in their order: what a file starts or compiles is there once, and the last are short ones.
 test: lint $(VENV)/.peers ## lint, types and all tests
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test-compose: $(VENV)/.ready ## docker-compose.yml for real: needs a Docker engine with Compose, and a quarter of an hour
 	BACKFLEET_TEST_COMPOSE=1 $(BIN)/python -m pytest -s -v --durations=0 tests/e2e/test_compose_runs.py
