@@ -19,7 +19,10 @@ import pymongo
 import pytest
 import redis
 from hypothesis import settings
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 
+import shared.mongo
 from deploy.servers import FakeRedisServer, MongoServer, ValkeyServer, find_redis_binary
 from shared.settings import PREFIX, Settings
 from tests.servers.mongo_java import BackendMissing, JavaMongoServer, find_program
@@ -111,6 +114,26 @@ class Servers:
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     with ExitStack() as stack:
         yield Servers(tmp_path_factory.mktemp("servers"), stack)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def proved_once() -> Iterator[None]:
+    """That a server's updates are atomic takes longer to prove than most tests: here once, not at each opening.
+
+    A driver that a test has changed is another one.
+    """
+    proved: set[tuple[object, object]] = set()
+    prove = shared.mongo.prove_updates_are_atomic
+
+    async def prove_once(database: AsyncDatabase[dict[str, Any]]) -> None:
+        about = (database.client.nodes, AsyncCollection.find_one_and_update)
+        if about not in proved:
+            await prove(database)
+            proved.add(about)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared.mongo, "prove_updates_are_atomic", prove_once)
+        yield
 
 
 def _uri_or_skip(servers: Servers, name: str) -> str:
