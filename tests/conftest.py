@@ -7,8 +7,11 @@ does not matter. A backend that is missing skips its tests by name, or fails the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -51,11 +54,26 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         if not name.startswith((f"{PREFIX}TEST_", f"{PREFIX}REQUIRE_")):
             del os.environ[name]
-    # Compiling the kernels takes seconds: once for all engine processes of all tests, not once for each.
-    os.environ["NUMBA_CACHE_DIR"] = str(config.rootpath / ".pytest_cache" / "kernels" / engine_digest())
+    _keep_kernels(config)
     # The same examples in every run: a test that fails now and then tells whoever meets it nothing of their change.
     settings.register_profile("same", deadline=None, derandomize=True, database=None)
     settings.load_profile("same")
+
+
+def _keep_kernels(config: pytest.Config) -> None:
+    """Compiling the kernels takes seconds: once for all processes of all tests, not once for each.
+
+    Where several are about to begin with it at the same time, it is done before they start.
+    """
+    kept = config.rootpath / ".pytest_cache" / "kernels"
+    kernels = kept / engine_digest()
+    if not kernels.exists() and config.getoption("numprocesses", None):
+        compiling = [sys.executable, "-m", "worker", "--warm"]
+        subprocess.run(compiling, cwd=config.rootpath, env=os.environ | {"NUMBA_CACHE_DIR": str(kept)}, check=False)
+    kernels.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        (kernels / kernels.name).symlink_to(".")  # engine processes look there, see `kernel_cache_dir`
+    os.environ["NUMBA_CACHE_DIR"] = str(kernels)
 
 
 @dataclass(frozen=True, slots=True)
