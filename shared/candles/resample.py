@@ -9,6 +9,7 @@ bars gives none; one with some of its bars missing gives one of those that are t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,6 +37,8 @@ def count_buckets(index: TimeIndex, first: int, last: int, buckets: Grid) -> int
 
     Takes time by the holes of the series, not by its bars.
     """
+    if first >= last:
+        return 0
     bar_before_hole = index.hole_slot - index.missing_before[:-1]
     after_first, until_last = (int(np.searchsorted(bar_before_hole, bar, side="right")) for bar in (first, last - 1))
     # Stretches without holes: each begins at `first` or after a hole, and ends with a hole or at `last`.
@@ -46,6 +49,19 @@ def count_buckets(index: TimeIndex, first: int, last: int, buckets: Grid) -> int
     begin, end = buckets.slots(begin_ms), buckets.slots(end_ms)
     shared_with_next = int(np.count_nonzero(begin[1:] == end[:-1]))
     return int((end - begin).sum()) + len(begin) - shared_with_next
+
+
+def first_of_buckets(index: TimeIndex, until: int, buckets: Grid, most: int) -> int:
+    """The number of the bar with which the last `most` buckets begin that lie before bar `until`, the first of its own.
+
+    Of the first bar where there are not so many buckets. Reads no bar.
+    """
+
+    if not most:
+        return until
+    # Where nothing is missing it is this one; else it lies before it.
+    latest = index.bars_before(buckets.start(buckets.slot(index.time_of(until)) - most))
+    return bisect_left(range(latest), -most, key=lambda first: -count_buckets(index, first, until, buckets))
 
 
 def resample_bars(bars: Bars, buckets: Grid) -> Bars:
