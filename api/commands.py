@@ -27,6 +27,7 @@ from shared.results import Result, ResultDocument, Results
 from shared.settings import Settings
 from shared.store import Store
 from shared.strategies import catalogue, resolve
+from shared.strategies.warmup import warmup_bars
 from shared.wire import matches, storable
 
 log = logging.getLogger(__name__)
@@ -130,13 +131,15 @@ class Commands:
         """Stores a backtest and rings for a worker. From here on it cannot vanish (S9).
 
         Where the key was used for the same request before, that backtest is the answer, as it stands now.
-        Raises `InvalidRequest` (also `UnknownMarketData`), `TooMany`, `StoreUnavailable`.
+        Raises `InvalidRequest` (also `UnknownMarketData`), `StrategyFailed`, `TooMany`, `StoreUnavailable`.
         """
         check_key(idempotency_key)
         require_priority(asker, request.priority, self._settings)
-        resolve(request.strategies, request.strategy_params)
+        uses = resolve(request.strategies, request.strategy_params)
         params = request.params()
-        bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)
+        bars = await self._candles.resolve(
+            params.symbol, params.interval, params.start_ms, params.end_ms, warmup_bars=warmup_bars(params, uses)
+        )
         record, created = await self._store.insert(
             user_id=asker.user_id,
             params=params,

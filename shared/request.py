@@ -25,6 +25,8 @@ SYMBOL_LETTERS = "letters, digits and . _ / : ^ = & ! -, the first a letter, a d
 Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, description=SYMBOL_LETTERS.capitalize() + ".")]
 FillAt = Literal["open", "close"]
 Intrabar = Literal["stop_first", "target_first", "ohlc_path"]
+# More than any window there may be; in the longest averages with memory a trace is left of what came before.
+WARMUP_BARS_MAX = 100_000
 SizingMode = Literal["equity_fraction", "fixed_quantity", "fixed_notional", "risk_fraction"]
 
 
@@ -178,6 +180,14 @@ class BacktestParams(Wire):
         examples=[252],
     )
     seed: Whole = Field(default=0, ge=0, lt=2**63, description="Seed of whatever is random in a run.")
+    warmup_bars: Whole | None = Field(
+        default=None,
+        ge=0,
+        le=WARMUP_BARS_MAX,
+        description="Most bars before startDate that indicators may begin with, so that they are known from the first "
+        "bar on; nothing trades in them. 0: none. As many as strategies and levels look back at where left out.",
+        examples=[0],
+    )
     check_causality: bool = Field(
         default=False,
         description="Before the run, cut the bars at up to twenty places; a strategy that then says otherwise of the "
@@ -257,6 +267,13 @@ class BacktestParams(Wire):
     @property
     def closes_at_end(self) -> bool:
         return self.profile == "backfleet" if self.close_at_end is None else self.close_at_end
+
+    @property
+    def levels(self) -> dict[str, Level]:
+        """Where this run's trades may end, by the name of the field; without those that it leaves out."""
+        stops = {"stop_loss": self.stop_loss, "trailing_stop": self.trailing_stop} if self.use_stop_orders else {}
+        targets = {"take_profit": self.take_profit} if self.use_take_profits else {}
+        return {name: level for name, level in (stops | targets).items() if level}
 
     @property
     def start_ms(self) -> int:

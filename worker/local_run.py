@@ -22,6 +22,8 @@ from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
 from shared.request import BacktestParams, BacktestRequest
 from shared.result_warnings import WarningDocument, of_columns, of_run
+from shared.strategies import resolve
+from shared.strategies.warmup import warmup_bars
 from shared.wire import validate
 from worker.engine.delta import Outcome
 from worker.engine.faults import EngineFault
@@ -112,13 +114,14 @@ def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) 
     whole = {"interval": series.interval, "start_date": iso_from_ms(start_ms), "end_date": iso_from_ms(end_ms)}
     missing = {name: value for name, value in whole.items() if not body.keys() & {name, to_camel(name)}}
     params = validate(BacktestRequest, {**missing, **body, "symbol": series.symbol}).params()
-    part = manifest.slice(params.start_ms, params.end_ms, params.interval)
-    first = int(np.searchsorted(bars.time_ms, part.start_ms))
-    bars = take_bars(bars, slice(first, first + part.stored_bars))
+    before = warmup_bars(params, resolve(params.strategies, params.strategy_params))
+    part = manifest.slice(params.start_ms, params.end_ms, params.interval, before)
+    until = int(np.searchsorted(bars.time_ms, part.end_ms))
+    bars = take_bars(bars, slice(until - part.stored_bars, until))
     if buckets := part.buckets_of(0):
         bars = resample_bars(bars, buckets)
     try:
-        run = Run(params, bars)
+        run = Run(params, bars, part.warmup_bars)
         position = run.advance(chunk_bars)
         while isinstance(position, Moved):
             position = run.advance(position.bar + chunk_bars)

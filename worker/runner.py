@@ -139,8 +139,8 @@ class Runner:
 
     async def _compute(self, run: _Run) -> Commit:
         """The engine's part: from the bars to a result that is ready to be stored."""
-        bars = await self._resolve(run.record)
         await run.slot.start()
+        bars = await self._resolve(run)
         run.telling.started(bars)
         playback = Playback(bars.total_bars, self._settings.chunk_bars, now_s=time.monotonic())
         finished = await self._play(run, bars, playback)
@@ -197,12 +197,18 @@ class Runner:
         finally:
             loading.cancel()
 
-    async def _resolve(self, record: BacktestRecord) -> Slice:
-        """The bars the record is pinned to; a record that a foreign publisher left open is pinned now."""
+    async def _resolve(self, run: _Run) -> Slice:
+        """The bars the record is pinned to; a record that a foreign publisher left open is pinned now.
+
+        How many before the first one are of use only the engine process can say, which knows everybody's strategies.
+        """
+        record = run.record
         params = validate(BacktestParams, record["params"])
+        warmup_bars = 0 if params.warmup_bars == 0 else await run.slot.look_back(record["params"])
+        wanted = (params.interval, params.start_ms, params.end_ms)
         if record["manifestId"]:
-            return await self._candles.reopen(record["manifestId"], params.interval, params.start_ms, params.end_ms)
-        bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)
+            return await self._candles.reopen(record["manifestId"], *wanted, warmup_bars=warmup_bars)
+        bars = await self._candles.resolve(params.symbol, *wanted, warmup_bars=warmup_bars)
         await self._claims.pin(lease_of(record), bars)
         return bars
 
@@ -211,7 +217,7 @@ class Runner:
         for _ in range(_FETCHES_MAX):
             files = await self._candles.fetch(bars)
             try:
-                load = Load(run.record["params"], files, until_bar)
+                load = Load(run.record["params"], files, until_bar, bars.warmup_bars)
                 return await run.slot.load(load, on_busy=run.telling.busy)
             except RunRefused as refused:
                 if refused.code != BarFilesGone.code:

@@ -48,11 +48,13 @@ class Lack(NamedTuple):
 class Slice:
     """Exactly the bars one backtest reads: `stored_bars` of `chunks`, after `skip_bars` of the first.
 
-    They are the backtest's `total_bars` bars, or, where `resampled_from` names their interval, the finer bars that
-    those are made of. `start_ms` is the time of its first bar, `end_ms` the end of its last one; both may lie inside
-    what was asked for. `series_start_ms` and `series_end_ms` are the same of all that is stored of the series.
-    `dataset_hash` names these bars: equal hashes mean equal bars. `lack` says what of the range asked for is missed
-    between the first and the last bar of the series, in bars of the stored interval; None where nothing is.
+    They are `warmup_bars` bars that its indicators begin with and then the backtest's own `total_bars`, or, where
+    `resampled_from` names their interval, the finer bars that those are made of. `start_ms` is the time of its first
+    own bar, `end_ms` the end of its last one; both may lie inside what was asked for. `series_start_ms` and
+    `series_end_ms` are the same of all that is stored of the series. `dataset_hash` names all bars that are read: equal
+    hashes mean equal bars, and with an equal `warmup_bars` the same of them are the backtest's own.
+    `lack` says what of the range asked for is missed between the first and the last bar of the series, in bars of the
+    stored interval; None where nothing is.
     """
 
     manifest_id: str
@@ -71,6 +73,7 @@ class Slice:
     resampled_from: str | None = None
     session: Session = UTC_DAYS
     lack: Lack | None = None
+    warmup_bars: int = 0
 
     def end_of(self, time_ms: int) -> int:
         """Where the bar of this time ends."""
@@ -117,21 +120,23 @@ class Manifest:
         """How many bars are missed in each hole of the index."""
         return self.index.lacking() if self.lacking_by_calendar is None else self.lacking_by_calendar
 
-    def slice(self, start_ms: int, end_ms: int, interval: str | None = None) -> Slice:
+    def slice(self, start_ms: int, end_ms: int, interval: str | None = None, warmup_bars: int = 0) -> Slice:
         """The bars that begin from `start_ms` (inclusive) to `end_ms` (exclusive). `UnknownMarketData` where are none.
 
+        And up to `warmup_bars` bars before them, as many as there are.
         A coarser `interval` than the series' own is made of its bars: the same bars in the same range as a series of
         that interval would have, each of them whole. The last one is left out until the series reaches its end.
         """
         if interval is not None and interval != self.interval:
-            return self._resampled_slice(start_ms, end_ms, interval)
+            return self._resampled_slice(start_ms, end_ms, interval, warmup_bars)
         first, last = self.index.bars_before(start_ms), self.index.bars_before(end_ms)
         if first >= last:
             raise self._unknown_range(start_ms, end_ms, self.interval)
-        low = bisect_right(self.bars_until, first) - 1
+        begin = max(0, first - warmup_bars)
+        low = bisect_right(self.bars_until, begin) - 1
         high = bisect_left(self.bars_until, last)
         chunks = self.chunks[low:high]
-        skip = first - self.bars_until[low]
+        skip, stored = begin - self.bars_until[low], last - begin
         return Slice(
             self.id,
             self.symbol,
@@ -141,13 +146,14 @@ class Manifest:
             self.index.grid.end_of(self.index.time_of(last - 1)),
             chunks,
             skip,
+            stored,
             last - first,
-            last - first,
-            hash_dataset(self.symbol, self.interval, [chunk.id for chunk in chunks], skip, last - first, self.session),
+            hash_dataset(self.symbol, self.interval, [chunk.id for chunk in chunks], skip, stored, self.session),
             self.index.first_ms,
             self.index.end_ms,
             session=self.session,
             lack=self._lack_in(start_ms, end_ms),
+            warmup_bars=first - begin,
         )
 
     def _lack_in(self, start_ms: int, end_ms: int) -> Lack | None:
@@ -166,7 +172,7 @@ class Manifest:
         start, stop = (index.grid.start(index.first_slot + int(slots[most])) for slots in (begin, end))
         return Lack(int(lacking.sum()), int(np.count_nonzero(lacking)), Gap(start, stop, int(lacking[most])))
 
-    def _resampled_slice(self, start_ms: int, end_ms: int, interval: str) -> Slice:
+    def _resampled_slice(self, start_ms: int, end_ms: int, interval: str, warmup_bars: int) -> Slice:
         if self.interval not in resample.finer_intervals(interval):
             raise unknown_market_data(
                 "interval",
@@ -179,7 +185,8 @@ class Manifest:
         first, last = self.index.bars_before(begin_ms), self.index.bars_before(stop_ms)
         if first >= last:
             raise self._unknown_range(start_ms, end_ms, interval)
-        finer = self.slice(begin_ms, stop_ms)
+        begin = resample.first_of_buckets(self.index, first, buckets, warmup_bars)
+        finer = self.slice(begin_ms, stop_ms, warmup_bars=first - begin)
         return replace(
             finer,
             interval=interval,
@@ -188,12 +195,13 @@ class Manifest:
             total_bars=self.count_buckets(finer, buckets),
             dataset_hash=hash_resampled(interval, finer.dataset_hash),
             resampled_from=self.interval,
+            warmup_bars=resample.count_buckets(self.index, begin, first, buckets),
         )
 
     def count_buckets(self, part: Slice, buckets: Grid) -> int:
-        """How many of the buckets the stored bars of this part of the series come to. Reads none of them."""
-        first = self.index.bars_before(part.start_ms)
-        return resample.count_buckets(self.index, first, first + part.stored_bars, buckets)
+        """How many of the buckets the bars of this part of the series come to, those before it aside. Reads no bar."""
+        first, last = self.index.bars_before(part.start_ms), self.index.bars_before(part.end_ms)
+        return resample.count_buckets(self.index, first, last, buckets)
 
     def plot_bucket_ms(self, part: Slice, points_max: int) -> int:
         """How long bars must be for this part of the series to be at most `points_max` of them: a multiple of its

@@ -28,7 +28,8 @@ class Strategy:
 
     `signals(bars, params)` gives int8[n] for all bars at once and is causal. `decide(view)` is asked at the close of
     every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None.
-    Raises `ConfigurationError` where neither or both are given, or `every` could be below 1.
+    Raises `ConfigurationError` where neither or both are given, `every` could be below 1, or one that decides has a
+    `warmup`.
 
     `warmup(params)` is how many bars before the first one that a signal is wanted of `signals` must be given, so that
     it says of that one what it would say with any history; without it, it is given none. One that decides sees none.
@@ -55,6 +56,10 @@ class Strategy:
             raise ConfigurationError(
                 f"strategy {self.id} must have exactly one of signals and decide, and has {given}; "
                 "give signals(bars, params) for all bars at once, or decide(view) for one bar at a time"
+            )
+        if self.decide is not None and self.warmup is not None:
+            raise ConfigurationError(
+                f"strategy {self.id} has warmup, but decide sees no bars before the run; leave warmup out"
             )
         if self.decide is not None and _EVERY in self.parameters.model_fields:
             every = self.parameters_schema["properties"][_EVERY]

@@ -13,13 +13,14 @@ from shared.bars import Bars
 from shared.strategies import BE_FLAT, NO_OPINION, StrategyUse, catalogue, find
 from shared.strategies.rule.functions import FUNCTIONS, RECURSIVE
 from shared.strategies.strategy import Mute
+from shared.strategies.warmup import true_range_bars
 from tests.engine.markets import random_walk
 from tests.engine.runs import CONFIGS, SHORT
 from tests.engine.test_windows import QUICK, RECURSIVE_FUNCTIONS
 from worker.engine.config import EngineConfig
 from worker.engine.delta import Outcome
 from worker.engine.faults import PositionUnfit
-from worker.engine.simulation import Simulation, bars_before
+from worker.engine.simulation import Simulation
 
 SMALL: dict[str, dict[str, Any]] = {
     **QUICK,
@@ -87,7 +88,7 @@ def test_the_hash_says_whether_a_run_began_warm() -> None:
 def test_a_run_that_began_warm_is_cut_and_carried_on_like_any_other(name: str) -> None:
     bars, config = random_walk(500, 5), CONFIGS[name]
     uses = [find("sma").use({"fast": 3, "slow": 20}, "sma"), find("rsi").use({"period": 5}, "rsi")]
-    before = bars_before(config, uses)
+    before = max(true_range_bars(config.atr_period), *(use.warmup_bars for use in uses))
     assert 70 < before < 300
     whole = run_after(bars, before, config, *uses)
     simulation = Simulation.start(bars, config, uses, warmup_bars=before)
@@ -110,7 +111,7 @@ def test_levels_in_true_ranges_are_warm_from_the_first_bar() -> None:
     warm = run_after(bars, 140, config, use)
     assert warm.metrics["unfilledOrders"] == 0
     assert warm.trades.entry_bar.tolist() == [1]
-    assert bars_before(config, [use]) == 9 * 15
+    assert true_range_bars(config.atr_period) == 9 * 15 < 140
 
 
 # Of these the first signal comes as early as it can in one of many markets.

@@ -32,12 +32,23 @@ from worker.cli import read_request
 
 ROOT = Path(__file__).parents[2]
 BARS = 300
+SLOW = ("--strategy", "sma", "--param", "fast=3", "--param", "slow=60")
+TURNS = "2024-01-05T04:00:00Z"
 SMA = ("--strategy", "sma", "--param", "fast=5", "--param", "slow=20")
 
 
 @pytest.fixture
 def bars(tmp_path: Path) -> Path:
     return write_bars(tmp_path / "WALK-1h.csv", random_walk(BARS))
+
+
+@pytest.fixture
+def turning(tmp_path: Path) -> Path:
+    """Bars that fall for 100 hours, until `TURNS`, and then rise."""
+    walk = random_walk(250)
+    close = 100.0 - 0.1 * np.minimum(np.arange(250), 200 - np.arange(250))
+    bars = walk._replace(open=close, high=close, low=close, close=close)
+    return write_bars(tmp_path / "TURN-1h.csv", bars)
 
 
 @pytest.fixture
@@ -124,6 +135,7 @@ def test_options_override_a_request_from_a_file(tmp_path: Path) -> None:
         (("--strategy", "sma", "--strategy", "rsi", "--param", "fast=3"), "--param", ["'fast=3'", "(sma, rsi)"]),
         (("--strategy", "sma", "--set", "endDate=2024-01-01"), "--set", ["endDate", "--to"]),
         (("--strategy", "sma", "--set", "strategyParams.sma.fast=2"), "--set", ["--param"]),
+        (("--strategy", "sma", "--set", "warmupBars=2"), "--set", ["--warmup-bars"]),
         (("--request", "absent.json"), "--request", ["absent.json", "No such file"]),
     ],
 )
@@ -288,6 +300,42 @@ def test_without_dates_it_runs_on_the_whole_file(call: Callable[..., Any], bars:
     part = json.loads(out)
     assert (status, part["totalBars"]) == (0, 6 * 24 + 12)
     assert part["datasetHash"] != result["datasetHash"]
+
+
+def test_what_crosses_soon_after_the_start_is_found_with_bars_before_it(
+    call: Callable[..., Any], turning: Path, tmp_path: Path
+) -> None:
+    trades = tmp_path / "trades.csv"
+    run = ("--data", turning, *SLOW, "--from", TURNS, "--trades", trades)
+
+    def entries() -> list[str]:
+        with trades.open() as file:
+            return [trade["entryTime"] for trade in csv.DictReader(file)]
+
+    warm = json.loads(call(*run, "--json")[1])
+    assert (warm["warmupBars"], warm["totalBars"], warm["effectiveStart"]) == (60, 150, TURNS)
+    assert "warmupBars" not in warm["config"]
+    [entry] = entries()
+    assert TURNS < entry < iso_from_ms(START_MS + 130 * HOUR_MS)
+    cold = json.loads(call(*run, "--warmup-bars", "0", "--json")[1])
+    assert (cold["warmupBars"], cold["totalBars"], cold["config"]["warmupBars"]) == (0, 150, 0)
+    assert entries() == [], "the averages crossed before both were known"
+    for name in ("resultHash", "datasetHash"):
+        assert warm[name] != cold[name]
+    assert warm["metrics"]["buyAndHoldReturn"] == cold["metrics"]["buyAndHoldReturn"]
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps({"warmupBars": 7}))
+    shown = call(*run, "--request", file)[1]
+    assert f"bars         150 from {TURNS} to 2024-01-11T10:00:00Z, after 7 to warm up\n" in shown
+    assert json.loads(call(*run, "--request", file, "--warmup-bars", "null", "--json")[1]) == warm
+
+
+def test_there_is_no_more_to_begin_with_than_bars_before_the_start(call: Callable[..., Any], turning: Path) -> None:
+    run = ("--data", turning, *SLOW, "--json", "--from")
+    used = [json.loads(call(*run, iso_from_ms(START_MS + n * HOUR_MS))[1])["warmupBars"] for n in (-5, 0, 1, 59, 61)]
+    assert used == [0, 0, 1, 59, 60]
+    four_hours = json.loads(call(*run, TURNS, "--interval", "4h")[1])
+    assert (four_hours["warmupBars"], four_hours["effectiveStart"]) == (25, TURNS)
 
 
 def test_a_range_without_bars_is_refused_with_what_there_is(call: Callable[..., Any], bars: Path) -> None:
