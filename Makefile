@@ -2,12 +2,13 @@
 # All it takes is make and Python 3.11 or later; `make PYTHON=/path/to/python3 …` names one.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-compose bench lint format lock clean
+.PHONY: help demo up test test-compose bench lint style format lock clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
 NAUTILUS := .venv-nautilus
 BIN := $(VENV)/bin
+TYPES = $(BIN)/pyright --pythonpath $(BIN)/python
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTHON ?=
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.14 python3.11 python3 python)
@@ -23,8 +24,12 @@ demo: $(VENV)/.ready ## one real backtest, from an HTTP request to a stored resu
 up: $(VENV)/.ready ## keep servers, gateway and workers running on this machine, with their data in .backfleet
 	@exec $(BIN)/python -m deploy up
 
-test: lint $(VENV)/.peers ## lint, types and all tests
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
+# Whole files to each process, in their order: what a file starts or compiles is there once, and the last are short ones.
+# Types are checked beside the tests, in the time that those wait; what is wrong with them is told at the end.
+test: style $(VENV)/.peers ## lint, types and all tests
+	@said=$$(mktemp); $(TYPES) >"$$said" 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	wait $$types; types=$$?; [ $$types -eq 0 ] || cat "$$said"; rm -f "$$said"; exit $$((tests || types))
 
 test-compose: $(VENV)/.ready ## docker-compose.yml for real: needs a Docker engine with Compose, and a quarter of an hour
 	BACKFLEET_TEST_COMPOSE=1 $(BIN)/python -m pytest -s -v --durations=0 tests/e2e/test_compose_runs.py
@@ -32,10 +37,12 @@ test-compose: $(VENV)/.ready ## docker-compose.yml for real: needs a Docker engi
 bench: $(VENV)/.peers $(NAUTILUS)/.ready ## measure engine and service beside their peers
 	$(BIN)/python -m tests.bench
 
-lint: $(VENV)/.ready ## style and types, changing nothing
+lint: style ## style and types, changing nothing
+	$(TYPES)
+
+style: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.ready ## rewrite the code in its style
 	$(BIN)/ruff check --fix .
@@ -49,7 +56,7 @@ lock: $(VENV)/.ready ## resolve the dependencies of pyproject.toml anew into the
 	@PATH="$$PWD/$(BIN):$$PATH"; command -v uv >/dev/null || $(PIP) install --quiet uv; \
 	$(RESOLVE) pyproject.toml --extra embedded --extra dev --output-file requirements.lock && \
 	$(RESOLVE) pyproject.toml --constraint requirements.lock --output-file requirements-runtime.lock && \
-	$(RESOLVE) pyproject.toml --extra exchanges --extra files --constraint requirements.lock \
+	$(RESOLVE) pyproject.toml --extra exchanges --extra files --extra calendars --constraint requirements.lock \
 		--output-file requirements-extras.lock && \
 	$(RESOLVE) pyproject.toml --extra peers --constraint requirements.lock --output-file requirements-peers.lock && \
 	printf '%s\n' 'nautilus_trader==1.221.0' 'python-dateutil<3' | \

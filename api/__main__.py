@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -84,6 +85,7 @@ def main() -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         server = build_server(settings)
+        gc.freeze()  # What was made so far stays: no full collection need look through it for garbage.
         with bind(settings) as listener, asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             return 0 if runner.run(serve(server, listener)) else 1
     except BackfleetError as error:

@@ -6,14 +6,13 @@ Each command imports what it needs when it runs: asking for help must not wait f
 from __future__ import annotations
 
 import argparse
-import asyncio
 import re
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.reading import add_reading_options, reading_from
 
@@ -114,7 +113,7 @@ def _import(asked: argparse.Namespace) -> None:
         async with _bar_on_terminal(len(asked.files)) as on_chunk:
             return await import_files(candles, asked.files, reading_from(asked), asked.on_conflict, on_chunk)
 
-    for report in asyncio.run(_with_candles(settings_here(), work)):
+    for report in to_end(_with_candles(settings_here(), work)):
         tell(report.summary(), report.notes)
 
 
@@ -136,7 +135,7 @@ def _fetch(asked: argparse.Namespace) -> None:
             *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
         ) as progress:
             meter = _Meter(progress, f"{order.symbol} {order.interval}")
-            asyncio.run(_with_candles(settings, lambda candles, _: _fetch_into(candles, asked, order, meter, fetches)))
+            to_end(_with_candles(settings, lambda candles, _: _fetch_into(candles, asked, order, meter, fetches)))
     except KeyboardInterrupt:
         console.print("interrupted; the same command, run again, goes on from what is stored")
         raise
@@ -212,6 +211,8 @@ async def _bar_on_terminal(files: int) -> AsyncIterator[OnSeriesChunk | None]:
     if not sys.stderr.isatty():
         yield None
         return
+    import asyncio
+
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -231,7 +232,7 @@ async def _bar_on_terminal(files: int) -> AsyncIterator[OnSeriesChunk | None]:
 
 
 def _list(_asked: argparse.Namespace) -> None:
-    print(describe_datasets(asyncio.run(_with_candles(settings_here(), lambda candles, _: candles.list_series()))))
+    print(describe_datasets(to_end(_with_candles(settings_here(), lambda candles, _: candles.list_series()))))
 
 
 def _collect_garbage(asked: argparse.Namespace) -> None:
@@ -244,7 +245,13 @@ def _collect_garbage(asked: argparse.Namespace) -> None:
     def work(candles: Candles, store: Store) -> Awaitable[GarbageReport]:
         return candles.collect_garbage(store.pinned_among, int(hours * HOUR_MS), asked.dry_run)
 
-    print(asyncio.run(_with_candles(settings_here(), work)).summary())
+    print(to_end(_with_candles(settings_here(), work)).summary())
+
+
+def to_end(work: Coroutine[Any, Any, Answer]) -> Answer:
+    import asyncio
+
+    return asyncio.run(work)
 
 
 async def _with_candles(settings: Settings, work: Callable[[Candles, Store], Awaitable[Answer]]) -> Answer:
@@ -329,7 +336,7 @@ def _add_user(asked: argparse.Namespace) -> None:
     async def work(database: Database) -> None:
         await add_user(database.users, Passwords(settings), asked.name, password, roles)
 
-    asyncio.run(_with_database(settings, work))
+    to_end(_with_database(settings, work))
     print(f"user {asked.name} was added")
 
 
@@ -342,7 +349,7 @@ def _set_password(asked: argparse.Namespace) -> None:
     async def work(database: Database) -> None:
         await set_password(database.users, database.families, Passwords(settings), asked.name, password)
 
-    asyncio.run(_with_database(settings, work))
+    to_end(_with_database(settings, work))
     print(f"the password of user {asked.name} was set; every login of before has ended")
 
 
@@ -361,7 +368,7 @@ def _set_disabled(name: str, disabled: bool) -> None:
         await database.users.set_disabled(name, disabled)
         await database.families.end_all_of(name)
 
-    asyncio.run(_with_database(settings_here(), work))
+    to_end(_with_database(settings_here(), work))
 
 
 def _list_users(_asked: argparse.Namespace) -> None:
@@ -372,7 +379,7 @@ def _list_users(_asked: argparse.Namespace) -> None:
             users += more
         return users
 
-    print(describe_users(asyncio.run(_with_database(settings_here(), work))))
+    print(describe_users(to_end(_with_database(settings_here(), work))))
 
 
 def describe_users(users: Sequence[UserDocument]) -> str:

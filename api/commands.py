@@ -29,6 +29,7 @@ from shared.results import Result, ResultDocument
 from shared.settings import Settings
 from shared.steering import Steering
 from shared.strategies import catalogue, resolve
+from shared.strategies.warmup import warmup_bars
 from shared.wire import matches, storable
 
 log = logging.getLogger(__name__)
@@ -114,13 +115,15 @@ class Commands:
         """Stores a backtest and rings for a worker, unless it begins paused. From here on it cannot vanish (S9).
 
         Where the key was used for the same request before, that backtest is the answer, as it stands now.
-        Raises `InvalidRequest` (also `UnknownMarketData`), `TooMany`, `StoreUnavailable`.
+        Raises `InvalidRequest` (also `UnknownMarketData`), `StrategyFailed`, `TooMany`, `StoreUnavailable`.
         """
         check_key(idempotency_key)
         require_priority(asker, request.priority, self._settings)
-        resolve(request.strategies, request.strategy_params)
+        uses = resolve(request.strategies, request.strategy_params)
         params = request.params()
-        bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)
+        bars = await self._candles.resolve(
+            params.symbol, params.interval, params.start_ms, params.end_ms, warmup_bars=warmup_bars(params, uses)
+        )
         record, created = await self._store.insert(
             user_id=asker.user_id,
             params=params,
@@ -347,6 +350,7 @@ def import_as_wire(report: ImportReport) -> dict[str, Any]:
         "start": iso_from_ms(report.start_ms),
         "end": iso_from_ms(report.end_ms),
         "session": _session_as_wire(report.session),
+        "calendar": report.calendar or None,
         "gaps": {"count": report.gap_count, "missingBars": report.missing_bars},
         "datasetHash": report.dataset_hash,
         "notes": list(report.notes),
@@ -367,6 +371,7 @@ def _dataset_as_wire(dataset: StoredSeries) -> dict[str, Any]:
         "start": iso_from_ms(dataset.start_ms),
         "end": iso_from_ms(dataset.end_ms),
         "session": _session_as_wire(dataset.session),
+        "calendar": dataset.calendar or None,
         "gaps": {
             "count": dataset.gap_count,
             "missingBars": dataset.missing_bars,

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import cache
 
 from prometheus_client import (
     CollectorRegistry,
@@ -69,6 +70,7 @@ class Metrics:
             buckets=_HTTP_S,
             registry=self.registry,
         )
+        self._http_of = cache(self._http.labels)  # as many as there are labels, which are few
         self._total = Histogram(
             "backfleet_backtest_seconds",
             "From submitting a backtest to this gateway until its end was heard here.",
@@ -110,7 +112,7 @@ class Metrics:
     # Measured
 
     def answered(self, route: str, method: str, status: str, took_s: float) -> None:
-        self._http.labels(route, method if method in _METHODS else "other", status).observe(took_s)
+        self._http_of(route, method if method in _METHODS else "other", status).observe(took_s)
 
     def submitted(self, backtest_id: str) -> None:
         """It was stored, at the request that is under way."""

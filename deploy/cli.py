@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from api.cli import add_data_options, add_token_options, add_user_options, settings_here, tell
+from api.cli import add_data_options, add_token_options, add_user_options, settings_here, tell, to_end
 from shared import package_version
 from shared.errors import BackfleetError, InvalidRequest
 from worker.cli import add_run_options
@@ -15,7 +15,7 @@ from worker.cli import add_run_options
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="backfleet", description="Backtests as a service.")
-    parser.add_argument("--version", action="version", version=f"backfleet {package_version()}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_run_options(commands.add_parser("run", help="run one backtest here, without any server"))
     verbs = add_data_options(commands.add_parser("data", help="market data"))
@@ -23,6 +23,14 @@ def build_parser() -> argparse.ArgumentParser:
     add_token_options(commands.add_parser("token", help="mint a token for development"))
     add_user_options(commands.add_parser("user", help="users: add, list, disable, enable, password"))
     return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up where it is asked for only."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"backfleet {package_version()}")
+        parser.exit()
 
 
 def add_demo_options(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +44,7 @@ def _load_demo(asked: argparse.Namespace) -> None:
     from deploy.synthetic_bars import BARS_DEFAULT, synthetic_series
 
     series = [*demo_series(), synthetic_series(BARS_DEFAULT if asked.bars is None else asked.bars)]
-    for report in asyncio.run(import_series(settings_here(), series)):
+    for report in to_end(import_series(settings_here(), series)):
         tell(report.summary(), report.notes)
 
 

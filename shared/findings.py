@@ -17,6 +17,7 @@ from shared.result_warnings import WarningDocument
 
 if TYPE_CHECKING:
     from shared.candles import Slice
+    from shared.strategies.strategy import Mute
 
 _SUMMARY = ("totalReturn", "sharpeRatio", "maxDrawdown", "winRate", "profitFactor", "totalTrades", "finalEquity")
 _REASONS = {int(reason): reason.wire for reason in Reason}
@@ -36,14 +37,20 @@ class Outcome(Protocol):
     def result_hash(self) -> str: ...
     @property
     def engine_version(self) -> str: ...
+    @property
+    def mute(self) -> Sequence[Mute]: ...
+    @property
+    def warmup_bars(self) -> int: ...
 
 
 class Findings(TypedDict):
     """What a run came to, whoever stored it. `config` are the parameters as they were sent, `datasetHash` names the
-    bars, `resampledFrom` is the interval of the finer bars they were made of.
+    bars: `warmupBars` of them come before the run's `totalBars`. `resampledFrom` is the interval of the finer bars they
+    were made of.
 
     `effectiveStart` is when the first bar that was run opens, `effectiveEnd` where the last one ends: what was asked
-    for may be longer than the data. Results of 0.1.0 have neither them, nor `warnings`, `resampledFrom` or `yearBasis`.
+    for may be longer than the data. Results of 0.1.0 have neither them, nor `warnings`, `resampledFrom`, `yearBasis` or
+    `warmupBars`.
     """
 
     summary: dict[str, Any]
@@ -56,6 +63,7 @@ class Findings(TypedDict):
     yearBasis: NotRequired[YearBasis]
     seed: int
     totalBars: int
+    warmupBars: NotRequired[int]
     effectiveStart: NotRequired[str]
     effectiveEnd: NotRequired[str]
     warnings: NotRequired[list[WarningDocument]]
@@ -74,6 +82,7 @@ def findings(params: Mapping[str, Any], bars: Slice, outcome: Outcome, warnings:
         "yearBasis": "requested" if params.get("periodsPerYear") else "observed",
         "seed": int(params.get("seed", 0)),
         "totalBars": len(outcome.time_ms),
+        "warmupBars": outcome.warmup_bars,
         "effectiveStart": iso_from_ms(int(outcome.time_ms[0])),
         "effectiveEnd": iso_from_ms(bars.end_of(int(outcome.time_ms[-1]))),
         "warnings": warnings,

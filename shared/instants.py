@@ -35,6 +35,10 @@ INTERVAL_MS: dict[str, int] = {
 }
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DATE_LETTERS = len("2024-01-31")
+
+
 def read_instant(value: object) -> datetime:
     """A date (its midnight in UTC) or an instant with a zone. A number is refused: its unit is a guess."""
     if isinstance(value, datetime):
@@ -44,7 +48,7 @@ def read_instant(value: object) -> datetime:
     if not isinstance(value, str):
         raise ValueError('must be text: a date such as "2024-01-31" or an instant such as "2024-01-31T12:00:00Z"')
     try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+        if len(value) == _DATE_LETTERS and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
             day = date.fromisoformat(value)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
         instant = datetime.fromisoformat(value)
@@ -76,7 +80,7 @@ def iso_from_ms(ms: int) -> str:
 
 def to_ms(value: datetime) -> int:
     """Milliseconds since 1970-01-01T00:00Z, exactly."""
-    delta = value - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = value - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
 
 

@@ -32,6 +32,7 @@ class Reading:
     `columns` says what the columns of a text are, from the first on: `time,open,-,close` with `-` for one to skip. Or
     it says where each is, by header name or number from 1: `time=Datum,open=2`. `time_zone` is the IANA name of the
     zone of times that have none. `session_zone` and `anchor` (`HH:MM`) say where and when days of trade begin.
+    `calendar` names the exchange's whose holidays and hours say which bars are missing.
     `skip_lines` lines at the top of a text are none of its table. Prices are divided by `price_scale`. `decimal` says
     what stands before decimals, a point or a comma. `allow_gaps` also accepts series of which more than 1 % of the bars
     are missing, holidays apart. `drop_unfinished` leaves out a last bar that has begun and not ended. Values are
@@ -51,6 +52,7 @@ class Reading:
     skip_lines: int | None = None
     session_zone: str | None = None
     anchor: str | None = None
+    calendar: str | None = None
     allow_gaps: bool = False
     drop_unfinished: bool = True
 
@@ -83,6 +85,7 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--skip-lines", type=int, metavar="N", help="lines at the top that are none of the table")
     group.add_argument("--session-zone", metavar="ZONE", help="whose clock days of trade keep to: America/New_York, …")
     group.add_argument("--anchor", metavar="HH:MM", help="when they begin there: 17:00, 09:30, …")
+    group.add_argument("--calendar", metavar="NAME", help="whose days and hours gaps are judged by: XNYS, XLON, …")
     group.add_argument(
         "--allow-gaps", action="store_true", help="also where more than 1 %% of the bars are missing, holidays apart"
     )

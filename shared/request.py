@@ -39,6 +39,8 @@ def _pace(value: object, read: ValidatorFunctionWrapHandler) -> object:
 BarsPerSecond = Annotated[Annotated[float, Field(ge=0.1, le=1e9)] | Literal["max"], WrapValidator(_pace)]
 FillAt = Literal["open", "close"]
 Intrabar = Literal["stop_first", "target_first", "ohlc_path"]
+# More than any window there may be; in the longest averages with memory a trace is left of what came before.
+WARMUP_BARS_MAX = 100_000
 SizingMode = Literal["equity_fraction", "fixed_quantity", "fixed_notional", "risk_fraction"]
 
 
@@ -202,6 +204,14 @@ class BacktestParams(Wire):
     emit_every_ms: Whole = Field(
         default=100, ge=20, le=60_000, description="Least time between two backtest:state, whatever emitInterval says."
     )
+    warmup_bars: Whole | None = Field(
+        default=None,
+        ge=0,
+        le=WARMUP_BARS_MAX,
+        description="Most bars before startDate that indicators may begin with, so that they are known from the first "
+        "bar on; nothing trades in them. 0: none. As many as strategies and levels look back at where left out.",
+        examples=[0],
+    )
     check_causality: bool = Field(
         default=False,
         description="Before the run, cut the bars at up to twenty places; a strategy that then says otherwise of the "
@@ -281,6 +291,13 @@ class BacktestParams(Wire):
     @property
     def closes_at_end(self) -> bool:
         return self.profile == "backfleet" if self.close_at_end is None else self.close_at_end
+
+    @property
+    def levels(self) -> dict[str, Level]:
+        """Where this run's trades may end, by the name of the field; without those that it leaves out."""
+        stops = {"stop_loss": self.stop_loss, "trailing_stop": self.trailing_stop} if self.use_stop_orders else {}
+        targets = {"take_profit": self.take_profit} if self.use_take_profits else {}
+        return {name: level for name, level in (stops | targets).items() if level}
 
     @property
     def start_ms(self) -> int:

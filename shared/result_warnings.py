@@ -18,11 +18,14 @@ from shared.wire import Wire
 
 if TYPE_CHECKING:
     from shared.candles import Slice
+    from shared.findings import Outcome
+    from shared.strategies.strategy import Mute
 
 # As a result, a record and a message hold them.
 WarningDocument = dict[str, Any]
 WARNINGS_MAX = 100
 AMBIGUOUS_SHARE_MAX = 0.01
+_NAMES_SHOWN, _NAME_MAX_CHARS = 5, 40
 
 
 class ResultWarning(Wire):
@@ -51,14 +54,18 @@ def of_unknown_fields(unknown: Sequence[FieldError]) -> list[WarningDocument]:
     ]
 
 
-def of_run(
-    params: Mapping[str, Any], bars: Slice, metrics: Mapping[str, Any], within: str = ""
-) -> list[WarningDocument]:
+def of_run(params: Mapping[str, Any], bars: Slice, outcome: Outcome, within: str = "") -> list[WarningDocument]:
     """All that a run itself has to warn of, wherever it was run.
 
     `params` are those of a request as they were sent, `within` is where in what was sent they are.
     """
-    return [*of_range(params, bars, within), *of_size(params, within), *of_figures(metrics, bars.total_bars)]
+    return [
+        *of_range(params, bars, within),
+        *of_gaps(bars),
+        *of_mute(outcome.mute, within),
+        *of_size(params, within),
+        *of_figures(outcome.metrics, bars.total_bars),
+    ]
 
 
 def of_figures(metrics: Mapping[str, Any], total_bars: int) -> list[WarningDocument]:
@@ -75,6 +82,44 @@ def of_figures(metrics: Mapping[str, Any], total_bars: int) -> list[WarningDocum
         )
         found.append(ResultWarning(code="bars_ambiguous", message=message))
     return [one.as_wire() for one in found]
+
+
+def of_columns(ignored: Sequence[str]) -> list[WarningDocument]:
+    """For columns of the files that a run read itself and found no use for."""
+    if not ignored:
+        return []
+    count = "1 column" if len(ignored) == 1 else f"{len(ignored)} columns"
+    more = f" and {len(ignored) - _NAMES_SHOWN} more" if len(ignored) > _NAMES_SHOWN else ""
+    named = ", ".join(ascii(name[:_NAME_MAX_CHARS]) for name in ignored[:_NAMES_SHOWN])
+    message = f"{count} of the data went unused: {named}{more}; --columns says what each column is"
+    return [ResultWarning(code="columns_ignored", message=message).as_wire()]
+
+
+def of_gaps(bars: Slice) -> list[WarningDocument]:
+    """For bars that are missing in the middle of the range: the run goes on after a gap as if no time had passed."""
+    lack = bars.lack
+    if lack is None:
+        return []
+    interval = bars.resampled_from or bars.interval
+    count = f"1 bar of {interval} is" if lack.bars == 1 else f"{lack.bars:,} bars of {interval} are"
+    where = "a gap" if lack.gaps == 1 else f"{lack.gaps:,} gaps"
+    span = f"from {iso_from_ms(lack.longest.start_ms)} to {iso_from_ms(lack.longest.end_ms)}"
+    longest = span if lack.gaps == 1 else f"the longest, of {lack.longest.bars:,}, {span}"
+    message = f"{count} missing in {where} of {bars.symbol}, {longest}; holidays are not counted"
+    return [ResultWarning(code="bars_missing", message=message).as_wire()]
+
+
+def of_mute(mute: Sequence[Mute], within: str = "") -> list[WarningDocument]:
+    """For strategies whose periods are longer than the data: not one signal could come of them."""
+    return [
+        ResultWarning(
+            code="too_few_bars",
+            message=f"{one.strategy} says nothing before it has seen {one.needed_bars:,} bars, and there are "
+            f"{one.given_bars:,}: it had no part in this run; give it shorter periods, or a longer range",
+            field=f"{within}strategyParams.{one.strategy}",
+        ).as_wire()
+        for one in mute
+    ]
 
 
 def of_size(params: Mapping[str, Any], within: str = "") -> list[WarningDocument]:

@@ -64,7 +64,7 @@ class Result(BaseModel):
     summary: dict[str, Any] = Field(description="The metrics that people look at first.")
     metrics: dict[str, Any] = Field(description="All of them, as docs/metrics.md defines them; null where undefined.")
     config: dict[str, Any] = Field(description="What was asked for.")
-    dataset_hash: str = Field(description="Names the exact bars that were read.")
+    dataset_hash: str = Field(description="Names the exact bars that were read, those of the warm-up included.")
     resampled_from: str | None = Field(description="Interval of the finer bars its bars were made of; null where none.")
     result_hash: str = Field(description="Equal for equal results, on whatever machine and after whatever break.")
     engine_version: str = Field(description="Results of different versions may differ.", examples=["3"])
@@ -74,6 +74,11 @@ class Result(BaseModel):
     )
     seed: int = Field(description="Seed of whatever was random in the run.")
     total_bars: int = Field(ge=0, description="How many bars were run.")
+    warmup_bars: int | None = Field(
+        ge=0,
+        description="How many bars before the first one indicators began with, which traded nothing; null in older "
+        "results.",
+    )
     effective_start: str | None = Field(description="When the first bar that was run opens; null in older results.")
     effective_end: str | None = Field(description="Where the last bar that was run ends; null in older results.")
     warnings: list[ResultWarning] = Field(
@@ -100,7 +105,7 @@ def new_result(record: BacktestRecord, bars: Slice, outcome: Outcome, now_ms: in
     """The result of a record's run under the claim it has, still without its frames (`Results.prepare`)."""
     within = "params." if record.get("published") else ""
     params = record["params"]
-    warnings = gathered(record.get("warnings", []), of_run(params, bars, outcome.metrics, within))
+    warnings = gathered(record.get("warnings", []), of_run(params, bars, outcome, within))
     return {
         "_id": new_id("res"),
         "backtestId": record["_id"],

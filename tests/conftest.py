@@ -7,8 +7,11 @@ does not matter. A backend that is missing skips its tests by name, or fails the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +22,10 @@ import pymongo
 import pytest
 import redis
 from hypothesis import settings
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 
+import shared.mongo
 from deploy.servers import FakeRedisServer, MongoServer, ValkeyServer, find_redis_binary
 from shared.settings import PREFIX, Settings
 from tests.servers.mongo_java import BackendMissing, JavaMongoServer, find_program
@@ -38,6 +44,8 @@ PAIRS = [
     ("nx-27017", "fakeredis"),
     *([("external", "valkey")] if EXTERNAL_MONGODB_URI else []),
 ]
+# For a test of `backends` whose every read and write is tried on the others by the tests of store, candles and bus.
+on_one_pair = pytest.mark.parametrize("backends", PAIRS[:1], ids="+".join, indirect=True)
 JWT_SECRET = "kXq5v0Zc8mWn2RtY7uHs4LdPf9Jg1Ea6Bw3TiOyQ"
 
 
@@ -46,11 +54,26 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         if not name.startswith((f"{PREFIX}TEST_", f"{PREFIX}REQUIRE_")):
             del os.environ[name]
-    # Compiling the kernels takes seconds: once for all engine processes of all tests, not once for each.
-    os.environ["NUMBA_CACHE_DIR"] = str(config.rootpath / ".pytest_cache" / "kernels" / engine_digest())
+    _keep_kernels(config)
     # The same examples in every run: a test that fails now and then tells whoever meets it nothing of their change.
     settings.register_profile("same", deadline=None, derandomize=True, database=None)
     settings.load_profile("same")
+
+
+def _keep_kernels(config: pytest.Config) -> None:
+    """Compiling the kernels takes seconds: once for all processes of all tests, not once for each.
+
+    Where several are about to begin with it at the same time, it is done before they start.
+    """
+    kept = config.rootpath / ".pytest_cache" / "kernels"
+    kernels = kept / engine_digest()
+    if not kernels.exists() and config.getoption("numprocesses", None):
+        compiling = [sys.executable, "-m", "worker", "--warm"]
+        subprocess.run(compiling, cwd=config.rootpath, env=os.environ | {"NUMBA_CACHE_DIR": str(kept)}, check=False)
+    kernels.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        (kernels / kernels.name).symlink_to(".")  # engine processes look there, see `kernel_cache_dir`
+    os.environ["NUMBA_CACHE_DIR"] = str(kernels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +132,26 @@ class Servers:
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     with ExitStack() as stack:
         yield Servers(tmp_path_factory.mktemp("servers"), stack)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def proved_once() -> Iterator[None]:
+    """That a server's updates are atomic takes longer to prove than most tests: here once, not at each opening.
+
+    A driver that a test has changed is another one.
+    """
+    proved: set[tuple[object, object]] = set()
+    prove = shared.mongo.prove_updates_are_atomic
+
+    async def prove_once(database: AsyncDatabase[dict[str, Any]]) -> None:
+        about = (database.client.nodes, AsyncCollection.find_one_and_update)
+        if about not in proved:
+            await prove(database)
+            proved.add(about)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared.mongo, "prove_updates_are_atomic", prove_once)
+        yield
 
 
 def _uri_or_skip(servers: Servers, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,14 @@ BODY: dict[str, Any] = {
     "strategyParams": {"sma": {"fast": 5, "slow": 20}},
 }
 BACKTESTS = "/api/algo/backtest"
+
+
+# There is no TLS in tests, and to load certificates takes a client longer than most of what is asked with it.
+_NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def http_client(url: str = "", **options: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, verify=_NO_CERTIFICATES, **options)
 
 
 class Ear:
@@ -94,7 +103,7 @@ class Site(OnDatabase):
     async def client_with(self, token: str | None) -> httpx.AsyncClient:
         """A client that sends this token, or none."""
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=15)
+        client = http_client(self.url, headers=headers, timeout=15)
         return await self._stack.enter_async_context(client)
 
     async def ear(self, user: str = "ann") -> Ear:
@@ -201,7 +210,7 @@ async def gateway_on(settings: Settings) -> AsyncIterator[str]:
 
 
 async def _until_ready(url: str, serving: asyncio.Task[None]) -> None:
-    async with asyncio.timeout(20), httpx.AsyncClient(base_url=url) as client:
+    async with asyncio.timeout(20), http_client(url) as client:
         while True:
             assert not serving.done(), "the gateway could not start"
             with contextlib.suppress(httpx.TransportError):

@@ -488,7 +488,7 @@ def test_the_locks_pin_the_same_hashed_versions() -> None:
     assert names >= {"numpy", "pymongo", "pytest", "nx-27017"}
     assert names >= declared_names([*project["dependencies"], *extras["embedded"], *extras["dev"]])
     assert peer_names >= declared_names(extras["peers"]) >= {"backtesting", "empyrical-reloaded"}
-    assert {name for name, _ in more} >= {name for name, _ in runtime} | {"ccxt", "pyarrow"}
+    assert {name for name, _ in more} >= {name for name, _ in runtime} | {"ccxt", "pyarrow", "exchange-calendars"}
     assert {pin: (everything | peers).get(pin) for pin in more} == more
     assert not declared_names(extras["peers"]) & names, "the demo would wait for packages it does not need"
     assert all(everything.values())

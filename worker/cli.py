@@ -27,6 +27,7 @@ _OPTION_OF = {
     "endDate": "--to",
     "strategies": "--strategy",
     "strategyParams": "--param",
+    "warmupBars": "--warmup-bars",
 }
 _EXAMPLE = """\
   backfleet run --data BTCUSDT-1h-*.zip --strategy sma_crossover --param fast=10 --param slow=30
@@ -45,6 +46,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--interval", help="which series of the files, or what to make of finer bars")
     parser.add_argument("--from", dest="start", metavar="DATE", help="first date or instant (default: the first bar)")
     parser.add_argument("--to", dest="end", metavar="DATE", help="exclusive end (default: after the last bar)")
+    parser.add_argument(
+        "--warmup-bars", metavar="N", help="most bars before the first that indicators begin with (default: all of use)"
+    )
     parser.add_argument("--strategy", action="append", metavar="NAME", help="repeatable: several are combined")
     parser.add_argument(
         "--param", action="append", default=[], metavar="[STRATEGY.]NAME=VALUE", help="a parameter of a strategy"
@@ -62,12 +66,16 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(asked: argparse.Namespace) -> None:
-    from shared.settings import load_settings
+    from worker.imports import import_numba, nothing_collected
 
-    settings = load_settings()
-    body = read_request(asked, settings.request_max_bytes)
-    _find_kernels(settings)
-    from worker.local_run import read_series, run_locally, write_equity, write_trades
+    with nothing_collected():
+        from shared.settings import load_settings
+
+        settings = load_settings()
+        body = read_request(asked, settings.request_max_bytes)
+        _find_kernels(settings)
+        import_numba()
+        from worker.local_run import read_series, run_locally, write_equity, write_trades
 
     series = read_series(
         asked.data, replace(reading_from(asked), symbol=body.get("symbol"), interval=body.get("interval"))
@@ -109,7 +117,8 @@ def _show(result: LocalResult, notes: Sequence[str], everything: bool) -> None:
     for warning in result.warnings:
         console.print(f"warning      {warning['message']}", soft_wrap=True, markup=False)
     start, end = (iso_from_ms(time_ms) for time_ms in (result.bars.start_ms, result.bars.end_ms))
-    console.print(f"bars         {result.bars.total_bars:,} from {start} to {end}", soft_wrap=True)
+    before = f", after {result.bars.warmup_bars:,} to warm up" if result.bars.warmup_bars else ""
+    console.print(f"bars         {result.bars.total_bars:,} from {start} to {end}{before}", soft_wrap=True)
     console.print(f"dataset      {result.bars.dataset_hash}", soft_wrap=True)
     console.print(f"result       {result.outcome.result_hash}  engine {result.outcome.engine_version}", soft_wrap=True)
 
@@ -122,6 +131,8 @@ def read_request(asked: argparse.Namespace, most_bytes: int) -> dict[str, Any]:
     body = _read_body(asked.request, most_bytes) if asked.request else {}
     given = {"symbol": asked.symbol, "interval": asked.interval, "startDate": asked.start, "endDate": asked.end}
     body |= {field: value for field, value in given.items() if value is not None}
+    if asked.warmup_bars is not None:
+        body["warmupBars"] = _read_value(asked.warmup_bars)
     if asked.strategy:
         body["strategies"] = asked.strategy
         kept = body.get("strategyParams", {})
@@ -163,16 +174,20 @@ def _read_body(path: Path, most_bytes: int) -> dict[str, Any]:
 
 def _split(option: str, text: str) -> tuple[str, Any]:
     """Name and value of `NAME=VALUE`; only the first `=` parts them."""
-    from shared.wire import parse_json
-
     name, sign, value = text.partition("=")
     name = name.strip()
     if not name or not sign:
         raise InvalidRequest.of(option, f"{text!r} is not of the form NAME=VALUE; write for example {option} seed=7")
+    return name, _read_value(value)
+
+
+def _read_value(text: str) -> Any:
+    from shared.wire import parse_json
+
     try:
-        return name, parse_json(value)
+        return parse_json(text)
     except MalformedMessage:
-        return name, value
+        return text
 
 
 def _put_param(body: dict[str, Any], text: str) -> None:

@@ -23,6 +23,7 @@ from shared.request import BacktestParams
 from shared.strategies import StrategyUse, resolve
 from shared.strategies.causality import refuse_peeking
 from shared.strategies.signals import Signals
+from shared.strategies.warmup import warmup_bars
 from shared.wire import validate
 from worker.engine.config import EngineConfig
 from worker.engine.deciding import play
@@ -34,11 +35,14 @@ from worker.log_lines import LogLines
 from worker.pipe import (
     HEADER_BYTES,
     NOTHING,
+    Advance,
     Busy,
     Command,
     Finish,
     Finished,
     Load,
+    LookBack,
+    LookedBack,
     Moved,
     News,
     Raised,
@@ -78,11 +82,12 @@ class Run:
         self,
         params: BacktestParams,
         bars: Bars,
+        warmup_bars: int = 0,
         position: Position | None = None,
         lines: LogLines | None = None,
         on_step: OnStep | None = None,
     ) -> None:
-        """Before the first bar, or at `position`.
+        """Before the first bar, or at `position`. The first `warmup_bars` of `bars` lie before the run.
 
         `on_step` hears of each step of what takes long before the first bar.
         Raises `InvalidRequest` for what the params say of strategies, `StrategyFailed` for signals that fail,
@@ -92,16 +97,16 @@ class Run:
         if on_step is not None:
             uses = [_announced(use, on_step) for use in uses]
         config = EngineConfig.from_params(params)
-        self._bars = bars
+        self._bars = bars.after(warmup_bars)
         if position is None:
-            self._simulation = Simulation.start(bars, config, uses, params.seed)
+            self._simulation = Simulation.start(bars, config, uses, params.seed, warmup_bars)
         else:
-            self._simulation = Simulation.resume(position, bars, config, uses, params.seed)
+            self._simulation = Simulation.resume(position, bars, config, uses, params.seed, warmup_bars)
         if params.check_causality:
             refuse_peeking(uses, self._bars, params.seed)
         self._lines = lines or LogLines()
         self._marks: list[Mark] = []
-        self._marked_until = self._bars_between_marks = bars.total // _MARKS_MAX
+        self._marked_until = self._bars_between_marks = self._bars.total // _MARKS_MAX
         self._told = _Told()
         self._decided_in_positions = position.decided_until if position is not None else 0
 
@@ -264,15 +269,15 @@ def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
     while (command := _read(commands)) is not None:
         signs.last_s = time.monotonic()
         try:
-            with lines.listening():
-                if isinstance(command, Load):
-                    run = None  # Frees the last run's arrays before the next run's are made.
-                    lines.begin_run()
-                    params = validate(BacktestParams, command.params)
-                    run = Run(params, open_bars(command.bar_files), command.position, lines, signs.give)
-                    if command.position is not None:
-                        lines.begin_run()  # What is said as signals are computed was said when they were first.
-                reply = _step(run, command)
+            if isinstance(command, LookBack):
+                reply = _look_back(command)
+            else:
+                with lines.listening():
+                    if isinstance(command, Load):
+                        run = None  # Frees the last run's arrays before the next run's are made.
+                        lines.begin_run()
+                        run = _begin(command, lines, signs)
+                    reply = _step(run, command)
         except BackfleetError as error:
             reply = Raised(error.code, error.message, error.errors, *lines.take())
         except Exception as error:  # What strategies raise is named as theirs; this is ours. It ends no process either.
@@ -284,7 +289,20 @@ def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
         replies.flush()
 
 
-def _step(run: Run | None, command: Command) -> Reply:
+def _look_back(command: LookBack) -> LookedBack:
+    params = validate(BacktestParams, command.params)
+    return LookedBack(warmup_bars(params, resolve(params.strategies, params.strategy_params)))
+
+
+def _begin(command: Load, lines: LogLines, signs: _Signs) -> Run:
+    params, bars = validate(BacktestParams, command.params), open_bars(command.bar_files)
+    run = Run(params, bars, command.warmup_bars, command.position, lines, signs.give)
+    if command.position is not None:
+        lines.begin_run()  # What is said as signals are computed was said when they were first.
+    return run
+
+
+def _step(run: Run | None, command: Load | Advance | Rewind | Finish) -> Reply:
     if run is None:
         return Raised("engine_protocol", "no backtest is loaded", ())
     if isinstance(command, Rewind):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import os
 import signal
 import sys
@@ -19,17 +18,6 @@ def _die_with_parent(parent_pid: int) -> None:
         sys.exit(1)  # It died before the kernel knew that we want to follow.
 
 
-def _import_talib_alone() -> None:
-    """Keeps pandas out: TA-Lib imports it only to accept its series, strategies give arrays, and it costs each engine
-    process a fifth of a second and tens of megabytes. A plug-in may still import it for itself.
-    """
-    sys.modules["pandas"] = None  # pyright: ignore[reportArgumentType] - Python's own way to say "not installed"
-    try:
-        importlib.import_module("talib")
-    finally:
-        del sys.modules["pandas"]
-
-
 def main() -> None:
     # First of all, before a second of imports in which the parent could die unnoticed.
     _die_with_parent(int(sys.argv[1]))
@@ -40,12 +28,16 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # A print in a strategy goes to the log, not into the pipe.
 
-    _import_talib_alone()
-    from worker.engine.warming import warm
-    from worker.engine_loop import serve
-    from worker.pipe import Ready, frame
+    from worker.imports import import_numba, import_talib, nothing_collected
 
-    warm()
+    with nothing_collected():
+        import_talib()
+        import_numba()
+        from worker.engine.warming import warm
+        from worker.engine_loop import serve
+        from worker.pipe import Ready, frame
+
+        warm()
     replies.write(frame(Ready()))
     replies.flush()
     try:

@@ -21,7 +21,9 @@ from shared.findings import findings, trade_columns
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import Reading
 from shared.request import BacktestParams, BacktestRequest
-from shared.result_warnings import WarningDocument, of_run
+from shared.result_warnings import WarningDocument, of_columns, of_run
+from shared.strategies import resolve
+from shared.strategies.warmup import warmup_bars
 from shared.wire import validate
 from worker.engine.delta import Outcome
 from worker.engine.faults import EngineFault
@@ -38,11 +40,12 @@ class LocalResult:
     params: BacktestParams
     bars: Slice
     outcome: Outcome
+    ignored_columns: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[WarningDocument]:
         """What to know beside the figures, as a stored result has it."""
-        return of_run(self.params.as_wire(), self.bars, self.outcome.metrics)
+        return [*of_columns(self.ignored_columns), *of_run(self.params.as_wire(), self.bars, self.outcome)]
 
     def as_wire(self) -> dict[str, Any]:
         """The fields of a stored result that do not depend on who stored it, and the number of trades."""
@@ -103,7 +106,7 @@ def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) 
     does, `StrategyFailed` for a strategy that raised or answered nonsense, and `EngineFault` for what is our own fault.
     """
     bars = series.bars
-    manifest = first_manifest(series.symbol, series.interval, series.source, bars, series.session)
+    manifest = first_manifest(series.symbol, series.interval, series.source, bars, series.session, series.calendar)
     start_ms, end_ms = manifest.index.first_ms, manifest.index.end_ms
     wanted = str(body.get("interval", series.interval))
     if wanted != series.interval and wanted in INTERVAL_MS:
@@ -111,13 +114,14 @@ def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) 
     whole = {"interval": series.interval, "start_date": iso_from_ms(start_ms), "end_date": iso_from_ms(end_ms)}
     missing = {name: value for name, value in whole.items() if not body.keys() & {name, to_camel(name)}}
     params = validate(BacktestRequest, {**missing, **body, "symbol": series.symbol}).params()
-    part = manifest.slice(params.start_ms, params.end_ms, params.interval)
-    first = int(np.searchsorted(bars.time_ms, part.start_ms))
-    bars = take_bars(bars, slice(first, first + part.stored_bars))
+    before = warmup_bars(params, resolve(params.strategies, params.strategy_params))
+    part = manifest.slice(params.start_ms, params.end_ms, params.interval, before)
+    until = int(np.searchsorted(bars.time_ms, part.end_ms))
+    bars = take_bars(bars, slice(until - part.stored_bars, until))
     if buckets := part.buckets_of(0):
         bars = resample_bars(bars, buckets)
     try:
-        run = Run(params, bars)
+        run = Run(params, bars, part.warmup_bars)
         position = run.advance(chunk_bars)
         while isinstance(position, Moved):
             position = run.advance(position.bar + chunk_bars)
@@ -125,7 +129,7 @@ def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) 
         raise
     except Exception as error:
         raise EngineFault.of(error) from error
-    return LocalResult(params, part, position.outcome)
+    return LocalResult(params, part, position.outcome, series.ignored_columns)
 
 
 def write_trades(path: Path, result: LocalResult) -> None:

@@ -45,16 +45,35 @@ NOTHING = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
+class LookBack:
+    """Before the bars of a backtest are fetched: how many before the first its strategies and levels look back at.
+
+    `params` is the wire form.
+    """
+
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LookedBack:
+    """Answer to `LookBack`."""
+
+    bars: int
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """Begin a backtest and go on as `Advance` does: most runs are short, one step is all they take.
 
-    `params` is the wire form, `bar_files` what `Candles.fetch` answered. With a `position` the run is taken up there;
-    where it cannot be, the answer is a `Raised` with the code of `PositionUnfit`, and a `Load` without it begins anew.
+    `params` is the wire form, `bar_files` what `Candles.fetch` answered; the first `warmup_bars` of them lie before the
+    run. With a `position` the run is taken up there; where it cannot be, the answer is a `Raised` with the code of
+    `PositionUnfit`, and a `Load` without it begins anew.
     """
 
     params: dict[str, Any]
     bar_files: BarFiles
     until_bar: int
+    warmup_bars: int = 0
     position: Position | None = None
     wanted: Wanted = NOTHING
     with_position: bool = False
@@ -208,8 +227,8 @@ class Raised:
     logs_dropped: int = 0
 
 
-Command = Load | Advance | Rewind | Finish
-Reply = Busy | Ready | Moved | Finished | Raised
+Command = LookBack | Load | Advance | Rewind | Finish
+Reply = Busy | Ready | LookedBack | Moved | Finished | Raised
 
 
 def frame(message: Command | Reply) -> bytes:

@@ -241,7 +241,7 @@ class Play:
         run = self._run
 
         async def load(files: BarFiles) -> Moved | Finished:
-            command = Load(run.record["params"], files, until_bar, position, wanted)
+            command = Load(run.record["params"], files, until_bar, self._bars.warmup_bars, position, wanted)
             return await run.slot.load(command, on_busy=run.telling.busy)
 
         return await self._with_files(load)
@@ -305,7 +305,7 @@ class Play:
 
         async def look(files: BarFiles) -> int:
             bars = await asyncio.to_thread(open_bars, files)
-            return int(bars.time_ms.searchsorted(time_ms))
+            return int(bars.after(self._bars.warmup_bars).time_ms.searchsorted(time_ms))
 
         return await self._with_files(look)
 

@@ -125,9 +125,9 @@ class Runner:
         """The engine's part: from the bars to a result that is ready to be stored. None: it goes on another time."""
         run.telling.look_who_watches()
         checkpoint = _checkpoint_of(run.record)
-        reading = self._positions.read(run.record["_id"], checkpoint.parts)
-        bars, decisions = await asyncio.gather(self._resolve(run.record), reading)
         await run.slot.start()
+        reading = self._positions.read(run.record["_id"], checkpoint.parts)
+        bars, decisions = await asyncio.gather(self._resolve(run), reading)
         play = Play(
             run,
             keeper,
@@ -155,12 +155,18 @@ class Runner:
         keeper.ending()
         await self._give_back(run.record, failed=False, stand=run.stand())
 
-    async def _resolve(self, record: BacktestRecord) -> Slice:
-        """The bars the record is pinned to; a record that a foreign publisher left open is pinned now."""
+    async def _resolve(self, run: Run) -> Slice:
+        """The bars the record is pinned to; a record that a foreign publisher left open is pinned now.
+
+        How many before the first one are of use only the engine process can say, which knows everybody's strategies.
+        """
+        record = run.record
         params = validate(BacktestParams, record["params"])
+        warmup_bars = 0 if params.warmup_bars == 0 else await run.slot.look_back(record["params"])
+        wanted = (params.interval, params.start_ms, params.end_ms)
         if record["manifestId"]:
-            return await self._candles.reopen(record["manifestId"], params.interval, params.start_ms, params.end_ms)
-        bars = await self._candles.resolve(params.symbol, params.interval, params.start_ms, params.end_ms)
+            return await self._candles.reopen(record["manifestId"], *wanted, warmup_bars=warmup_bars)
+        bars = await self._candles.resolve(params.symbol, *wanted, warmup_bars=warmup_bars)
         await self._claims.pin(lease_of(record), bars)
         return bars
 

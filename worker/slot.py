@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal
 from shared.settings import Settings, environment_for_child, kernel_cache_dir
@@ -25,6 +26,8 @@ from worker.pipe import (
     Finished,
     Load,
     LogLine,
+    LookBack,
+    LookedBack,
     Moved,
     Raised,
     Ready,
@@ -110,6 +113,14 @@ class Slot:
             await self.kill()
             raise EngineFailed(f"engine process began with {type(reply).__name__}", fault=False)
         log.debug("engine process %s is warm", self.pid)
+
+    async def look_back(self, params: dict[str, Any]) -> int:
+        """How many bars before the first a run with these params looks back at."""
+        self._spent_s, self._on_busy = 0.0, None
+        reply = await self._ask(LookBack(params))
+        if not isinstance(reply, LookedBack):
+            raise EngineFailed(f"engine process answered {type(reply).__name__}, not a number of bars")
+        return reply.bars
 
     async def load(self, command: Load, *, on_busy: Callable[[str], None]) -> Moved | Finished:
         """Begins a run. `on_busy` hears, now and then, what its long commands are at."""

@@ -50,7 +50,7 @@ async def store_series(
     for one in series:
         told = partial(on_chunk, f"{one.symbol} {one.interval}") if on_chunk else None
         report = await candles.import_bars(
-            one.symbol, one.interval, one.bars, one.source, on_conflict, told, one.session
+            one.symbol, one.interval, one.bars, one.source, on_conflict, told, one.session, one.calendar
         )
         reports.append(replace(report, notes=one.notes))
     return reports

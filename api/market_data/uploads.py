@@ -21,6 +21,7 @@ from python_multipart.multipart import parse_options_header
 from api.market_data.importing import store_series
 from api.market_data.reading_process import read_in_child
 from shared.candles import Candles, ImportReport, OnConflict
+from shared.candles.calendars import CALENDAR_PATTERN
 from shared.errors import Busy, InvalidRequest, MalformedMessage, Refusal, TooLarge
 from shared.instants import Interval
 from shared.reading import PRICE_SCALES, SKIP_LINES_MAX, DateOrder, Decimal, Price, Reading, Side, TimeUnit
@@ -69,6 +70,11 @@ class ImportForm(BaseModel):
     session_zone: Zone | None = Field(default=None, description="Whose clock days of trade keep to.")
     anchor: Annotated[str, Field(pattern=r"^[0-9]{1,2}:[0-9]{2}$")] | None = Field(
         default=None, description="When they begin there.", examples=["17:00", "09:30"]
+    )
+    calendar: Annotated[str, Field(pattern=CALENDAR_PATTERN)] | None = Field(
+        default=None,
+        description="Of the market's holidays and hours, by which gaps are judged: `exchange_calendars` names them.",
+        examples=["XNYS"],
     )
     allow_gaps: bool = Field(
         default=False, description="Also where more than 1 % of the bars are missing, holidays apart."

@@ -45,15 +45,19 @@ class Candles:
         on_conflict: OnConflict = "refuse",
         on_chunk: OnChunk | None = None,
         session: Session = UTC_DAYS,
+        calendar: str | None = None,
     ) -> ImportReport:
         """Adds bars to a series as one new version, or as none where all of them are there already.
 
         The days of a new series begin as `session` says; those of one that is there as they did, unless a person asked
-        for another. Where stored bars have other values, `on_conflict` refuses the import, keeps them or replaces them.
+        for another; its gaps are judged by the calendar named, else by the one that was named before. Where stored bars
+        have other values, `on_conflict` refuses the import, keeps them or replaces them.
         Raises `ImportRefused` for bars that cannot be true, `BarConflict` (one of its kind) for a stored bar with other
         values, `Conflict` when others kept publishing in between, `StoreUnavailable`. Nothing is visible then.
         """
-        return await self._publisher.import_bars(symbol, interval, bars, source, on_conflict, on_chunk, session)
+        return await self._publisher.import_bars(
+            symbol, interval, bars, source, on_conflict, on_chunk, session, calendar
+        )
 
     async def refuse_conflicts(self, symbol: str, interval: str, bars: Bars, session: Session = UTC_DAYS) -> None:
         """Raises what `import_bars` would raise for these bars as things are now, and writes nothing."""
@@ -83,8 +87,9 @@ class Candles:
         """The current version of every series, by symbol and length of the interval."""
         return await self._versions.list_series()
 
-    async def resolve(self, symbol: str, interval: str, start_ms: int, end_ms: int) -> Slice:
+    async def resolve(self, symbol: str, interval: str, start_ms: int, end_ms: int, *, warmup_bars: int = 0) -> Slice:
         """The bars from `start_ms` (inclusive) to `end_ms` (exclusive) of the current version: as many as there are.
+        And up to `warmup_bars` before them.
 
         Where there is no series of the interval, its bars are made of the coarsest finer series there is. One look at
         the head by its `_id`, and a second where it is not there; manifests are immutable and kept in memory. Raises
@@ -94,11 +99,13 @@ class Candles:
         head = await self._versions.head(symbol, interval) or await self._versions.finer_head(symbol, interval)
         if head is None:
             raise await self._versions.unknown_series(symbol, interval)
-        return await self.reopen(head["manifestId"], interval, start_ms, end_ms)
+        return await self.reopen(head["manifestId"], interval, start_ms, end_ms, warmup_bars=warmup_bars)
 
-    async def reopen(self, manifest_id: str, interval: str, start_ms: int, end_ms: int) -> Slice:
+    async def reopen(
+        self, manifest_id: str, interval: str, start_ms: int, end_ms: int, *, warmup_bars: int = 0
+    ) -> Slice:
         """The same as `resolve`, of the version that an earlier `Slice` named: later imports change nothing in it."""
-        return (await self._versions.manifest(manifest_id)).slice(start_ms, end_ms, interval)
+        return (await self._versions.manifest(manifest_id)).slice(start_ms, end_ms, interval, warmup_bars)
 
     async def plot_bucket_ms(self, wanted: Slice, points_max: int) -> int:
         """See `Manifest.plot_bucket_ms`."""
@@ -118,8 +125,8 @@ class Candles:
     async def fetch(self, wanted: Slice, bucket_ms: int = 0) -> BarFiles:
         """Makes sure that every chunk of the slice lies in the disk cache; missing ones are read in one query.
 
-        What `open_bars` makes of the files are bars of the slice's interval, or of `bucket_ms` (`plot_bucket_ms`) where
-        that is not 0.
+        What `open_bars` makes of the files are bars of the slice's interval, first those before it, or of `bucket_ms`
+        (`plot_bucket_ms`) where that is not 0.
         Raises `StoreUnavailable`, `DamagedChunk` where a stored chunk is lost or not what its name says, and
         `Unavailable` where the cache directory cannot be written.
         """

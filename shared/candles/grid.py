@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
+from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -89,7 +90,7 @@ class Grid:
         phase_ms = _MONDAY_MS % step_ms if step_ms % WEEK_MS == 0 else 0
         if session.zone != "UTC" and step_ms > HOUR_MS and step_ms % HOUR_MS == 0:
             return cls(step_ms, phase_ms, session, 0, True)
-        ahead_ms = int(_local_ms(np.array([_REFERENCE_MS], np.int64), session.zone)[0]) - _REFERENCE_MS
+        ahead_ms = int(_local_ms(_one(_REFERENCE_MS), session.zone)) - _REFERENCE_MS
         return cls(step_ms, (phase_ms + session.shift_ms - ahead_ms) % step_ms, session)
 
     def through(self, instant_ms: int) -> Grid:
@@ -125,10 +126,10 @@ class Grid:
         return _instants_of(local + self.session.shift_ms, self.session.zone)
 
     def slot(self, instant_ms: int) -> int:
-        return int(self.slots(np.array([instant_ms], np.int64))[0])
+        return int(self.slots(_one(instant_ms))) if self.by_clock else (instant_ms - self.phase_ms) // self.step_ms
 
     def start(self, slot: int) -> int:
-        return int(self.starts(np.array([slot], np.int64))[0])
+        return int(self.starts(_one(slot))) if self.by_clock else slot * self.step_ms + self.phase_ms
 
     def before(self, instant_ms: int) -> int:
         """The start of the place that the instant lies in."""
@@ -141,6 +142,11 @@ class Grid:
     def end_of(self, instant_ms: int) -> int:
         """Where the place ends that the instant lies in."""
         return self.start(self.slot(instant_ms) + 1)
+
+
+def _one(value: int) -> Instants:
+    """A scalar of NumPy: it computes as an array does, and costs less than one of one value."""
+    return cast("Instants", np.int64(value))
 
 
 def local_times(time_ms: Instants, zone: str) -> Instants:

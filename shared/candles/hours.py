@@ -17,7 +17,7 @@ _DAYS_TO_TELL = 3
 _WEEKEND = np.array([False, False, True, True, False, False, False])  # of the epoch's week, which began on a Thursday
 # China closes for up to seven days of trade in a row, and for 8 % of its weekdays a year: nobody more.
 _HOLIDAY_WEEKS_MAX, _HOLIDAY_SHARE_MAX, _HOLIDAYS_ALWAYS = 1.5, 0.08, 2
-_LOST_WEEKS_MIN = 2
+LOST_WEEKS_MIN = 2
 _MARKET_OPEN_MAX = 0.8  # of the week: who closes for less does not rest on weekends
 
 
@@ -47,25 +47,37 @@ class Hours:
         return weeks * before[-1] + before[cell] + np.where(self.is_open[cell], rest_ms // step_ms, 0)
 
     def judge(self, bars: int, hole_bars: Instants, missing: Instants, step_ms: int) -> Judgement:
-        """What to think of gaps that leave out `hole_bars` of time and `missing` bars of open hours.
+        """What to think of gaps that leave out `hole_bars` of time and `missing` bars of open hours."""
+        total = int(missing.sum())
+        holidays = int(missing[self.may_be_holidays(bars, hole_bars, missing, step_ms)].sum())
+        lost_weeks = self._closes(step_ms) and bool((missing > LOST_WEEKS_MIN * self._a_week(step_ms)).any())
+        return Judgement(holidays, total - holidays, lost_weeks)
+
+    def may_be_holidays(self, bars: int, hole_bars: Instants, missing: Instants, step_ms: int) -> NDArray[np.bool_]:
+        """Which of these gaps may be holidays.
 
         A gap may be a holiday where the market closes at all, for more than an hour of maintenance, if it is not longer
         than a week and a half. In bars of less than a day, it must reach into closed hours: what ends in the middle of
         a day of trade is an outage. Where there are more of these than any market has holidays, none is one.
         """
-        total = int(missing.sum())
-        most_open = 1.0 if step_ms >= DAY_MS else _MARKET_OPEN_MAX
-        if self.is_open.all() or self.is_open.mean() > most_open:
-            return Judgement(0, total, False)
-        a_week = int(self.is_open.sum()) * (self.cell_ms // step_ms)
+        if not self._closes(step_ms):
+            return np.zeros(len(missing), np.bool_)
+        a_week = self._a_week(step_ms)
         open_days = int(self.is_open.reshape(7, -1).any(axis=1).sum())
         short = missing <= _HOLIDAY_WEEKS_MAX * a_week
         if step_ms < DAY_MS:
             short &= missing < hole_bars
-        holidays = int(missing[short].sum())
-        if holidays > _HOLIDAY_SHARE_MAX * (bars + total) + _HOLIDAYS_ALWAYS * a_week / open_days:
-            holidays = 0
-        return Judgement(holidays, total - holidays, bool((missing > _LOST_WEEKS_MIN * a_week).any()))
+        most = _HOLIDAY_SHARE_MAX * (bars + int(missing.sum())) + _HOLIDAYS_ALWAYS * a_week / open_days
+        return short if int(missing[short].sum()) <= most else np.zeros_like(short)
+
+    def _closes(self, step_ms: int) -> bool:
+        """Whether the market closes at all, and for more than an hour of maintenance."""
+        most_open = 1.0 if step_ms >= DAY_MS else _MARKET_OPEN_MAX
+        return not self.is_open.all() and bool(self.is_open.mean() <= most_open)
+
+    def _a_week(self, step_ms: int) -> int:
+        """How many bars a whole week has."""
+        return int(self.is_open.sum()) * (self.cell_ms // step_ms)
 
 
 def hours_of(first_ms: Instants, last_ms: Instants, step_ms: int) -> Hours:

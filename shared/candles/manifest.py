@@ -6,14 +6,16 @@ import hashlib
 import json
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
 from shared.candles import resample
+from shared.candles.calendars import Calendar, load_calendar
 from shared.candles.chunks import canonical_bytes, chunk_id, cut_into_periods, pack_integers, unpack_integers
 from shared.candles.grid import UTC_DAYS, Grid, Session
 from shared.candles.series import Gap, TimeIndex
@@ -34,14 +36,25 @@ class ChunkRef:
     bars: int
 
 
+class Lack(NamedTuple):
+    """What is missed in a part of a series: how many bars, in how many gaps, and the one that misses most."""
+
+    bars: int
+    gaps: int
+    longest: Gap
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """Exactly the bars one backtest reads: `stored_bars` of `chunks`, after `skip_bars` of the first.
 
-    They are the backtest's `total_bars` bars, or, where `resampled_from` names their interval, the finer bars that
-    those are made of. `start_ms` is the time of its first bar, `end_ms` the end of its last one; both may lie inside
-    what was asked for. `series_start_ms` and `series_end_ms` are the same of all that is stored of the series.
-    `dataset_hash` names these bars: equal hashes mean equal bars.
+    They are `warmup_bars` bars that its indicators begin with and then the backtest's own `total_bars`, or, where
+    `resampled_from` names their interval, the finer bars that those are made of. `start_ms` is the time of its first
+    own bar, `end_ms` the end of its last one; both may lie inside what was asked for. `series_start_ms` and
+    `series_end_ms` are the same of all that is stored of the series. `dataset_hash` names all bars that are read: equal
+    hashes mean equal bars, and with an equal `warmup_bars` the same of them are the backtest's own.
+    `lack` says what of the range asked for is missed between the first and the last bar of the series, in bars of the
+    stored interval; None where nothing is.
     """
 
     manifest_id: str
@@ -59,6 +72,8 @@ class Slice:
     series_end_ms: int
     resampled_from: str | None = None
     session: Session = UTC_DAYS
+    lack: Lack | None = None
+    warmup_bars: int = 0
 
     def end_of(self, time_ms: int) -> int:
         """Where the bar of this time ends."""
@@ -72,9 +87,12 @@ class Slice:
         return Grid.of(self.interval, self.session, times)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Manifest:
-    """One immutable version of a series. `previous` is the manifest it grew from, or ""."""
+    """One immutable version of a series. `previous` is the manifest it grew from, or "".
+
+    `calendar` names the one its gaps were judged by, where one was named; `lacking_by_calendar` is what that found.
+    """
 
     id: str
     symbol: str
@@ -90,26 +108,35 @@ class Manifest:
     missing_bars: int
     dataset_hash: str
     bars_until: tuple[int, ...]  # how many bars the chunks before number k hold
+    calendar: str = ""
+    lacking_by_calendar: NDArray[np.int64] | None = None
 
     @property
     def session(self) -> Session:
         return self.index.grid.session
 
-    def slice(self, start_ms: int, end_ms: int, interval: str | None = None) -> Slice:
+    @cached_property
+    def lacking(self) -> NDArray[np.int64]:
+        """How many bars are missed in each hole of the index."""
+        return self.index.lacking() if self.lacking_by_calendar is None else self.lacking_by_calendar
+
+    def slice(self, start_ms: int, end_ms: int, interval: str | None = None, warmup_bars: int = 0) -> Slice:
         """The bars that begin from `start_ms` (inclusive) to `end_ms` (exclusive). `UnknownMarketData` where are none.
 
+        And up to `warmup_bars` bars before them, as many as there are.
         A coarser `interval` than the series' own is made of its bars: the same bars in the same range as a series of
         that interval would have, each of them whole. The last one is left out until the series reaches its end.
         """
         if interval is not None and interval != self.interval:
-            return self._resampled_slice(start_ms, end_ms, interval)
+            return self._resampled_slice(start_ms, end_ms, interval, warmup_bars)
         first, last = self.index.bars_before(start_ms), self.index.bars_before(end_ms)
         if first >= last:
             raise self._unknown_range(start_ms, end_ms, self.interval)
-        low = bisect_right(self.bars_until, first) - 1
+        begin = max(0, first - warmup_bars)
+        low = bisect_right(self.bars_until, begin) - 1
         high = bisect_left(self.bars_until, last)
         chunks = self.chunks[low:high]
-        skip = first - self.bars_until[low]
+        skip, stored = begin - self.bars_until[low], last - begin
         return Slice(
             self.id,
             self.symbol,
@@ -119,15 +146,33 @@ class Manifest:
             self.index.grid.end_of(self.index.time_of(last - 1)),
             chunks,
             skip,
+            stored,
             last - first,
-            last - first,
-            hash_dataset(self.symbol, self.interval, [chunk.id for chunk in chunks], skip, last - first, self.session),
+            hash_dataset(self.symbol, self.interval, [chunk.id for chunk in chunks], skip, stored, self.session),
             self.index.first_ms,
             self.index.end_ms,
             session=self.session,
+            lack=self._lack_in(start_ms, end_ms),
+            warmup_bars=first - begin,
         )
 
-    def _resampled_slice(self, start_ms: int, end_ms: int, interval: str) -> Slice:
+    def _lack_in(self, start_ms: int, end_ms: int) -> Lack | None:
+        """A hole that reaches beyond the range counts with no more bars than it leaves out within."""
+        index = self.index
+        if not index.hole_slot.size:
+            return None
+        first, last = (index.grid.slot(one - 1) + 1 - index.first_slot for one in (start_ms, end_ms))
+        begin, end = index.hole_slot, index.hole_slot + index.hole_bars
+        holes = slice(int(np.searchsorted(end, first, side="right")), int(np.searchsorted(begin, last)))
+        begin, end = np.maximum(begin[holes], first), np.minimum(end[holes], last)
+        lacking = np.minimum(self.lacking[holes], end - begin)
+        if not lacking.any():
+            return None
+        most = int(np.argmax(lacking))
+        start, stop = (index.grid.start(index.first_slot + int(slots[most])) for slots in (begin, end))
+        return Lack(int(lacking.sum()), int(np.count_nonzero(lacking)), Gap(start, stop, int(lacking[most])))
+
+    def _resampled_slice(self, start_ms: int, end_ms: int, interval: str, warmup_bars: int) -> Slice:
         if self.interval not in resample.finer_intervals(interval):
             raise unknown_market_data(
                 "interval",
@@ -140,7 +185,8 @@ class Manifest:
         first, last = self.index.bars_before(begin_ms), self.index.bars_before(stop_ms)
         if first >= last:
             raise self._unknown_range(start_ms, end_ms, interval)
-        finer = self.slice(begin_ms, stop_ms)
+        begin = resample.first_of_buckets(self.index, first, buckets, warmup_bars)
+        finer = self.slice(begin_ms, stop_ms, warmup_bars=first - begin)
         return replace(
             finer,
             interval=interval,
@@ -149,12 +195,13 @@ class Manifest:
             total_bars=self.count_buckets(finer, buckets),
             dataset_hash=hash_resampled(interval, finer.dataset_hash),
             resampled_from=self.interval,
+            warmup_bars=resample.count_buckets(self.index, begin, first, buckets),
         )
 
     def count_buckets(self, part: Slice, buckets: Grid) -> int:
-        """How many of the buckets the stored bars of this part of the series come to. Reads none of them."""
-        first = self.index.bars_before(part.start_ms)
-        return resample.count_buckets(self.index, first, first + part.stored_bars, buckets)
+        """How many of the buckets the bars of this part of the series come to, those before it aside. Reads no bar."""
+        first, last = self.index.bars_before(part.start_ms), self.index.bars_before(part.end_ms)
+        return resample.count_buckets(self.index, first, last, buckets)
 
     def plot_bucket_ms(self, part: Slice, points_max: int) -> int:
         """How long bars must be for this part of the series to be at most `points_max` of them: a multiple of its
@@ -204,10 +251,16 @@ def hash_resampled(interval: str, finer_hash: str) -> str:
 
 
 def make_manifest(
-    symbol: str, interval: str, source: str, chunks: tuple[ChunkRef, ...], index: TimeIndex, previous: Manifest | None
+    symbol: str,
+    interval: str,
+    source: str,
+    chunks: tuple[ChunkRef, ...],
+    index: TimeIndex,
+    previous: Manifest | None,
+    calendar: Calendar | None = None,
 ) -> Manifest:
     """The next version of a series, named by its content. The earliest and the largest of its gaps are listed."""
-    starts, ends, missing = index.gaps()
+    starts, ends, missing = index.gaps(calendar)
 
     def gaps_at(places: slice | NDArray[np.int64]) -> tuple[Gap, ...]:
         return tuple(Gap(*map(int, gap)) for gap in zip(starts[places], ends[places], missing[places], strict=True))
@@ -215,7 +268,8 @@ def make_manifest(
     version = previous.version + 1 if previous else 1
     previous_id = previous.id if previous else ""
     dataset_hash = hash_dataset(symbol, interval, [chunk.id for chunk in chunks], 0, index.bars, index.grid.session)
-    named = json.dumps([dataset_hash, version, previous_id, source], separators=(",", ":"))
+    by = [calendar.name] if calendar else []
+    named = json.dumps([dataset_hash, version, previous_id, source, *by], separators=(",", ":"))
     return Manifest(
         hashlib.sha256(named.encode()).hexdigest(),
         symbol,
@@ -231,10 +285,19 @@ def make_manifest(
         int(missing.sum()),
         dataset_hash,
         _bars_until(chunks),
+        calendar.name if calendar else "",
+        index.lacking(calendar) if calendar else None,
     )
 
 
-def first_manifest(symbol: str, interval: str, source: str, bars: Bars, session: Session = UTC_DAYS) -> Manifest:
+def first_manifest(
+    symbol: str,
+    interval: str,
+    source: str,
+    bars: Bars,
+    session: Session = UTC_DAYS,
+    calendar: str | None = None,
+) -> Manifest:
     """The manifest of a series that has these bars and no others, as an import into an empty store would make it.
 
     Bars must be checked and not empty. A chunk is named by its bars alone, so whatever way a store came by the same
@@ -250,12 +313,16 @@ def first_manifest(symbol: str, interval: str, source: str, bars: Bars, session:
         )
         for part in cut_into_periods(bars, interval)
     )
-    return make_manifest(symbol, interval, source, chunks, index, None)
+    judge = load_calendar(calendar, index.first_ms, index.end_ms) if calendar else None
+    return make_manifest(symbol, interval, source, chunks, index, None, judge)
 
 
 def write_manifest(manifest: Manifest, imported_at: int) -> dict[str, Any]:
     """The manifest as a document of `bar_datasets`. Instants are int64 of epoch milliseconds."""
     index = manifest.index
+    holes = {"slot": index.hole_slot, "bars": index.hole_bars}
+    if manifest.lacking_by_calendar is not None:
+        holes["lacking"] = manifest.lacking_by_calendar
     return {
         "_id": manifest.id,
         "symbol": manifest.symbol,
@@ -278,7 +345,8 @@ def write_manifest(manifest: Manifest, imported_at: int) -> dict[str, Any]:
         "gapCount": manifest.gap_count,
         "missingBars": manifest.missing_bars,
         "holeCount": len(index.hole_slot),
-        "holes": {"slot": pack_integers(index.hole_slot), "bars": pack_integers(index.hole_bars)},
+        "holes": {name: pack_integers(column) for name, column in holes.items()},
+        **({"calendar": manifest.calendar} if manifest.calendar else {}),
     }
 
 
@@ -327,6 +395,8 @@ def read_manifest(document: dict[str, Any]) -> Manifest:
         int(document["missingBars"]),
         document["datasetHash"],
         _bars_until(chunks),
+        document.get("calendar", ""),
+        unpack_integers(holes["lacking"], count) if "lacking" in holes else None,
     )
 
 

@@ -19,6 +19,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
 from shared.bars import Bars
+from shared.candles.calendars import load_calendar
 from shared.candles.chunks import cut_into_periods, pack_chunk, periods_of, unpack_chunk, view_bars
 from shared.candles.garbage import PUBLISH_WITHIN_S
 from shared.candles.grid import UTC_DAYS, Grid, Session
@@ -60,6 +61,7 @@ class ImportReport:
     replaced: int = 0
     notes: tuple[str, ...] = ()
     session: Session = UTC_DAYS
+    calendar: str = ""
 
     def summary(self) -> str:
         """One line for people."""
@@ -92,6 +94,7 @@ class Publisher:
         on_conflict: OnConflict = "refuse",
         on_chunk: OnChunk | None = None,
         session: Session = UTC_DAYS,
+        calendar: str | None = None,
     ) -> ImportReport:
         """See `Candles.import_bars`."""
         await asyncio.to_thread(_refuse_faulty, symbol, interval, bars, session)
@@ -101,7 +104,7 @@ class Publisher:
             head = await self._versions.head(symbol, interval)
             base = await self._versions.manifest(head["manifestId"]) if head else None
             manifest, differing = await self._store_version(
-                symbol, interval, bars, source, base, on_conflict, on_chunk or _tell_nobody, session
+                symbol, interval, bars, source, base, on_conflict, on_chunk or _tell_nobody, session, calendar
             )
             if manifest is base or await self._publish(manifest, base, began_s):
                 added = manifest.index.bars - (base.index.bars if base else 0)
@@ -131,6 +134,7 @@ class Publisher:
         on_conflict: OnConflict,
         on_chunk: OnChunk,
         session: Session,
+        calendar: str | None,
     ) -> tuple[Manifest, int]:
         """Writes the chunks and the manifest of `base` plus `bars`; also says how many bars differed.
 
@@ -138,7 +142,9 @@ class Publisher:
         """
         merged, differing = await self._merge(symbol, interval, bars, base, on_conflict)
         index = await asyncio.to_thread(_index_union, base, bars, interval, session)
-        if base and not merged and index.grid == base.index.grid:
+        named = calendar or (base.calendar if base else "")
+        judge = await asyncio.to_thread(load_calendar, named, index.first_ms, index.end_ms) if named else None
+        if base and not merged and index.grid == base.index.grid and base.calendar == (judge.name if judge else ""):
             return base, differing
         chunks = {_period_of(chunk, interval): chunk for chunk in (base.chunks if base else ())}
         on_chunk(0, len(merged))
@@ -146,7 +152,7 @@ class Publisher:
             chunks[period] = await self._store_chunk(whole, index.grid)
             on_chunk(written, len(merged))
         ordered = tuple(chunk for _, chunk in sorted(chunks.items()))
-        manifest = await asyncio.to_thread(make_manifest, symbol, interval, source, ordered, index, base)
+        manifest = await asyncio.to_thread(make_manifest, symbol, interval, source, ordered, index, base, judge)
         now_ms = self._mongo.now_ms()
         await self._put(self._manifests, write_manifest(manifest, now_ms) | {"wantedAt": now_ms})
         return manifest, differing
@@ -287,4 +293,5 @@ def _report(manifest: Manifest, source: str, added: int, known: int) -> ImportRe
         manifest.missing_bars,
         manifest.dataset_hash,
         session=manifest.session,
+        calendar=manifest.calendar,
     )

@@ -36,16 +36,41 @@ def count_buckets(index: TimeIndex, first: int, last: int, buckets: Grid) -> int
 
     Takes time by the holes of the series, not by its bars.
     """
+    return int(_count_by_stretch(index, first, last, buckets)[1].sum()) if first < last else 0
+
+
+def first_of_buckets(index: TimeIndex, until: int, buckets: Grid, most: int) -> int:
+    """The number of the bar with which the last `most` buckets begin that lie before bar `until`, the first of its own.
+
+    Of the first bar where there are not so many buckets. Takes time as `count_buckets` does.
+    """
+    if not most or not until:
+        return until
+    begin, count = _count_by_stretch(index, 0, until, buckets)
+    left = np.cumsum(count[::-1])[::-1]  # from each stretch on
+    if left[0] <= most:
+        return 0
+    at = len(left) - 1 - int(np.searchsorted(left[::-1], most))
+    return index.bars_before(buckets.start(int(begin[at] + left[at] - most)))
+
+
+def _count_by_stretch(
+    index: TimeIndex, first: int, last: int, buckets: Grid
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each stretch without holes of these bars, the bucket it begins in and how many end in it. At least one bar.
+
+    The first begins at `first` or after a hole, the others after one; each ends with a hole or at `last`.
+    """
     bar_before_hole = index.hole_slot - index.missing_before[:-1]
     after_first, until_last = (int(np.searchsorted(bar_before_hole, bar, side="right")) for bar in (first, last - 1))
-    # Stretches without holes: each begins at `first` or after a hole, and ends with a hole or at `last`.
     begins, ends = index.stretches()
     begin_ms = index.grid.starts(begins[after_first : until_last + 1])
     end_ms = index.grid.starts(ends[after_first : until_last + 1])
     begin_ms[0], end_ms[-1] = index.time_of(first), index.time_of(last - 1)
     begin, end = buckets.slots(begin_ms), buckets.slots(end_ms)
-    shared_with_next = int(np.count_nonzero(begin[1:] == end[:-1]))
-    return int((end - begin).sum()) + len(begin) - shared_with_next
+    count = end - begin + 1
+    count[:-1] -= begin[1:] == end[:-1]  # what goes on after the hole
+    return begin, count
 
 
 def resample_bars(bars: Bars, buckets: Grid) -> Bars:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.candles.grid import DAY_MS, UTC_DAYS, Grid, Session
-from shared.candles.hours import Hours, Judgement, hours_of
+from shared.candles.calendars import Calendar, OpenSlots
+from shared.candles.grid import DAY_MS, UTC_DAYS, WEEK_MS, Grid, Session
+from shared.candles.hours import LOST_WEEKS_MIN, Hours, Judgement, hours_of
 from shared.errors import ImportRefused
 from shared.instants import iso_from_ms
 
@@ -259,21 +260,48 @@ class TimeIndex:
         last = np.concatenate([self.hole_slot, np.array([self.bars + self.missing_bars], np.int64)]) - 1
         return self.first_slot + first, self.first_slot + last
 
-    def gaps(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def gaps(self, calendar: Calendar | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Gaps worth telling: starts, ends, missing bars (each int64). Bars of closed times are not missing.
 
         What is closed is read off the series itself, as `hours_of` says. Holidays are gaps. A gap that lies in open and
-        closed times counts the bars of the open ones.
+        closed times counts the bars of the open ones. Where a calendar is named, it says what is closed, holidays too,
+        and gaps begin and end with bars that it knows of.
         """
+        if calendar:
+            return self._gaps_by(calendar)
         missing = self._missing(self._hours())
         told = missing > 0
         begin = self.first_slot + self.hole_slot[told]
         return self.grid.starts(begin), self.grid.starts(begin + self.hole_bars[told]), missing[told]
 
-    def judge(self) -> Judgement:
-        """Which of the missing bars may be holidays' and which not."""
+    def lacking(self, calendar: Calendar | None = None) -> NDArray[np.int64]:
+        """How many bars are missed in each hole: not those of closed times, nor of what may be holidays."""
+        if calendar:
+            return self._missing_by(calendar.open_slots(self.grid))
+        hours = self._hours()
+        missing = self._missing(hours)
+        missing[hours.may_be_holidays(self.bars, self.hole_bars, missing, self.grid.step_ms)] = 0
+        return missing
+
+    def judge(self, calendar: Calendar | None = None) -> Judgement:
+        """Which of the missing bars may be holidays' and which not. By a calendar none may be."""
+        if calendar:
+            starts, ends, missing = self._gaps_by(calendar)
+            return Judgement(0, int(missing.sum()), bool((ends - starts > LOST_WEEKS_MIN * WEEK_MS).any()))
         hours = self._hours()
         return hours.judge(self.bars, self.hole_bars, self._missing(hours), self.grid.step_ms)
+
+    def _gaps_by(self, calendar: Calendar) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        slots = calendar.open_slots(self.grid)
+        missing = self._missing_by(slots)
+        told = missing > 0
+        first = slots.before(self.first_slot + self.hole_slot[told])
+        begin, last = slots.numbered(first), slots.numbered(first + missing[told] - 1)
+        return self.grid.starts(begin), self.grid.starts(last + 1), missing[told]
+
+    def _missing_by(self, slots: OpenSlots) -> NDArray[np.int64]:
+        begin = self.first_slot + self.hole_slot
+        return slots.before(begin + self.hole_bars) - slots.before(begin)
 
     def _hours(self) -> Hours:
         # Slots are told as times that no clock changes: they need only be as far apart as bars are.
@@ -283,7 +311,7 @@ class TimeIndex:
     def _missing(self, hours: Hours) -> NDArray[np.int64]:
         """How many bars of open hours each hole leaves out."""
         if hours.is_open.all():
-            return self.hole_bars
+            return self.hole_bars.copy()
         step_ms = self.grid.step_ms
         begin_ms = (self.first_slot + self.hole_slot) * step_ms
         until_ms = begin_ms + self.hole_bars * step_ms

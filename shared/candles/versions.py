@@ -48,6 +48,7 @@ class StoredSeries:
     imported_at: int
     largest_gaps: tuple[Gap, ...]
     session: Session
+    calendar: str
 
 
 def series_id(symbol: str, interval: str) -> str:
@@ -87,6 +88,7 @@ class Versions:
                 int(one["importedAt"]),
                 tuple(Gap(*map(int, gap)) for gap in one["largestGaps"]),
                 read_session(one),
+                one.get("calendar", ""),
             )
             for one in documents
         ]
@@ -129,10 +131,10 @@ class Versions:
             raise DamagedChunk(f"bar_datasets/{manifest_id} is gone; restore it from a backup")
         manifest = read_manifest(document)
         if self._known.setdefault(manifest_id, manifest) is manifest:
-            self._hole_bytes += manifest.index.hole_slot.nbytes * 3
+            self._hole_bytes += manifest.index.hole_slot.nbytes * 4
         while len(self._known) > 1 and (len(self._known) > _MANIFESTS_KEPT or self._hole_bytes > _HOLE_BYTES_KEPT):
             _, dropped = self._known.popitem(last=False)
-            self._hole_bytes -= dropped.index.hole_slot.nbytes * 3
+            self._hole_bytes -= dropped.index.hole_slot.nbytes * 4
         return manifest
 
     async def unknown_series(self, symbol: str, interval: str) -> UnknownMarketData:

@@ -59,4 +59,5 @@ STRATEGY = Strategy(
     parameters=BollingerParameters,
     signals=bollinger_signals,
     warmup=_warmup,
+    speaks_from=_warmup,
 )

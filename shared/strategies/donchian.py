@@ -73,4 +73,5 @@ STRATEGY = Strategy(
     signals=donchian_signals,
     aliases=("turtle",),
     warmup=_warmup,
+    speaks_from=_warmup,
 )

@@ -47,6 +47,10 @@ def _warmup(params: EmaCrossoverParameters) -> int:
     return params.slow + EXPONENTIAL_PERIODS * (params.slow + 1)
 
 
+def _speaks_from(params: EmaCrossoverParameters) -> int:
+    return params.slow
+
+
 STRATEGY = Strategy(
     id="ema_crossover",
     name="EMA crossover",
@@ -56,4 +60,5 @@ STRATEGY = Strategy(
     signals=ema_crossover_signals,
     aliases=("ema",),
     warmup=_warmup,
+    speaks_from=_speaks_from,
 )

@@ -47,6 +47,10 @@ def _warmup(params: MacdParameters) -> int:
     return params.slow + params.signal + EXPONENTIAL_PERIODS * (params.slow + params.signal + 2)
 
 
+def _speaks_from(params: MacdParameters) -> int:
+    return params.slow + params.signal - 1
+
+
 STRATEGY = Strategy(
     id="macd",
     name="MACD",
@@ -54,4 +58,5 @@ STRATEGY = Strategy(
     parameters=MacdParameters,
     signals=macd_signals,
     warmup=_warmup,
+    speaks_from=_speaks_from,
 )

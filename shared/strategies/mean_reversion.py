@@ -73,4 +73,5 @@ STRATEGY = Strategy(
     signals=mean_reversion_signals,
     aliases=("zscore",),
     warmup=_warmup,
+    speaks_from=_warmup,
 )

@@ -47,4 +47,5 @@ STRATEGY = Strategy(
     parameters=MomentumParameters,
     signals=momentum_signals,
     warmup=_warmup,
+    speaks_from=_warmup,
 )

@@ -52,6 +52,10 @@ def _warmup(params: RsiParameters) -> int:
     return 1 + params.period + WILDER_PERIODS * params.period
 
 
+def _speaks_from(params: RsiParameters) -> int:
+    return params.period + 1
+
+
 STRATEGY = Strategy(
     id="rsi",
     name="Relative strength index",
@@ -59,4 +63,5 @@ STRATEGY = Strategy(
     parameters=RsiParameters,
     signals=rsi_signals,
     warmup=_warmup,
+    speaks_from=_speaks_from,
 )

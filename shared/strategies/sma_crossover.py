@@ -54,4 +54,5 @@ STRATEGY = Strategy(
     signals=sma_crossover_signals,
     aliases=("sma",),
     warmup=_warmup,
+    speaks_from=_warmup,
 )

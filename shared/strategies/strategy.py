@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -28,10 +28,13 @@ class Strategy:
 
     `signals(bars, params)` gives int8[n] for all bars at once and is causal. `decide(view)` is asked at the close of
     every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None.
-    Raises `ConfigurationError` where neither or both are given, or `every` could be below 1.
+    Raises `ConfigurationError` where neither or both are given, `every` could be below 1, or one that decides has a
+    `warmup`.
 
     `warmup(params)` is how many bars before the first one that a signal is wanted of `signals` must be given, so that
     it says of that one what it would say with any history; without it, it is given none. One that decides sees none.
+
+    `speaks_from(params)` is the number of the first bar of all it is given, from 0 on, that it can have an opinion on.
 
     `language` lists the words of one whose parameters are text: `series` and `functions`, as users are shown them.
     """
@@ -45,6 +48,7 @@ class Strategy:
     decide: Decide | None = None
     language: dict[str, list[dict[str, str]]] | None = field(default=None, hash=False, repr=False)
     warmup: Callable[[Any], int] | None = None
+    speaks_from: Callable[[Any], int] | None = None
 
     def __post_init__(self) -> None:
         if (self.signals is None) == (self.decide is None):
@@ -52,6 +56,10 @@ class Strategy:
             raise ConfigurationError(
                 f"strategy {self.id} must have exactly one of signals and decide, and has {given}; "
                 "give signals(bars, params) for all bars at once, or decide(view) for one bar at a time"
+            )
+        if self.decide is not None and self.warmup is not None:
+            raise ConfigurationError(
+                f"strategy {self.id} has warmup, but decide sees no bars before the run; leave warmup out"
             )
         if self.decide is not None and _EVERY in self.parameters.model_fields:
             every = self.parameters_schema["properties"][_EVERY]
@@ -129,11 +137,30 @@ class StrategyUse:
         """How many bars before the first that it speaks of it looks at."""
         return self.strategy.warmup(self.params) if self.strategy.warmup else 0
 
+    @property
+    def speaks_from(self) -> int:
+        """The number of the first bar of all it is given that it can have an opinion on."""
+        return self.strategy.speaks_from(self.params) if self.strategy.speaks_from else 0
+
     def signals(self, bars: Bars) -> Signals:
         """int8[n]: +1 be long, -1 be short (or flat where shorts are not allowed), 0 be flat, 2 no opinion."""
         if self.strategy.signals is None:
             return silent(bars.total)
         return self.strategy.signals(bars, self.params)
+
+
+class Mute(NamedTuple):
+    """A strategy that cannot say anything in all of a run: it needs more bars than it was given."""
+
+    strategy: str
+    needed_bars: int
+    given_bars: int
+
+
+def mute_among(uses: Sequence[StrategyUse], run_bars: int, warmup_bars: int) -> tuple[Mute, ...]:
+    """Those that are mute in a run of `run_bars` which had up to `warmup_bars` before it to look at."""
+    given = [(use, run_bars + min(use.warmup_bars, warmup_bars)) for use in uses]
+    return tuple(Mute(use.name, use.speaks_from + 1, bars) for use, bars in given if use.speaks_from >= bars)
 
 
 def refusal_of(found: list[FieldError]) -> InvalidRequest:

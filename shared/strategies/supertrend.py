@@ -39,6 +39,10 @@ def _warmup(params: SupertrendParameters) -> int:
     return params.period + WILDER_PERIODS * params.period
 
 
+def _speaks_from(params: SupertrendParameters) -> int:
+    return params.period
+
+
 STRATEGY = Strategy(
     id="supertrend",
     name="Supertrend",
@@ -47,4 +51,5 @@ STRATEGY = Strategy(
     parameters=SupertrendParameters,
     signals=supertrend_signals,
     warmup=_warmup,
+    speaks_from=_speaks_from,
 )

@@ -67,6 +67,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "capital that is negative": ({"initialCapital": -1}, "initialCapital"),
     "priority out of range": ({"priority": 10}, "priority"),
+    "warm-up of the wrong type": ({"warmupBars": "all"}, "warmupBars"),
 }
 
 

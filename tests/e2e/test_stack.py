@@ -35,9 +35,8 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 
 
 @pytest.fixture
-def directory(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a test's stack lives. All share one cache of compiled kernels, which are the same for all."""
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "kernels"))
+def directory(tmp_path: Path) -> Path:
+    """Where a test's stack lives."""
     return tmp_path / "stack"
 
 

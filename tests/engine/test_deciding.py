@@ -56,7 +56,7 @@ def assert_same(one: Outcome, other: Outcome) -> None:
     assert one.result_hash == other.result_hash
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     cuts=st.lists(st.integers(0, 250), max_size=4),
     name=st.sampled_from(sorted(CONFIGS)),

@@ -43,6 +43,8 @@ from worker.pipe import (
     Finish,
     Finished,
     Load,
+    LookBack,
+    LookedBack,
     Moved,
     News,
     Raised,
@@ -174,6 +176,55 @@ def test_a_strategy_that_decides_runs_like_any_other(files: BarFiles) -> None:
     assert isinstance(part, Moved)
     assert part.bar == 70
     assert hash_of(whole) == hash_of(rest) == hash_of(known)
+
+
+def test_what_a_run_looks_back_at_is_told_before_its_bars_are_fetched(files: BarFiles) -> None:
+    params = load(files, "sma", "steps", strategyParams={"sma": {"fast": 3, "slow": 40}}).params
+    told, less, refused, fine = replies_to(
+        LookBack(params),
+        LookBack({**params, "warmupBars": 7}),
+        LookBack({**params, "strategies": ["sma", "astrology"]}),
+        load(files, "sma"),
+    )
+    assert (told, less) == (LookedBack(40), LookedBack(7))
+    assert isinstance(refused, Raised)
+    assert [error.field for error in refused.errors] == ["strategies.1"]
+    hash_of(fine)
+
+
+@pytest.mark.parametrize("strategies", [("rsi", "sma"), ("sma", "careful")])
+def test_a_run_that_begins_warm_numbers_and_tells_its_own_bars_alone_wherever_it_is_cut(
+    files: BarFiles, strategies: tuple[str, ...]
+) -> None:
+    sizes = {"sma": {"fast": 2, "slow": 30}, "rsi": {"period": 3}}
+    settings = {**MANY, "strategyParams": {name: sizes[name] for name in strategies if name in sizes}}
+    begin = dataclasses.replace(load(files, *strategies, until=0, **settings), warmup_bars=60, with_position=True)
+    own = TOTAL - 60
+    [whole] = replies_to(dataclasses.replace(begin, until_bar=own))
+    outcome = outcome_of(whole)
+    assert (outcome.warmup_bars, len(outcome.equity)) == (60, own)
+    assert outcome.time_ms[0] == random_walk(TOTAL, 6).time_ms[60]
+    first, second, back, last = replies_to(begin, Advance(130, NEWS, True), Rewind(20, NEWS), Advance(own, NEWS))
+    assert isinstance(first, Moved)
+    assert isinstance(second, Moved)
+    assert isinstance(back, Moved)
+    assert isinstance(last, Finished)
+    assert (first.total_bars, first.time_ms, second.time_ms) == (own, outcome.time_ms[0], outcome.time_ms[129])
+    assert (back.bar, back.time_ms) == (20, outcome.time_ms[19])
+    assert news_of(second).time_ms.tolist() == outcome.time_ms[:130].tolist()
+    told = news_of(last).time_ms.tolist()  # thinned
+    assert set(told) <= set(outcome.time_ms[20:].tolist())
+    assert (told[0], told[-1]) == (outcome.time_ms[20], outcome.time_ms[-1])
+    assert hash_of(last) == outcome.result_hash
+    for cut in (0, 1, 29, 130, own - 1):
+        at = position_of(replies_to(dataclasses.replace(begin, until_bar=cut))[0])
+        taken_up, elsewhere = replies_to(
+            dataclasses.replace(begin, until_bar=own, position=at),
+            dataclasses.replace(begin, until_bar=own, position=at, warmup_bars=59),
+        )
+        assert hash_of(taken_up) == outcome.result_hash
+        assert isinstance(elsewhere, Raised)
+        assert elsewhere.code == PositionUnfit.code
 
 
 def test_a_step_ends_where_deciding_takes_long(files: BarFiles, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 
 from shared.bars import Bars
-from shared.strategies import NO_OPINION, StrategyUse, catalogue, find
+from shared.strategies import BE_FLAT, NO_OPINION, StrategyUse, catalogue, find
 from shared.strategies.rule.functions import FUNCTIONS, RECURSIVE
+from shared.strategies.strategy import Mute
+from shared.strategies.warmup import true_range_bars
 from tests.engine.markets import random_walk
 from tests.engine.runs import CONFIGS, SHORT
 from tests.engine.test_windows import QUICK, RECURSIVE_FUNCTIONS
 from worker.engine.config import EngineConfig
 from worker.engine.delta import Outcome
 from worker.engine.faults import PositionUnfit
-from worker.engine.simulation import Simulation, bars_before
+from worker.engine.simulation import Simulation
 
 SMALL: dict[str, dict[str, Any]] = {
     **QUICK,
@@ -86,7 +88,7 @@ def test_the_hash_says_whether_a_run_began_warm() -> None:
 def test_a_run_that_began_warm_is_cut_and_carried_on_like_any_other(name: str) -> None:
     bars, config = random_walk(500, 5), CONFIGS[name]
     uses = [find("sma").use({"fast": 3, "slow": 20}, "sma"), find("rsi").use({"period": 5}, "rsi")]
-    before = bars_before(config, uses)
+    before = max(true_range_bars(config.atr_period), *(use.warmup_bars for use in uses))
     assert 70 < before < 300
     whole = run_after(bars, before, config, *uses)
     simulation = Simulation.start(bars, config, uses, warmup_bars=before)
@@ -109,4 +111,53 @@ def test_levels_in_true_ranges_are_warm_from_the_first_bar() -> None:
     warm = run_after(bars, 140, config, use)
     assert warm.metrics["unfilledOrders"] == 0
     assert warm.trades.entry_bar.tolist() == [1]
-    assert bars_before(config, [use]) == 9 * 15
+    assert true_range_bars(config.atr_period) == 9 * 15 < 140
+
+
+# Of these the first signal comes as early as it can in one of many markets.
+EAGER: dict[str, dict[str, Any]] = {
+    **SMALL,
+    "supertrend": {"period": 4, "multiplier": 0.1},
+    "rule": {"long": "crosses_above(close, sma(close, 9))", "short": "close < shift(lowest(low, 5), 5)"},
+}
+
+
+@pytest.mark.parametrize("name", [one.id for one in catalogue() if one.form == "signals"])
+def test_no_strategy_speaks_before_it_says_it_can_and_each_may_then(name: str) -> None:
+    use = find(name).use(EAGER[name], name)
+    heard = [np.flatnonzero(use.signals(random_walk(40, seed)) != NO_OPINION) for seed in range(150)]
+    assert min(int(bars[0]) for bars in heard if bars.size) == use.speaks_from
+
+
+@pytest.mark.parametrize(
+    ("rule", "speaks_from"),
+    [
+        ({"long": "close > sma(close, 200)"}, 199),
+        ({"long": "close > ema(sma(close, 100), 50)"}, 148),
+        ({"long": "close > sma(close, 200) or close > 5"}, 0),
+        ({"long": "close > sma(close, 200) and close > 5"}, 199),
+        ({"long": "not (close > sma(close, 200) and close > 1e9)"}, 0),
+        ({"long": "not (close > sma(close, 200) or close > 1e9)"}, 199),
+        ({"long": "close > shift(close, 150)", "short": "falling(close, 3)"}, 3),
+        ({"long": "not rising(close, 90)"}, 1),
+        ({"long": "macd(close, 12, 26) > macd_signal(close, 12, 26, 9)"}, 33),
+        ({"long": "stochastic_d(100, 3) > 50", "exit": "close > 1e9"}, 101),
+    ],
+)
+def test_a_rule_is_mute_until_what_it_needs_is_known(rule: dict[str, str], speaks_from: int) -> None:
+    use = find("rule").use(rule, "rule")
+    said = [use.signals(random_walk(300, seed)) for seed in range(40)]
+    heard = [np.flatnonzero((one != NO_OPINION) & (one != BE_FLAT)) for one in said]
+    assert min(int(bars[0]) for bars in heard if bars.size) == use.speaks_from == speaks_from
+
+
+@pytest.mark.parametrize(
+    ("total", "warmup_bars", "given"),
+    [(150, 0, 150), (200, 0, 200), (201, 0, 0), (200, 90, 200), (201, 90, 0), (350, 300, 0)],
+)
+def test_a_strategy_is_mute_where_run_and_warmup_together_are_too_short(
+    total: int, warmup_bars: int, given: int
+) -> None:
+    uses = [find("buy_and_hold").use({}, "hold"), find("sma").use({"fast": 10, "slow": 200}, "sma")]
+    mute = run_after(random_walk(total, 3), warmup_bars, EngineConfig(), *uses).mute
+    assert mute == ((Mute("sma_crossover", 201, given),) if given else ())

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from deploy.servers import MongoServer, ValkeyServer, find_redis_binary
@@ -17,7 +16,7 @@ from shared.errors import BusUnavailable
 from shared.settings import Settings
 from tests.fault.test_workers_die import BARS, STEP, assert_order_holds, freeze_in_the_middle
 from tests.fleet import Fleet, fleet_on, request
-from tests.gateway import BACKTESTS, problem_of, site_on
+from tests.gateway import BACKTESTS, http_client, problem_of, site_on
 
 LEASE_TTL_S = 2.0
 
@@ -142,7 +141,7 @@ async def test_while_mongodb_is_away_clients_are_refused_at_once_and_soon_served
         refused = await client.get(BACKTESTS)
         assert problem_of(refused, 503)["code"] == "store_unavailable"
         assert int(refused.headers["retry-after"]) > 0
-        async with httpx.AsyncClient(base_url=site.url) as anybody:
+        async with http_client(site.url) as anybody:
             assert (await anybody.get("/healthz")).status_code == 200
             assert (await anybody.get("/readyz")).status_code == 503
         await asyncio.to_thread(mongo_server.start)

@@ -12,17 +12,17 @@ import pytest
 
 from shared.contracts import Channel
 from shared.settings import Settings
-from tests.conftest import Backends
+from tests.conftest import Backends, on_one_pair
 from tests.fleet import Fleet, WorkerProcess, fleet_on, request
 
 # One bar a step makes a run of these bars last long enough to be interrupted in the middle.
-BARS = 16_000
+BARS = 9_000
 STEP = {"chunk_bars": 1}
 
 
 @pytest.fixture
 async def fleet(backends: Backends, make_settings: Callable[..., Settings], tmp_path: Path) -> AsyncIterator[Fleet]:
-    settings = make_settings(lease_ttl_s=2.0, lease_renew_s=0.4, cache_dir=tmp_path / "cache")
+    settings = make_settings(lease_ttl_s=2.0, lease_renew_s=0.4)
     async with fleet_on(settings, tmp_path, BARS) as opened:
         yield opened
 
@@ -70,6 +70,7 @@ async def test_kill_9_of_a_worker_loses_nothing(fleet: Fleet) -> None:
     assert not Path(f"/proc/{engine}").exists(), "an engine process outlived its worker"
 
 
+@on_one_pair
 async def test_kill_9_of_an_engine_process_loses_nothing(fleet: Fleet) -> None:
     worker = fleet.start_worker(**STEP)
     record = await fleet.submit(request())
@@ -82,6 +83,7 @@ async def test_kill_9_of_an_engine_process_loses_nothing(fleet: Fleet) -> None:
     assert_order_holds(fleet.said_of(record["_id"]))
 
 
+@on_one_pair
 async def test_sigterm_gives_the_run_back_uncounted_and_exits_cleanly(fleet: Fleet) -> None:
     worker = fleet.start_worker(**STEP, drain_timeout_s=0.1)
     record = await fleet.submit(request())
@@ -95,6 +97,7 @@ async def test_sigterm_gives_the_run_back_uncounted_and_exits_cleanly(fleet: Fle
     assert_order_holds(fleet.said_of(record["_id"]))
 
 
+@on_one_pair
 async def test_sigterm_lets_a_run_finish_when_there_is_time(fleet: Fleet) -> None:
     worker = fleet.start_worker(**STEP, drain_timeout_s=30.0)
     record = await fleet.submit(request())
@@ -106,6 +109,7 @@ async def test_sigterm_lets_a_run_finish_when_there_is_time(fleet: Fleet) -> Non
     assert (stored["status"], stored["epoch"], stored["outboxAt"]) == ("completed", 1, 0)
 
 
+@on_one_pair
 async def test_a_run_that_kills_its_engine_every_time_fails_with_a_clear_error(fleet: Fleet) -> None:
     worker = fleet.start_worker(**STEP, failures_max=2)
     record = await fleet.submit(request())
@@ -121,6 +125,7 @@ async def test_a_run_that_kills_its_engine_every_time_fails_with_a_clear_error(f
     assert (await fleet.end_of(healthy["_id"]))["channel"] == Channel.COMPLETE
 
 
+@on_one_pair
 async def test_a_hung_engine_is_killed_within_its_stall_limit(fleet: Fleet) -> None:
     worker = fleet.start_worker(**STEP, stall_limit_s=1.0)
     record = await fleet.submit(request())

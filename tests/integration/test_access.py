@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx
 import jwt
 import pytest
 from socketio.exceptions import ConnectionError as SocketRefused
@@ -19,7 +18,7 @@ from api.passwords import Passwords
 from shared.settings import Settings
 from shared.users import Role, Scope, new_key
 from tests.conftest import JWT_SECRET
-from tests.gateway import BACKTESTS, BODY, Ear, Site, problem_of, site_on
+from tests.gateway import BACKTESTS, BODY, Ear, Site, http_client, problem_of, site_on
 
 PASSWORD = "four random words here"
 ALGO = "/api/algo"
@@ -116,7 +115,7 @@ async def credentials(site: Site) -> dict[str, str | None]:
         return made.token
 
     async def login(name: str) -> dict[str, str]:
-        async with httpx.AsyncClient(base_url=site.url) as stranger:
+        async with http_client(site.url) as stranger:
             return (await stranger.post("/api/auth/login", json={"name": name, "password": PASSWORD})).json()
 
     disabled = (await login("dis"))["accessToken"]
@@ -150,7 +149,7 @@ async def credentials(site: Site) -> dict[str, str | None]:
 
 
 async def test_every_route_lets_in_whom_it_should_and_nobody_else(site: Site) -> None:
-    async with httpx.AsyncClient(base_url=site.url, timeout=15) as stranger:
+    async with http_client(site.url, timeout=15) as stranger:
         schema = (await stranger.get("/openapi.json")).json()
         described = {(method, path) for path, methods in schema["paths"].items() for method in methods}
         assert described == ROUTES.keys()

@@ -21,7 +21,7 @@ from api.routes.account_answers import Key, Keys, LoggedIn, Me, NewKey, User, Us
 from shared.settings import Settings
 from shared.users import Role
 from tests.conftest import JWT_SECRET
-from tests.gateway import BACKTESTS, BODY, Ear, Site, fields_of, gateway_on, problem_of, site_on
+from tests.gateway import BACKTESTS, BODY, Ear, Site, fields_of, gateway_on, http_client, problem_of, site_on
 
 MakeSettings = Callable[..., Settings]
 PASSWORD = "four random words here"
@@ -48,7 +48,7 @@ async def add(site: Site, name: str, *roles: Role) -> None:
 
 
 async def log_in(site: Site, name: str = "ann", password: str = PASSWORD) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=site.url, timeout=15) as stranger:
+    async with http_client(site.url, timeout=15) as stranger:
         return await stranger.post(LOGIN, json={"name": name, "password": password})
 
 
@@ -255,7 +255,7 @@ async def test_failures_are_limited_by_all_gateways_together(
         for name in ("ann", "hunter2 typed as a name"):
             answers: list[httpx.Response] = []
             for number in range(limits.BY_NAME.most + 3):
-                async with httpx.AsyncClient(base_url=site.url if number % 2 else other) as stranger:
+                async with http_client(site.url if number % 2 else other) as stranger:
                     answers.append(await stranger.post(LOGIN, json={"name": name, "password": "wrong"}))
             assert [one.status_code for one in answers] == [401] * limits.BY_NAME.most + [429] * 3, name
             problem_of(answers[-1], 429)
@@ -282,7 +282,7 @@ async def test_a_forwarded_address_is_believed_of_trusted_proxies_only(
 
     monkeypatch.setattr(limits.LoginLimits, "take", take)
     for proxies in ((), ("127.0.0.1",)):
-        async with site_on(make_settings(trusted_proxies=proxies)) as site, httpx.AsyncClient() as stranger:
+        async with site_on(make_settings(trusted_proxies=proxies)) as site, http_client() as stranger:
             headers = {"X-Forwarded-For": "6.6.6.6, 10.1.2.3"}
             await stranger.post(site.url + LOGIN, json={"name": "x", "password": "x"}, headers=headers)
     assert seen == ["127.0.0.1", "10.1.2.3"]

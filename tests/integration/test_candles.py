@@ -32,6 +32,7 @@ from shared.candles import (
     Candles,
     ChunkRef,
     DamagedChunk,
+    Gap,
     Slice,
     join_bars,
     open_bars,
@@ -46,6 +47,7 @@ from shared.instants import INTERVAL_MS
 from shared.mongo import Mongo
 from shared.settings import Settings, load_settings
 from tests.mutations import mutated_files
+from tests.peers import load
 
 Document = dict[str, Any]
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
@@ -778,6 +780,29 @@ async def test_days_of_a_session_are_stored_taken_up_and_served(candles: Candles
         ImportRefused, match=r"begin at 17:00 in America/New_York, those of the new ones at 00:00 in UTC"
     ):
         await candles.import_bars("EURUSD", "1d", midnight, "c")
+
+
+async def test_a_calendar_judges_what_is_imported_later_until_another_is_named(candles: Candles) -> None:
+    load("exchange_calendars")
+    days = np.arange("2024-12-02", "2025-02-01", dtype="datetime64[D]")
+    closed = ["2024-12-25", "2025-01-01", "2025-01-09", "2025-01-20"]
+    times = days[np.is_busday(days, holidays=closed)].astype("datetime64[ms]").astype(np.int64)
+    bars = walk(np.delete(times, 30))  # 2025-01-16
+    first = await candles.import_bars("X", "1d", take_bars(bars, slice(0, 20)), "a", calendar="NYSE")
+    assert (first.calendar, first.gap_count) == ("XNYS", 0)
+    later = await candles.import_bars("X", "1d", bars, "b")
+    assert (later.calendar, later.gap_count, later.missing_bars, later.version) == ("XNYS", 1, 1, 2)
+    [listed] = await candles.list_series()
+    missed_ms = int(times[30])
+    assert (listed.calendar, listed.largest_gaps) == ("XNYS", (Gap(missed_ms, missed_ms + DAY_MS, 1),))
+    lack = (await candles.resolve("X", "1d", *ALWAYS)).lack
+    assert lack is not None
+    assert (lack.bars, lack.gaps) == (1, 1)
+    again = await candles.import_bars("X", "1d", bars, "b", calendar="XNYS")
+    assert (again.version, again.added) == (2, 0)
+    other = await candles.import_bars("X", "1d", bars, "b", calendar="XLON")
+    assert (other.version, other.added, other.calendar, other.dataset_hash) == (3, 0, "XLON", later.dataset_hash)
+    assert other.missing_bars == 3  # London was open on two of the days that New York was closed
 
 
 async def test_a_session_that_is_asked_for_makes_a_new_version_of_the_same_bars(candles: Candles) -> None:

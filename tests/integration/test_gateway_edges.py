@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
-import httpx
 import pytest
 import socketio
 from socketio.exceptions import ConnectionError as SocketRefused
@@ -17,7 +16,7 @@ from shared.errors import StoreUnavailable
 from shared.settings import Settings
 from shared.store import Store
 from tests.fleet import SYMBOL
-from tests.gateway import BACKTESTS, BODY, Ear, Site, gateway_on, problem_of, site_on
+from tests.gateway import BACKTESTS, BODY, Ear, Site, gateway_on, http_client, problem_of, site_on
 
 MakeSettings = Callable[..., Settings]
 APP = "https://app.example"
@@ -56,7 +55,7 @@ async def test_a_page_may_ask_with_our_headers_and_read_ours_also_of_refusals(si
 
 async def test_a_page_of_the_gateway_itself_opens_a_socket_though_other_origins_are_set(site: Site) -> None:
     for origin, status in ((site.url, 200), (APP, 200), ("https://evil.example", 400)):
-        async with httpx.AsyncClient(base_url=site.url) as client:
+        async with http_client(site.url) as client:
             answer = await client.get(POLLING, headers={"Origin": origin})
             assert answer.status_code == status, origin
             assert answer.headers.get("access-control-allow-origin") == (origin if status == 200 else None)
@@ -121,7 +120,7 @@ async def test_an_address_has_so_many_sockets_and_hears_why_it_gets_no_other(
     async with site_on(few) as site, aiohttp.ClientSession() as session:
         for _ in range(2):
             await opened(site, session)
-        async with httpx.AsyncClient(base_url=site.url) as client:
+        async with http_client(site.url) as client:
             refused = await client.get(POLLING, headers={"Origin": site.url})
             assert problem_of(refused, 429)["code"] == "too_many"
             assert refused.headers["retry-after"] == "10"
@@ -231,7 +230,7 @@ async def test_a_since_that_is_none_is_refused_by_its_name(site: Site) -> None:
 
 
 async def test_long_answers_are_compressed(any_redis_url: str, make_settings: MakeSettings) -> None:
-    async with gateway_on(make_settings()) as url, httpx.AsyncClient(base_url=url) as client:
+    async with gateway_on(make_settings()) as url, http_client(url) as client:
         answer = await client.get("/openapi.json")
         assert answer.headers["content-encoding"] == "gzip"
         assert int(answer.headers["content-length"]) < len(answer.content) / 3

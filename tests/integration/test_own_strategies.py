@@ -14,8 +14,8 @@ from shared.settings import Settings
 from tests.fleet import Fleet, fleet_on, request
 
 BARS = 400
-RUN_LIMIT_S = 12.0
 STALL_LIMIT_S = 2.0
+RUN_LIMIT_S = 4.0  # longer than the former: what computes is not taken for what hangs
 STRATEGIES = """
 import logging
 import threading
@@ -102,13 +102,13 @@ async def fleet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Fleet]:
     monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep))
-    settings = make_settings(stall_limit_s=STALL_LIMIT_S, run_limit_s=RUN_LIMIT_S, failures_max=1)
+    settings = make_settings(stall_limit_s=STALL_LIMIT_S, failures_max=1)
     async with fleet_on(settings, tmp_path, BARS) as opened:
-        opened.start_worker()
         yield opened
 
 
 async def test_what_goes_wrong_in_a_strategy_of_ones_own_is_said_and_harms_no_other(fleet: Fleet) -> None:
+    fleet.start_worker()
     good, checked, failing, peeking, hanging = [
         await fleet.submit(request(strategyParams={}, **changes))
         for changes in (
@@ -146,6 +146,7 @@ async def test_what_goes_wrong_in_a_strategy_of_ones_own_is_said_and_harms_no_ot
 
 async def test_a_strategy_that_is_slow_is_not_taken_for_one_that_hangs(fleet: Fleet) -> None:
     """Its one call is silent for longer than the stall limit; what comes next says that the run still lives."""
+    fleet.start_worker()
     record = await fleet.submit(request(strategies=["slow", "turn", "peek"], strategyParams={}))
     end = await fleet.end_of(record["_id"])
     stored = await fleet.store.get(record["_id"], "ann")
@@ -155,6 +156,7 @@ async def test_a_strategy_that_is_slow_is_not_taken_for_one_that_hangs(fleet: Fl
 
 
 async def test_a_run_that_takes_longer_than_one_may_ends_with_words_that_say_so(fleet: Fleet) -> None:
+    fleet.start_worker(run_limit_s=RUN_LIMIT_S)
     record = await fleet.submit(request(strategies=["endless"], strategyParams={}))
     end = await fleet.end_of(record["_id"])
     stored = await fleet.store.get(record["_id"], "ann")

@@ -23,7 +23,7 @@ from shared.candles import take_bars
 from shared.reading import Reading
 from shared.settings import Settings
 from tests.fleet import HOUR_MS, random_walk, write_bars
-from tests.gateway import Site, fields_of, problem_of, site_on
+from tests.gateway import Site, fields_of, http_client, problem_of, site_on
 
 IMPORT, DATA = "/api/algo/data/import", "/api/algo/data"
 LIMIT_BYTES = 40_000_000
@@ -179,7 +179,7 @@ async def test_an_upload_that_is_too_large_is_refused_without_being_read(site: S
 
 
 async def test_nobody_uploads_without_a_token(site: Site) -> None:
-    async with httpx.AsyncClient(base_url=site.url) as client:
+    async with http_client(site.url) as client:
         problem_of(await client.post(IMPORT, files={"file": ("ONE-1h.csv", b"x")}), 401)
 
 
@@ -233,7 +233,7 @@ async def test_the_gateway_answers_while_it_imports(site: Site, tmp_path: Path) 
     csv = await asyncio.to_thread(csv_of, walk._replace(time_ms=walk.time_ms - 11 * 365 * 24 * HOUR_MS), tmp_path)
     importing = asyncio.create_task(client.post(IMPORT, files={"file": ("BIG-1h.csv", csv)}, timeout=60))
     waits_s: list[float] = []
-    async with asyncio.timeout(60), httpx.AsyncClient(base_url=site.url) as other:
+    async with asyncio.timeout(60), http_client(site.url) as other:
         while not importing.done():
             began_s = time.monotonic()
             assert (await other.get("/healthz")).status_code == 200

@@ -1,4 +1,4 @@
-"""What worker processes do on every pair of backends when a bell, a message or another worker is lost."""
+"""What worker processes do when a bell, a message or another worker is lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.news import DELETED
 from shared.records import BacktestRecord, new_id
 from shared.settings import Settings
 from shared.steering import Steering
-from tests.conftest import Backends
+from tests.conftest import Backends, on_one_pair
 from tests.fleet import HOUR_MS, SYMBOL, Fleet, WorkerProcess, fleet_on, random_walk, request
 
 # One bar a step makes a run of these bars last long enough to be caught in the middle.
@@ -78,6 +78,7 @@ async def after_all_said(fleet: Fleet) -> None:
     await fleet.end_of(last["_id"])
 
 
+@on_one_pair
 async def test_a_backtest_whose_bell_was_lost_is_found_within_a_sweep(fleet: Fleet) -> None:
     await start_warm(fleet)
     record = await insert(fleet)
@@ -138,6 +139,7 @@ async def test_a_foreign_task_is_adopted_and_run_once_by_three_workers(fleet: Fl
         assert await results_of(fleet, task.backtest_id) == 1
 
 
+@on_one_pair
 async def test_a_claim_whose_holder_vanished_is_restarted_within_its_lease_and_a_sweep(fleet: Fleet) -> None:
     worker = await start_warm(fleet)
     # So that the worker cannot be faster than the client that is to vanish.
@@ -187,6 +189,7 @@ async def assert_nothing_is_left(fleet: Fleet, backtest_id: str) -> None:
     assert fleet.said_of(backtest_id)[-1] == end
 
 
+@on_one_pair
 async def test_a_backtest_that_is_deleted_while_it_runs_stops_and_leaves_nothing(fleet: Fleet) -> None:
     worker = fleet.start_worker(chunk_bars=1)
     backtest_id, engine = await deleted_in_the_middle(fleet, worker)
@@ -201,6 +204,7 @@ async def test_a_backtest_that_is_deleted_while_it_runs_stops_and_leaves_nothing
     await assert_nothing_is_left(fleet, backtest_id)
 
 
+@on_one_pair
 async def test_a_run_that_ends_before_it_knows_that_it_was_deleted_discards_its_result(fleet: Fleet) -> None:
     worker = fleet.start_worker(chunk_bars=1, lease_ttl_s=90.0, lease_renew_s=30.0)
     backtest_id, engine = await deleted_in_the_middle(fleet, worker)
@@ -216,6 +220,7 @@ def following_bars(count: int) -> Bars:
     return walk._replace(time_ms=walk.time_ms + BARS * HOUR_MS)
 
 
+@on_one_pair
 async def test_data_imported_between_submit_and_run_changes_nothing_of_a_pinned_backtest(fleet: Fleet) -> None:
     params = request()
     pinned = await fleet.candles.resolve(SYMBOL, "1h", params.start_ms, params.end_ms)
@@ -231,6 +236,7 @@ async def test_data_imported_between_submit_and_run_changes_nothing_of_a_pinned_
     assert later["resultHash"] != end["resultHash"]
 
 
+@on_one_pair
 async def test_bars_imported_later_are_not_read_by_a_backtest_pinned_to_finer_ones(fleet: Fleet) -> None:
     params = request(interval="4h")
     pinned = await fleet.candles.resolve(SYMBOL, "4h", params.start_ms, params.end_ms)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shared.bars import Bars
@@ -20,6 +22,7 @@ from shared.candles.resample import count_buckets, finer_intervals, resample_bar
 from shared.candles.series import TimeIndex
 from shared.candles.splits import likely_splits
 from shared.errors import ImportRefused
+from shared.instants import INTERVAL_MS
 from shared.reading import Reading
 
 pd: Any = pandas
@@ -28,6 +31,12 @@ START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z
 CURRENCIES = Session(NEW_YORK, 17 * HOUR_MS)
 TEN_YEARS = ("2014-01-01", "2023-12-29")
 Times = NDArray[np.int64]
+# Around the hours that clocks skip and repeat, in New York and Berlin.
+CHANGES_MS = [
+    int(np.datetime64(at, "ms").astype(int)) + minutes * 60_000
+    for at in ("2024-03-10T07:00", "2024-11-03T06:00", "2024-03-31T01:00", "2024-10-27T01:00")
+    for minutes in (-61, -30, -1, 0, 1, 30, 61)
+]
 
 
 def new_years_to_christmas() -> Any:
@@ -438,3 +447,26 @@ def test_real_splits_are_found_and_said(tmp_path: Path) -> None:
     assert "2000-06-21T00:00:00Z (2:1, 101.25 to 50.5), 2005-02-28T00:00:00Z (2:1, 88.99 to 44.68)" in apple
     assert "2003-02-18T00:00:00Z (2:1" in microsoft
     assert warned["IBM"] == []
+
+
+ZONES = ("UTC", NEW_YORK, "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia")
+
+
+@given(
+    st.sampled_from(sorted(INTERVAL_MS)),
+    st.sampled_from(ZONES),
+    st.integers(0, 24 * 60 - 1),
+    st.integers(1, 5),
+    st.lists(st.integers(-2_208_988_800_000, 4_102_444_800_000), min_size=1, max_size=30),
+)
+@settings(deadline=None)
+def test_one_instant_and_many_have_the_same_places(
+    interval: str, zone: str, anchor_minutes: int, times: int, anywhere: list[int]
+) -> None:
+    grid = Grid.of(interval, Session(zone, anchor_minutes * 60_000), times).through(anywhere[0])
+    days = np.datetime64("2024-01-01", "ms").astype(int) + np.arange(0, 366) * DAY_MS
+    instants = np.array([*anywhere, *(days[::40] + anywhere[0] % DAY_MS), *CHANGES_MS], np.int64)
+    slots = grid.slots(instants)
+    assert [grid.slot(one) for one in instants.tolist()] == slots.tolist()
+    assert [grid.start(one) for one in slots.tolist()] == grid.starts(slots).tolist()
+    assert type(grid.slot(anywhere[0])) is type(grid.start(0)) is int

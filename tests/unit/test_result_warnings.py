@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
+from shared.bars import Bars
+from shared.candles.grid import DAY_MS, HOUR_MS
+from shared.candles.manifest import Slice, first_manifest
 from shared.errors import FieldError
-from shared.result_warnings import WARNINGS_MAX, ResultWarning, gathered, of_figures, of_unknown_fields
+from shared.result_warnings import (
+    WARNINGS_MAX,
+    ResultWarning,
+    gathered,
+    of_columns,
+    of_figures,
+    of_gaps,
+    of_mute,
+    of_unknown_fields,
+)
+from shared.strategies.strategy import Mute
 from shared.wire import validate
+
+MONDAY_MS = 1_704_067_200_000  # 2024-01-01
 
 
 def test_warnings_stand_in_the_order_of_their_finders() -> None:
@@ -33,3 +51,75 @@ def test_orders_without_a_fill_and_bars_that_hide_the_order_of_things_are_warned
     assert found[0]["message"].startswith("1 order was not filled")
     assert found[1]["message"].startswith("in 11 of 1,000 bars")
     assert of_figures({}, 10) == []  # of engines that count neither
+
+
+def part_of(interval: str, times: list[int], start_ms: int, end_ms: int, made: str | None = None) -> Slice:
+    """The part of a series that has bars at these times."""
+    time_ms = np.array(times, np.int64)
+    price = np.ones(len(times))
+    bars = Bars(time_ms, price, price, price, price, price)
+    return first_manifest("X", interval, "test", bars).slice(start_ms, end_ms, made)
+
+
+def hours_but(*missing: range, weeks: int = 4) -> list[int]:
+    lost = {number for those in missing for number in those}
+    return [MONDAY_MS + number * HOUR_MS for number in range(168 * weeks) if number not in lost]
+
+
+def test_gaps_in_the_range_are_one_warning_with_the_longest_of_them() -> None:
+    times = hours_but(range(10, 11), range(100, 108), range(300, 302))
+    end_ms = MONDAY_MS + 168 * 4 * HOUR_MS
+    [warning] = of_gaps(part_of("1h", times, MONDAY_MS, end_ms))
+    assert warning == {
+        "code": "bars_missing",
+        "message": "11 bars of 1h are missing in 3 gaps of X, the longest, of 8, from 2024-01-05T04:00:00Z to "
+        "2024-01-05T12:00:00Z; holidays are not counted",
+    }
+    [one] = of_gaps(part_of("1h", times, MONDAY_MS, MONDAY_MS + 99 * HOUR_MS))
+    assert one["message"].startswith("1 bar of 1h is missing in a gap of X, from 2024-01-01T10:00:00Z to ")
+    [made] = of_gaps(part_of("1h", times, MONDAY_MS, end_ms, "1d"))
+    assert made["message"] == warning["message"], "days are made of the hours that there are"
+    assert of_gaps(part_of("1h", times, MONDAY_MS + 11 * HOUR_MS, MONDAY_MS + 100 * HOUR_MS)) == []
+    assert of_gaps(part_of("1h", hours_but(), MONDAY_MS, end_ms)) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "bars", "from_hour", "to_hour"),
+    [(104, 200, 4, 104, 108), (50, 103, 3, 100, 103), (0, 168, 8, 100, 108)],
+)
+def test_of_a_gap_across_an_end_of_the_range_its_part_within_counts(
+    start: int, end: int, bars: int, from_hour: int, to_hour: int
+) -> None:
+    part = part_of("1h", hours_but(range(100, 108)), MONDAY_MS + start * HOUR_MS, MONDAY_MS + end * HOUR_MS)
+    assert part.lack is not None
+    assert (part.lack.bars, part.lack.gaps) == (bars, 1)
+    assert part.lack.longest == (MONDAY_MS + from_hour * HOUR_MS, MONDAY_MS + to_hour * HOUR_MS, bars)
+
+
+def test_weekends_and_holidays_of_days_are_no_gaps_and_lost_weeks_are() -> None:
+    days = [number for number in range(7 * 52) if number % 7 < 5]
+    kept = [number for number in days if number not in (88, 144, 326, 357)]  # four holidays
+    times = [MONDAY_MS + number * DAY_MS for number in kept]
+    assert of_gaps(part_of("1d", times, MONDAY_MS, MONDAY_MS + 364 * DAY_MS)) == []
+    lost = [time for time in times if not 200 * DAY_MS <= time - MONDAY_MS < 221 * DAY_MS]
+    [warning] = of_gaps(part_of("1d", lost, MONDAY_MS, MONDAY_MS + 364 * DAY_MS))
+    assert warning["message"].startswith("15 bars of 1d are missing in a gap of X, from 2024-07-19T00:00:00Z to ")
+
+
+def test_a_strategy_that_can_say_nothing_is_named_with_what_it_needs() -> None:
+    [warning] = of_mute([Mute("sma", 201, 150)], "params.")
+    assert (warning["code"], warning["field"]) == ("too_few_bars", "params.strategyParams.sma")
+    assert warning["message"].startswith("sma says nothing before it has seen 201 bars, and there are 150: ")
+
+
+def test_unused_columns_are_named_and_of_many_the_first() -> None:
+    assert of_columns([]) == []
+    [one] = of_columns(["RSI"])
+    assert one == {
+        "code": "columns_ignored",
+        "message": "1 column of the data went unused: 'RSI'; --columns says what each column is",
+    }
+    [many] = of_columns([f"Säule {number}" * 20 for number in range(7)])
+    assert many["message"].startswith("7 columns of the data went unused: 'S\\xe4ule 0S\\xe4ule 0")
+    assert " and 2 more; " in many["message"]
+    assert len(many["message"]) < 600

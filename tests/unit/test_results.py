@@ -149,5 +149,5 @@ def test_a_result_of_the_first_version_is_answered_with_every_field() -> None:
         '"summary": {"totalReturn": 1.5}, "metrics": {"profitFactor": null}, "config": {"strategies": ["sma"]}, '
         '"datasetHash": "sha256:0", "resampledFrom": null, "resultHash": "sha256:1", "engineVersion": "1", '
         '"yearBasis": null, "seed": 0, '
-        '"totalBars": 3, "effectiveStart": null, "effectiveEnd": null, "warnings": []}'
+        '"totalBars": 3, "warmupBars": null, "effectiveStart": null, "effectiveEnd": null, "warnings": []}'
     )

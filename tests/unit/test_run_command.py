@@ -26,17 +26,29 @@ from shared.strategies import Strategy
 from shared.strategies.parameters import Parameters
 from tests.engine.deciders import in_the_catalogue
 from tests.fleet import HOUR_MS, START_MS, random_walk, write_bars
+from tests.peers import load
 from worker import local_run
 from worker.cli import read_request
 
 ROOT = Path(__file__).parents[2]
 BARS = 300
+SLOW = ("--strategy", "sma", "--param", "fast=3", "--param", "slow=60")
+TURNS = "2024-01-05T04:00:00Z"
 SMA = ("--strategy", "sma", "--param", "fast=5", "--param", "slow=20")
 
 
 @pytest.fixture
 def bars(tmp_path: Path) -> Path:
     return write_bars(tmp_path / "WALK-1h.csv", random_walk(BARS))
+
+
+@pytest.fixture
+def turning(tmp_path: Path) -> Path:
+    """Bars that fall for 100 hours, until `TURNS`, and then rise."""
+    walk = random_walk(250)
+    close = 100.0 - 0.1 * np.minimum(np.arange(250), 200 - np.arange(250))
+    bars = walk._replace(open=close, high=close, low=close, close=close)
+    return write_bars(tmp_path / "TURN-1h.csv", bars)
 
 
 @pytest.fixture
@@ -123,6 +135,7 @@ def test_options_override_a_request_from_a_file(tmp_path: Path) -> None:
         (("--strategy", "sma", "--strategy", "rsi", "--param", "fast=3"), "--param", ["'fast=3'", "(sma, rsi)"]),
         (("--strategy", "sma", "--set", "endDate=2024-01-01"), "--set", ["endDate", "--to"]),
         (("--strategy", "sma", "--set", "strategyParams.sma.fast=2"), "--set", ["--param"]),
+        (("--strategy", "sma", "--set", "warmupBars=2"), "--set", ["--warmup-bars"]),
         (("--request", "absent.json"), "--request", ["absent.json", "No such file"]),
     ],
 )
@@ -235,8 +248,44 @@ def test_a_range_longer_than_the_data_is_warned_of(call: Callable[..., Any], bar
 def test_a_range_is_longer_than_the_data_where_a_bar_could_have_been(
     call: Callable[..., Any], bars: Path, start: str, end: str, interval: str, codes: list[str]
 ) -> None:
-    status, out, _ = call("--data", bars, *SMA, "--interval", interval, "--from", start, "--to", end, "--json")
+    quick = ("--strategy", "sma", "--param", "fast=1", "--param", "slow=2")
+    status, out, _ = call("--data", bars, *quick, "--interval", interval, "--from", start, "--to", end, "--json")
     assert (status, [one["code"] for one in json.loads(out)["warnings"]]) == (0, codes)
+
+
+def test_what_files_and_bars_lack_is_warned_of(call: Callable[..., Any], tmp_path: Path) -> None:
+    walk = random_walk(BARS)
+    file = write_bars(tmp_path / "WALK-1h.csv", take_bars(walk, np.delete(np.arange(BARS), range(100, 102))))
+    header, *lines = file.read_text().splitlines()
+    file.write_text("\n".join([f"{header},RSI,Note", *(f"{line},50,x" for line in lines)]))
+    status, out, _ = call("--data", file, "--strategy", "sma", "--param", "slow=298", "--json")
+    warnings = json.loads(out)["warnings"]
+    assert (status, [one["code"] for one in warnings]) == (0, ["columns_ignored", "bars_missing", "too_few_bars"])
+    assert "2 columns of the data went unused: 'RSI', 'Note'" in warnings[0]["message"]
+    assert "2 bars of 1h are missing in a gap of WALK, from 2024-01-05T04:00:00Z to" in warnings[1]["message"]
+    assert warnings[2]["field"] == "strategyParams.sma"
+    assert "before it has seen 299 bars, and there are 298" in warnings[2]["message"]
+    shown = call("--data", file, *SMA)[1]
+    assert (
+        "warning      2 columns of the data went unused: 'RSI', 'Note'; --columns says what each column is\n" in shown
+    )
+
+
+def test_a_calendar_says_what_a_run_lacks(call: Callable[..., Any], tmp_path: Path) -> None:
+    load("exchange_calendars")
+    days = np.arange("2024-12-02", "2025-02-01", dtype="datetime64[D]")
+    open_days = days[np.is_busday(days, holidays=["2024-12-25", "2025-01-01", "2025-01-09", "2025-01-20"])]
+    file = tmp_path / "X.csv"
+    kept = [day for day in open_days.tolist() if str(day) != "2025-01-22"]
+    file.write_text("date,open,high,low,close\n" + "".join(f"{day},10,11,9,10\n" for day in kept))
+    run = ("--data", file, "--strategy", "buy_and_hold", "--json", "--allow-gaps")
+    [warning] = json.loads(call(*run, "--calendar", "XNYS")[1])["warnings"]
+    assert warning["message"].startswith(
+        "1 bar of 1d is missing in a gap of X, from 2025-01-22T00:00:00Z to 2025-01-23"
+    )
+    assert json.loads(call(*run)[1])["warnings"] == [], "it may have been a holiday"
+    status, _, [error] = call(*run, "--calendar", "XNYX")
+    assert (status, error[:47]) == (2, "backfleet: --calendar 'XNYX' is no calendar, su")
 
 
 def test_without_dates_it_runs_on_the_whole_file(call: Callable[..., Any], bars: Path) -> None:
@@ -251,6 +300,42 @@ def test_without_dates_it_runs_on_the_whole_file(call: Callable[..., Any], bars:
     part = json.loads(out)
     assert (status, part["totalBars"]) == (0, 6 * 24 + 12)
     assert part["datasetHash"] != result["datasetHash"]
+
+
+def test_what_crosses_soon_after_the_start_is_found_with_bars_before_it(
+    call: Callable[..., Any], turning: Path, tmp_path: Path
+) -> None:
+    trades = tmp_path / "trades.csv"
+    run = ("--data", turning, *SLOW, "--from", TURNS, "--trades", trades)
+
+    def entries() -> list[str]:
+        with trades.open() as file:
+            return [trade["entryTime"] for trade in csv.DictReader(file)]
+
+    warm = json.loads(call(*run, "--json")[1])
+    assert (warm["warmupBars"], warm["totalBars"], warm["effectiveStart"]) == (60, 150, TURNS)
+    assert "warmupBars" not in warm["config"]
+    [entry] = entries()
+    assert TURNS < entry < iso_from_ms(START_MS + 130 * HOUR_MS)
+    cold = json.loads(call(*run, "--warmup-bars", "0", "--json")[1])
+    assert (cold["warmupBars"], cold["totalBars"], cold["config"]["warmupBars"]) == (0, 150, 0)
+    assert entries() == [], "the averages crossed before both were known"
+    for name in ("resultHash", "datasetHash"):
+        assert warm[name] != cold[name]
+    assert warm["metrics"]["buyAndHoldReturn"] == cold["metrics"]["buyAndHoldReturn"]
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps({"warmupBars": 7}))
+    shown = call(*run, "--request", file)[1]
+    assert f"bars         150 from {TURNS} to 2024-01-11T10:00:00Z, after 7 to warm up\n" in shown
+    assert json.loads(call(*run, "--request", file, "--warmup-bars", "null", "--json")[1]) == warm
+
+
+def test_there_is_no_more_to_begin_with_than_bars_before_the_start(call: Callable[..., Any], turning: Path) -> None:
+    run = ("--data", turning, *SLOW, "--json", "--from")
+    used = [json.loads(call(*run, iso_from_ms(START_MS + n * HOUR_MS))[1])["warmupBars"] for n in (-5, 0, 1, 59, 61)]
+    assert used == [0, 0, 1, 59, 60]
+    four_hours = json.loads(call(*run, TURNS, "--interval", "4h")[1])
+    assert (four_hours["warmupBars"], four_hours["effectiveStart"]) == (25, TURNS)
 
 
 def test_a_range_without_bars_is_refused_with_what_there_is(call: Callable[..., Any], bars: Path) -> None:
@@ -473,9 +558,21 @@ def loaded(program: str) -> set[str]:
 def test_each_command_loads_no_more_than_it_needs() -> None:
     helped = loaded("from deploy.cli import build_parser\nbuild_parser().format_help()")
     assert "argparse" in helped
-    assert helped.isdisjoint({"numba", "numpy", "pandas", "pydantic", "pymongo", "fastapi", "rich"})
+    assert helped.isdisjoint({"asyncio", "email", "numba", "numpy", "pandas", "pydantic", "pymongo", "fastapi", "rich"})
     listed = loaded("import shared.settings, api.cli, api.auth")
     assert "pydantic" in listed
     assert listed.isdisjoint({"numba", "pandas", "talib"})
     assert "numba" not in loaded("import shared.settings, worker.cli, worker.slot"), "the cache must be named before"
     assert "pandas" not in loaded("import shared.candles, worker.supervisor, worker.engine_loop")
+
+
+def test_a_run_loads_no_servers_and_leaves_what_it_loaded_out_of_garbage_collection(bars: Path) -> None:
+    """Each would make every run wait: servers, their clients, what numba asks for where it is installed."""
+    arguments = ["run", "--data", str(bars), *SMA, "--json"]
+    program = "import contextlib, gc, io\nfrom deploy.cli import main\n"
+    program += f"with contextlib.redirect_stdout(io.StringIO()):\n    assert main({arguments!r}) == 0\n"
+    program += "assert gc.isenabled() and gc.get_freeze_count() > 100_000"
+    ran = loaded(program)
+    assert ran >= {"numba", "pandas", "pydantic"}
+    servers = {"fastapi", "prometheus_client", "pymongo", "redis", "socketio", "uvicorn"}
+    assert ran.isdisjoint({*servers, "argon2", "ccxt", "jwt", "rich", "scipy"})

@@ -94,9 +94,7 @@ class EngineConfig:
             profile=params.profile,
             close_at_end=params.closes_at_end,
             periods_per_year=params.periods_per_year or 0.0,
-            **_sizes("stop_loss", params.stop_loss if params.use_stop_orders else None),
-            **_sizes("take_profit", params.take_profit if params.use_take_profits else None),
-            **_sizes("trailing_stop", params.trailing_stop if params.use_stop_orders else None),
+            **_sizes(params.levels),
         )
 
     @property
@@ -150,9 +148,9 @@ class EngineConfig:
         terms[at.INTRABAR] = _INTRABAR[self.intrabar] if self.profile == "backfleet" else at.STOP_BEFORE_GAP
 
 
-def _sizes(name: str, level: Level | None) -> dict[str, Any]:
-    given = level.model_dump(exclude_none=True) if level else {}
-    return {f"{name}_{kind}": size for kind, size in given.items()}
+def _sizes(levels: dict[str, Level]) -> dict[str, Any]:
+    given = {name: level.model_dump(exclude_none=True) for name, level in levels.items()}
+    return {f"{name}_{kind}": size for name, sizes in given.items() for kind, size in sizes.items()}
 
 
 def _grid(step: float) -> tuple[float, float]:

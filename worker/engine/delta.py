@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shared.strategies import View
 from shared.strategies.signals import Signals
+from shared.strategies.strategy import Mute
 from shared.strategies.view import OpenTrade
 from worker.engine import layout
 from worker.engine.trades import Trades
@@ -33,6 +34,7 @@ class Outcome:
     result_hash: str
     engine_version: str
     warmup_bars: int  # before the first processed one, which strategies saw and nothing traded in
+    mute: tuple[Mute, ...]  # strategies that could say nothing, for want of bars
 
 
 @dataclass(frozen=True, slots=True)

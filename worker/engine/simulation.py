@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from shared.bars import Bars
 from shared.reasons import Reason
 from shared.strategies import StrategyUse, View
-from shared.strategies.averages import WILDER_PERIODS
 from shared.strategies.signals import NO_OPINION, Signals
+from shared.strategies.strategy import mute_among
 from shared.strategies.view import OpenTrade, bars_until
+from shared.strategies.warmup import true_range_bars
 from worker.engine import layout
 from worker.engine.config import EngineConfig
 from worker.engine.delta import Account, Ask, Delta, Outcome
@@ -100,7 +101,7 @@ class Simulation:
         """A run before its first bar. Computes the strategies' signals; `bars` is kept, not copied.
 
         The first `warmup_bars` of `bars` lie before the run: indicators begin with them, nothing trades in them, and no
-        figure, time or number of a bar counts them. `bars_before` says how many are of use.
+        figure, time or number of a bar counts them. `shared.strategies.warmup` says how many are of use.
 
         Raises `StrategyFailed` for `signals` that raise or return none, naming the strategy.
         """
@@ -240,6 +241,7 @@ class Simulation:
             result_hash=hash_result(trades, time_ms, equity, metrics, self._warmup_bars),
             engine_version=ENGINE_VERSION,
             warmup_bars=self._warmup_bars,
+            mute=mute_among(self._strategies, self.total_bars, self._warmup_bars),
         )
 
     def trades(self, first: int, until: int) -> Trades:
@@ -415,18 +417,9 @@ def _initial_state(config: EngineConfig) -> NDArray[np.float64]:
     return state
 
 
-def bars_before(config: EngineConfig, strategies: Sequence[StrategyUse]) -> int:
-    """How many bars before a run its strategies and levels look back at: more of them change nothing."""
-    return max([_true_range_warmup_bars(config), *(use.warmup_bars for use in strategies)])
-
-
-def _true_range_warmup_bars(config: EngineConfig) -> int:
-    return config.atr_period * (1 + WILDER_PERIODS) if config.needs_true_range else 0
-
-
 def _average_true_range(bars: Bars, config: EngineConfig, warmup_bars: int) -> NDArray[np.float64]:
     """Wilder's average true range, NaN until it is defined. Where no level needs it, any column will do."""
-    before = min(_true_range_warmup_bars(config), warmup_bars)
+    before = min(true_range_bars(config.atr_period), warmup_bars) if config.needs_true_range else 0
     bars = bars.after(warmup_bars - before)
     if not config.needs_true_range:
         return bars.close

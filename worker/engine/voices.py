@@ -15,6 +15,7 @@ from shared.instants import iso_from_ms
 from shared.strategies import StrategyUse, combine
 from shared.strategies.signals import BE_SHORT, NO_OPINION, Combination, Signals, combine_on, silent, standing_after
 from shared.strategies.view import read_decision
+from shared.strategies.warmup import bars_before
 from worker.engine.faults import PositionUnfit
 from worker.engine.position import Decisions
 
@@ -150,7 +151,7 @@ class Voices:
 
 def _listen(index: int, use: StrategyUse, bars: Bars, warmup_bars: int) -> Signals:
     """The strategy's signals as the kernel reads them. A plug-in may raise anything and return anything."""
-    before = min(use.warmup_bars, warmup_bars)
+    before = min(bars_before(index, use), warmup_bars) if warmup_bars else 0
     bars = bars.after(warmup_bars - before)
     try:
         said = np.asarray(use.signals(bars))

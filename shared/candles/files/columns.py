@@ -40,7 +40,7 @@ _Values = dict[str, NDArray[np.float64]]
 class ParsedText:
     """The bars of one file. `symbol` is what a symbol column says, or ""; `notes` say what was recognised.
 
-    `decided` is what a person chose of several things the file holds.
+    `decided` is what a person chose of several things the file holds, `ignored` the columns that are of no use.
     """
 
     bars: Bars
@@ -49,6 +49,7 @@ class ParsedText:
     notes: tuple[str, ...]
     decided: tuple[str, ...]
     session: Session = UTC_DAYS
+    ignored: tuple[str, ...] = ()
 
 
 class Source(Protocol):
@@ -96,7 +97,8 @@ def read_columns(
     _round_off(columns, notes)
     found, row_of = _without_repeats(_put_together(times.time_ms[:rows], columns), notes)
     checked = _check(source, layout, found, row_of, reading, now_ms, notes, worst)
-    return ParsedText(checked.bars, checked.interval, symbol, tuple(notes), decided, checked.session)
+    ignored = layout.ignored
+    return ParsedText(checked.bars, checked.interval, symbol, tuple(notes), decided, checked.session, ignored)
 
 
 def _read_times(source: Source, layout: Layout, cells: Sequence[Any], reading: Reading) -> Times:

@@ -43,6 +43,7 @@ class Layout:
     as open, close, high, low must be told from the bars; `columns` has the first. `zone` is what the file says of the
     zone of its times. `shares`: whether prices may be Lean's of shares, times 10,000. `symbol` is what a line of the
     header says, `day` the date that times count from. `decided` is what a person chose, for the source of the series.
+    `ignored` are the names of columns that are of no use.
 
     Beside the roles of a bar there are `clock`, the time of day where `time` has the date alone, `adjusted`, the
     adjusted close, and `ticks`, the volume where the column of volume is empty.
@@ -60,6 +61,7 @@ class Layout:
     day: str = ""
     decided: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 def shown(value: object) -> str:
@@ -155,8 +157,10 @@ def _named_layout(cells: Sequence[str], sample: Sequence[str], reading: Reading,
     ignored = [cell for at, cell in enumerate(cells) if cell and at not in columns.values()]
     of_time = [names[columns[role]] for role in ("time", "clock") if role in columns]
     zone = "UTC" if any(map(UTC_NAME.fullmatch, of_time)) else None
-    notes += _notes_of(spelled, ignored if not kind.startswith("Binance") else [])
-    return Layout(kind, columns, spelled, zone=zone, decided=decided, notes=tuple(notes))
+    if kind.startswith("Binance"):
+        ignored = []
+    notes += _notes_of(spelled, ignored)
+    return Layout(kind, columns, spelled, zone=zone, decided=decided, notes=tuple(notes), ignored=tuple(ignored))
 
 
 def _roles_in(names: Sequence[str], header: str, refuse: Refuse) -> dict[str, str]:

@@ -21,11 +21,12 @@ from zoneinfo import available_timezones
 import numpy as np
 
 from shared.bars import Bars
+from shared.candles.calendars import Calendar, load_calendar
 from shared.candles.files.columns import ParsedText
 from shared.candles.files.csv_text import parse_bars
 from shared.candles.files.names import named_by
 from shared.candles.files.tables import FEATHER_MAGIC, PARQUET_MAGIC, parse_table
-from shared.candles.grid import UTC_DAYS, Grid, Session
+from shared.candles.grid import DAY_MS, UTC_DAYS, Grid, Session
 from shared.candles.series import BarConflict, TimeIndex, join_bars, merge_bars
 from shared.candles.sessions import put_at_beginnings, session_of
 from shared.candles.splits import likely_splits
@@ -62,6 +63,8 @@ class ParsedSeries:
     source: str
     notes: tuple[str, ...]
     session: Session = UTC_DAYS
+    ignored_columns: tuple[str, ...] = ()
+    calendar: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +172,12 @@ def _join_parts(symbol: str, interval: str, parts: list[_Part], reading: Reading
         source = f"{source} ({'; '.join(decided)})"
     bars, session = _of_one_session(join_bars(following), symbol, interval, parts, reading)
     said = [] if session.is_plain else [_describe_session(session)]
-    gaps = _describe_gaps(bars, symbol, interval, source, session, reading.allow_gaps)
-    return ParsedSeries(symbol, interval, bars, source, (*notes, *said, *gaps, *_warn_of_splits(bars)), session)
+    index = TimeIndex.of_times(bars.time_ms, Grid.of(interval, session))
+    calendar = _calendar_for(index, interval, reading.calendar)
+    gaps = _describe_gaps(index, f"{source}: {symbol} {interval}", calendar, reading.allow_gaps)
+    ignored = tuple(dict.fromkeys(name for part in parts for name in part.parsed.ignored))
+    notes = (*notes, *said, *gaps, *_warn_of_splits(bars))
+    return ParsedSeries(symbol, interval, bars, source, notes, session, ignored, calendar.name if calendar else None)
 
 
 def _of_one_session(
@@ -215,30 +222,54 @@ def _warn_of_splits(bars: Bars) -> list[str]:
     ]
 
 
-def _describe_gaps(bars: Bars, symbol: str, interval: str, source: str, session: Session, allowed: bool) -> list[str]:
-    """One line on the gaps of a series, if it has any. Refuses many that are no holidays, unless they are allowed."""
-    index = TimeIndex.of_times(bars.time_ms, Grid.of(interval, session))
-    starts, ends, missing = index.gaps()
+def _calendar_for(index: TimeIndex, interval: str, name: str | None) -> Calendar | None:
+    if name is None:
+        return None
+    if index.grid.months or index.grid.step_ms > DAY_MS:
+        raise _refused("calendar", f"{name!r} judges bars of a day or less, and these are of {interval}; leave it out")
+    return load_calendar(name, index.first_ms, index.end_ms)
+
+
+def _describe_gaps(index: TimeIndex, of: str, calendar: Calendar | None, allowed: bool) -> list[str]:
+    """A line on the gaps of a series, if it has any, and one on days that a calendar does not know.
+
+    Refuses many gaps that are no holidays, unless they are allowed. `of` names the series in the refusal.
+    """
+    by = f" by the calendar {calendar.name}" if calendar else ""
+    strange = _describe_closed_days(index, calendar) if calendar else []
+    starts, ends, missing = index.gaps(calendar)
     total = int(missing.sum())
     if not total:
-        return []
-    share = total / (bars.total + total)
-    judged = index.judge()
+        return [*strange, *([f"no bar is missing{by}"] if calendar else [])]
+    share = total / (index.bars + total)
+    judged = index.judge(calendar)
     counted = "1 gap" if len(starts) == 1 else f"{len(starts):,} gaps"
     largest = [
         f"{iso_from_ms(int(starts[at]))} to {iso_from_ms(int(ends[at]))} ({missing[at]:,} bars)"
         for at in np.argsort(-missing, kind="stable")[:GAPS_SHOWN]
     ]
-    lacking = judged.lacking / (bars.total + total)
+    lacking = judged.lacking / (index.bars + total)
     holidays = f", of them {judged.holidays:,} where it may have been closed" if judged.holidays else ""
     if not allowed and (lacking > MISSING_SHARE_MAX or judged.lost_weeks):
         apart = ", holidays apart" if judged.holidays else ""
         many = f"more than {MISSING_SHARE_MAX:.0%}" if lacking > MISSING_SHARE_MAX else "more than two weeks at once"
         raise ImportRefused(
-            f"{source}: {symbol} {interval} lacks {share:.2%} of its bars ({total:,} in {counted}{holidays}), "
+            f"{of} lacks {share:.2%} of its bars{by} ({total:,} in {counted}{holidays}), "
             f"{many}{apart}; the largest gap is {largest[0]}. Get the missing files, or accept it with ⟦allow_gaps⟧"
         )
-    return [f"{counted}, {total:,} bars missing ({share:.2%}){holidays}; largest: {', '.join(largest)}"]
+    return [*strange, f"{counted}, {total:,} bars missing{by} ({share:.2%}){holidays}; largest: {', '.join(largest)}"]
+
+
+def _describe_closed_days(index: TimeIndex, calendar: Calendar) -> list[str]:
+    """Bars of days on which the market was closed are kept: the calendar may be another market's."""
+    if index.grid.step_ms < DAY_MS:
+        return []
+    times = index.times()
+    strange = times[~np.isin(index.grid.slots(times), calendar.open_slots(index.grid).first)]
+    if not strange.size:
+        return []
+    count = "1 bar is of a day" if strange.size == 1 else f"{strange.size:,} bars are of days"
+    return [f"warning: {count} on which {calendar.name} was closed, the first {iso_from_ms(int(strange[0]))}"]
 
 
 def _contents_of(path: Path) -> Iterator[tuple[str, bytes]]:

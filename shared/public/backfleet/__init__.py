@@ -1,5 +1,8 @@
 """What code outside of backfleet imports: `from backfleet import Strategy, View`.
 
+A `Strategy` whose `signals` look back at bars says at how many, `warmup=lambda params: params.period`: a run then gives
+it bars before its start, so that what it says is right from the first bar on. Without, it begins where the run does.
+
 Nothing is loaded before it is used, and each name is the very object that backfleet itself works with.
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal
@@ -50,6 +50,16 @@ class Function:
     of: Callable[..., Floats | Truth]
     description: str
     returns: Kind = "number"
+
+    def least_back(self, settings: Sequence[float]) -> int:
+        """How many bars before the first it is known of there are at least, where its numbers are known of all.
+
+        A window of n bars looks n - 1 back, one that smooths another adds its own; of two averages the slow one counts.
+        """
+        named = [(one.name, int(value)) for one, value in zip(self.settings, settings, strict=True) if one.whole]
+        if self.returns == "condition" and not named:
+            return 1
+        return sum(value if name == "bars" else value - 1 for name, value in named if name != "fast")
 
     @property
     def signature(self) -> str:

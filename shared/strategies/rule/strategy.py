@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
@@ -138,6 +138,36 @@ def _looks_back(node: Node) -> int:
     return below + 1 + bars * (1 + WILDER_PERIODS if node.name in RECURSIVE else 1)
 
 
+def _speaks_from(params: RuleParameters) -> int:
+    """No earlier than this can `long` or `short` be known to hold; `exit` alone ends nothing."""
+    return min(_known_from(parse(text)).yes for text in (params.long, params.short) if text.strip())
+
+
+class _Known(NamedTuple):
+    """From which bar on it can be known that a condition holds, and that it does not. Of a number both are the same."""
+
+    yes: int
+    no: int
+
+
+def _known_from(node: Node) -> _Known:
+    parts = [_known_from(part) for part in node.parts]
+    yes, no = [one.yes for one in parts], [one.no for one in parts]
+    if node.name == "not":
+        return _Known(no[0], yes[0])
+    if node.name == "and":
+        return _Known(max(yes), min(no))
+    if node.name == "or":
+        return _Known(min(yes), max(no))
+    below = max(yes, default=0)
+    if node.name not in FUNCTIONS:
+        return _Known(below, below)
+    function = FUNCTIONS[node.name]
+    back = function.least_back(node.settings)
+    # What rose or fell at each of some bars did not where it failed at one of them.
+    return _Known(below + back, below + (1 if function.returns == "condition" else back))
+
+
 STRATEGY = Strategy(
     id="rule",
     name="Rule",
@@ -147,4 +177,5 @@ STRATEGY = Strategy(
     signals=rule_signals,
     language=describe(),
     warmup=_warmup,
+    speaks_from=_speaks_from,
 )
