@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, get_args
 
 import jwt
 import pytest
@@ -15,6 +15,7 @@ from socketio.exceptions import ConnectionError as SocketRefused
 
 from api.accounts import add_user
 from api.passwords import Passwords
+from shared.controls import Action
 from shared.settings import Settings
 from shared.users import Role, Scope, new_key
 from tests.conftest import JWT_SECRET
@@ -40,6 +41,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("get", f"{ALGO}/backtest/{{backtest_id}}/equity"): READ,
     ("get", f"{ALGO}/backtest/{{backtest_id}}/trades"): READ,
     ("get", f"{ALGO}/backtest/{{backtest_id}}/logs"): READ,
+    **{("post", f"{ALGO}/backtest/{{backtest_id}}/{action}"): WRITE for action in get_args(Action)},
     ("get", f"{ALGO}/fleet"): READ,
     ("get", f"{ALGO}/strategies"): READ,
     ("post", f"{ALGO}/strategies/validate"): READ,
