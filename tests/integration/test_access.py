@@ -63,6 +63,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("get", f"{USER}/keys"): ADMIN,
     ("delete", f"{USER}/keys/{{key_id}}"): ADMIN,
 }
+BODIES = {"speed": {"speed": "max"}, "seek": {"bar": 1}}  # of routes that ask for one
 EVERYTHING = {ANY, READ, WRITE, PERSON}
 MAY: dict[str, set[str]] = {
     "nobody": set(),
@@ -189,7 +190,8 @@ async def test_what_is_one_users_is_nobody_elses_not_even_an_admins(site: Site) 
         other = await site.client_with(made[who])
         for method, path in ROUTES:
             if "{backtest_id}" in path:
-                problem_of(await other.request(method, path.format(backtest_id=backtest_id)), 404)
+                body = BODIES.get(path.rpartition("/")[2])
+                problem_of(await other.request(method, path.format(backtest_id=backtest_id), json=body), 404)
         problem_of(await other.delete(f"/api/users/me/keys/{key_id}"), 404)
         assert (await other.get(BACKTESTS)).json()["items"] == []
     assert (await ann.get(f"{BACKTESTS}/{backtest_id}")).status_code == 200
