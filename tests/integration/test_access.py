@@ -63,7 +63,6 @@ ROUTES: dict[tuple[str, str], str] = {
     ("get", f"{USER}/keys"): ADMIN,
     ("delete", f"{USER}/keys/{{key_id}}"): ADMIN,
 }
-BODIES = {"speed": {"speed": "max"}, "seek": {"bar": 1}}  # of routes that ask for one
 EVERYTHING = {ANY, READ, WRITE, PERSON}
 MAY: dict[str, set[str]] = {
     "nobody": set(),
@@ -89,6 +88,8 @@ MAY: dict[str, set[str]] = {
 }
 # The body of each that would be well, so that only who asks makes the difference, and that changes nothing here.
 BODIES: dict[str, Any] = {
+    f"{ALGO}/backtest/{{backtest_id}}/speed": {"speed": "max"},
+    f"{ALGO}/backtest/{{backtest_id}}/seek": {"bar": 1},
     "/api/users/me/keys": {"name": "k", "scopes": ["read"]},
     "/api/users/me/password": {"password": "x", "newPassword": PASSWORD + "!"},
     "/api/users": {"name": "ann", "password": PASSWORD},
@@ -190,8 +191,8 @@ async def test_what_is_one_users_is_nobody_elses_not_even_an_admins(site: Site) 
         other = await site.client_with(made[who])
         for method, path in ROUTES:
             if "{backtest_id}" in path:
-                body = BODIES.get(path.rpartition("/")[2])
-                problem_of(await other.request(method, path.format(backtest_id=backtest_id), json=body), 404)
+                asked = other.request(method, path.format(backtest_id=backtest_id), json=BODIES.get(path))
+                problem_of(await asked, 404)
         problem_of(await other.delete(f"/api/users/me/keys/{key_id}"), 404)
         assert (await other.get(BACKTESTS)).json()["items"] == []
     assert (await ann.get(f"{BACKTESTS}/{backtest_id}")).status_code == 200
