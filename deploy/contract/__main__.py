@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deploy.contract.documents import ROOT, write
+from deploy.contract.documents import ROOT, documents, write
 
 if __name__ == "__main__":
-    for path in write():
+    for path in write(documents()):
         print(f"changed      {ROOT / path}")

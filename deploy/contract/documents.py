@@ -33,9 +33,8 @@ def openapi() -> dict[str, object]:
     return app.openapi()
 
 
-def write(root: Path = ROOT) -> list[str]:
-    """Makes the folder's documents anew and removes those that nothing makes any more: the paths that changed."""
-    made = documents()
+def write(made: dict[str, str], root: Path = ROOT) -> list[str]:
+    """Leaves exactly these documents in the folder: the paths of those that are new, changed or removed."""
     stale = [path for path in _kept(root) if path not in made]
     changed = [path for path, text in made.items() if not (root / path).exists() or (root / path).read_text() != text]
     (root / "schemas").mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, create_model
 
@@ -32,8 +32,8 @@ Model = type[BaseModel]
 
 def _event(kind: str, data: Model) -> Model:
     """`backtest:event` of one type, on Redis."""
-    name = f"{kind.title()}Event"
-    return create_model(name, __base__=Event, __doc__=data.__doc__, type=(Literal[kind], ...), data=(data, ...))
+    fields: dict[str, Any] = {"type": (Literal[kind], ...), "data": (data, ...)}
+    return create_model(f"{kind.title()}Event", __base__=Event, __doc__=data.__doc__, **fields)
 
 
 def _told(kind: str, data: Model) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from inspect import getdoc
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ Schema = dict[str, Any]
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
 
+@cache
 def schema_of(model: type[BaseModel]) -> Schema:
     """The schema of a message, with its name, what it is, and an example."""
     made = model.model_json_schema(by_alias=True, ref_template="#/definitions/{model}")
