@@ -25,7 +25,7 @@ class Drawing:
         """`event` is one of `backtest:event` as it stood on the channel."""
         kind, data = event.get("type", ""), event.get("data", {})
         if kind in LIVE_MODELS:
-            check({"backtestId": "bt1", "userId": "ann", "type": kind} | event, f"{kind.title()}Event")
+            check({name: event[name] for name in event if name != "channel"}, f"{kind.title()}Event")
         if kind == "state":
             self._state(data)
         elif kind == "trade" and data["what"] == "closed" and self.begun:
