@@ -143,13 +143,13 @@ class Candle(Wire):
 class LogLine(Wire):
     """A line about what was logged: which of it a socket was not sent, because it reads too slowly."""
 
-    timestamp: Instant
-    level: str = Field(examples=["INFO"])
+    timestamp: Instant = Field(description="When it was logged.")
+    level: str = Field(description="As Python's `logging` names it.", examples=["INFO"])
     message: str = Field(description="At most 2,000 characters.")
-    module: str
-    function: str
-    line: int
-    logger_name: str
+    module: str = Field(description="The Python module that logged it.")
+    function: str = Field(description="The function in it; empty where there is none.")
+    line: int = Field(description="The line in its file.")
+    logger_name: str = Field(description="Which logger.", examples=["backtest.bt_01m7xy1ymv1kn41cwsxzn6z2tf"])
 
 
 class LogEntry(LogLine):
