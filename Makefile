@@ -2,7 +2,7 @@
 # All it takes is make and Python 3.11 or later; `make PYTHON=/path/to/python3 …` names one.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-compose bench lint style format lock clean
+.PHONY: help demo up test test-compose bench lint style format contract lock clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -47,6 +47,9 @@ style: $(VENV)/.ready
 format: $(VENV)/.ready ## rewrite the code in its style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+contract: $(VENV)/.ready ## make docs/contract anew from the models
+	@$(BIN)/python -m deploy.contract
 
 RESOLVE := uv pip compile --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate --quiet

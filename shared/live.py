@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from shared.request import BarsPerSecond
 from shared.wire import Wire
@@ -96,7 +96,7 @@ class State(Wire):
     progress_percent: float = Field(ge=0, le=100)
     current_capital: float | None = Field(description="Equity at the last close.")
     peak_capital: float | None
-    drawdown: float | None = Field(description="Percent of the peak, 0 or below.")
+    drawdown: float | None = Field(description="Percent of the peak, 0 or below.", examples=[-1.2146])
     speed: BarsPerSecond
     first_bar: int = Field(ge=0, description="Of the first point, where none is left out.")
     open_trades: list[OpenTrade] = Field(description="All there are, oldest first.")
@@ -140,23 +140,28 @@ class Candle(Wire):
     indicators: dict[str, float | None] = Field(default_factory=dict)
 
 
-class LogEntry(Wire):
+class LogLine(Wire):
+    """A line about what was logged: which of it a socket was not sent, because it reads too slowly."""
+
+    timestamp: Instant = Field(description="When it was logged.")
+    level: str = Field(description="As Python's `logging` names it.", examples=["INFO"])
+    message: str = Field(description="At most 2,000 characters.")
+    module: str = Field(description="The Python module that logged it.")
+    function: str = Field(description="The function in it; empty where there is none.")
+    line: int = Field(description="The line in its file.")
+    logger_name: str = Field(description="Which logger.", examples=["backtest.bt_01m7xy1ymv1kn41cwsxzn6z2tf"])
+
+
+class LogEntry(LogLine):
     """A line that a strategy or the engine logged."""
 
     number: int = Field(ge=1, description="Counts the lines of a backtest.")
-    timestamp: Instant
-    level: str = Field(examples=["INFO"])
-    message: str = Field(description="At most 2,000 characters.")
-    module: str
-    function: str
-    line: int
-    logger_name: str
 
 
 class LogTold(Wire):
     """`log`: lines since the one before."""
 
-    entries: list[LogEntry]
+    entries: list[LogEntry | LogLine]
     dropped: int | None = Field(
         default=None, description="How many more were logged than the 200 a second and 10,000 a run that are kept."
     )
@@ -173,7 +178,36 @@ class Standing(Wire):
     command_id: str | None = None
 
 
+class Started(Wire):
+    """`started`: a worker has the bars and begins, or takes the run up where another one left it."""
+
+    symbol: str
+    interval: str
+    start_date: str
+    end_date: str
+    strategies: list[str]
+    total_bars: int = Field(ge=0)
+    resampled_from: str | None = Field(description="Interval of the stored bars, where they are finer.")
+    resumed_from: int | None = Field(default=None, ge=0, description="The bar at which it was taken up.")
+
+
+class Refused(Wire):
+    """`refused`: a command on the channel cannot be done."""
+
+    code: str = Field(description="Stable machine-readable name.")
+    error: str
+    errors: list[dict[str, str]] = Field(description="`field`, `message` and `code` of each.")
+    command_id: str | None = None
+
+
+class Unsettled(Wire):
+    """`thinking` and `decision`: no run says them yet, and their fields are not settled."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 LIVE_MODELS: dict[str, type[Wire]] = {
+    "started": Started,
     "state": State,
     "trade": TradeTold,
     "signal": SignalTold,
@@ -181,4 +215,7 @@ LIVE_MODELS: dict[str, type[Wire]] = {
     "log": LogTold,
     "paused": Standing,
     "resumed": Standing,
+    "refused": Refused,
+    "thinking": Unsettled,
+    "decision": Unsettled,
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from shared.instants import read_instant_ms
 from shared.live import LIVE_MODELS
+from tests.contract import check
 
 
 class Drawing:
@@ -25,7 +25,7 @@ class Drawing:
         """`event` is one of `backtest:event` as it stood on the channel."""
         kind, data = event.get("type", ""), event.get("data", {})
         if kind in LIVE_MODELS:
-            LIVE_MODELS[kind].model_validate_json(json.dumps(data), extra="forbid")
+            check({name: event[name] for name in event if name != "channel"}, f"{kind.title()}Event")
         if kind == "state":
             self._state(data)
         elif kind == "trade" and data["what"] == "closed" and self.begun:

@@ -17,6 +17,7 @@ import socketio
 
 from api.__main__ import bind, build_server
 from api.auth import mint_token
+from deploy.contract.messages import FROM_CLIENTS
 from shared.bus import Bus
 from shared.claims import completed
 from shared.contracts import Channel, Complete, Summary
@@ -24,6 +25,7 @@ from shared.database import Database
 from shared.records import BacktestRecord, new_id
 from shared.results import ResultDocument
 from shared.settings import Settings
+from tests.contract import check_acknowledged, check_told
 from tests.fleet import HOUR_MS, START_MS, SYMBOL, OnDatabase, random_walk
 
 BARS = 500
@@ -63,7 +65,10 @@ class Ear:
         self._changed.set()
 
     async def call(self, event: str, *data: Any) -> Any:
-        return await self.sio.call(event, data[0] if data else None, timeout=15)
+        said = await self.sio.call(event, data[0] if data else None, timeout=15)
+        if event in FROM_CLIENTS:
+            check_acknowledged(event, said)
+        return said
 
     async def hears(self, wanted: Callable[[str, dict[str, Any]], bool], deadline_s: float = 15.0) -> dict[str, Any]:
         """The first message that satisfies `wanted`, past or to come."""
@@ -73,6 +78,8 @@ class Ear:
                 for event, said in self.told[seen:]:
                     seen += 1
                     if wanted(event, said):
+                        if event.startswith("auth:"):
+                            check_told(event, said)
                         return said
                 self._changed.clear()
                 await self._changed.wait()

@@ -18,11 +18,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api import revocation
+from deploy.contract.messages import WS_ANSWERS
 from shared.contracts import Channel, Event, Progress
 from shared.errors import BusUnavailable
 from shared.records import BacktestRecord
 from shared.settings import Settings
 from tests.conftest import JWT_SECRET
+from tests.contract import check_frame
 from tests.gateway import BACKTESTS, BODY, Ear, Site, site_on
 
 MakeSettings = Callable[..., Settings]
@@ -52,6 +54,8 @@ async def hears(ws: ClientConnection, kind: str) -> dict[str, Any]:
         while True:
             data = await ws.recv()
             frame: dict[str, Any] = json.loads(data) if isinstance(data, str) else msgpack.unpackb(data)
+            if frame["type"] in WS_ANSWERS:  # Tests say the others by hand, with as little in them as they need.
+                check_frame(frame)
             if frame["type"] == kind:
                 return frame
 

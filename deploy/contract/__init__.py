@@ -1,0 +1,1 @@
+"""The contract as documents: what crosses a wire, generated from the models into `docs/contract`."""
