@@ -86,8 +86,8 @@ async def list_sessions(
     "/{session_id}",
     response_model=None,
     summary="Where a session stands",
-    description="As of the newest that is known. One that runs is asked, and `partial` is true where it does not answer "
-    "in half a second. In `state` is what `backtest:state` says, of one that has ended what its result says.",
+    description="As of the newest that is known. One that runs is asked; `partial` is true where it does not answer in "
+    "half a second. In `state` is what `backtest:state` says, of one that has ended what its result says.",
     responses={200: {"model": Session}},
 )
 async def get_session(request: Request, session_id: SessionPath, asker: Caller) -> Response:
