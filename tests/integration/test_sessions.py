@@ -69,7 +69,7 @@ async def state_of(site: Site, session_id: str) -> dict[str, Any]:
     session = Session.model_validate(answer.json())
     assert session.session_id == session_id
     fit = {"idle": "paused", "failed": "stopped"}.get(session.state["status"], session.state["status"])
-    validate(State, {"firstBar": 0} | session.state | {"status": fit})
+    State.model_validate_json(json.dumps({"firstBar": 0} | session.state | {"status": fit}))
     return session.state
 
 
