@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import Path, Query, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from api.commands import PAGE_MAX
 from api.problems import MEDIA_TYPE, Problem
@@ -21,6 +22,14 @@ from shared.controls import Action, ControlRequest, PlainCommand, StopCommand
 from shared.instants import iso_from_ms
 from shared.wire import decode, parse_json, validate
 
+
+class _SessionConvertor(StringConvertor):
+    """Any part of a path but the one at which sessions are created, which knows other methods."""
+
+    regex = "(?!create$)[^/]+"
+
+
+register_url_convertor("session", _SessionConvertor())
 router = new_router(SESSIONS_ROOT)
 runs_router = new_router(RUNS_ROOT)
 SessionPath = Annotated[str, Path(description="Which session.", examples=["bt_01m7xy1ymv1kn41cwsxzn6z2tf"])]
@@ -83,7 +92,7 @@ async def list_sessions(
 
 
 @router.get(
-    "/{session_id}",
+    "/{session_id:session}",
     response_model=None,
     summary="Where a session stands",
     description="As of the newest that is known. One that runs is asked; `partial` is true where it does not answer in "
@@ -98,7 +107,7 @@ async def get_session(request: Request, session_id: SessionPath, asker: Caller) 
 
 
 @router.delete(
-    "/{session_id}",
+    "/{session_id:session}",
     status_code=204,
     response_model=None,
     summary="Delete a session",
