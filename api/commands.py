@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from shared.contracts import CandlesRequest, Channel, Task, ValidateRequest
 from shared.controls import ControlRequest
 from shared.database import Database
 from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest, NotFound, UnknownMarketData
-from shared.instants import INTERVAL_MS, iso_from_ms
+from shared.instants import INTERVAL_MS, iso_from_ms, read_instant_ms
 from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord, new_id
 from shared.request import SYMBOL_PATTERN, BacktestRequest
@@ -111,8 +111,17 @@ class Commands:
         self._on_submitted = on_submitted
         self._tables = InTurn(TABLES_AT_ONCE)
 
-    async def submit(self, asker: Identity, request: BacktestRequest, idempotency_key: str | None = None) -> Submitted:
-        """Stores a backtest and rings for a worker, unless it begins paused. From here on it cannot vanish (S9).
+    async def submit(
+        self,
+        asker: Identity,
+        request: BacktestRequest,
+        idempotency_key: str | None = None,
+        *,
+        keep_s: float = 0.0,
+        labels: Mapping[str, str] | None = None,
+    ) -> Submitted:
+        """Stores a backtest and rings for a worker, unless it begins paused. From here on it cannot vanish (S9), unless
+        `keep_s` says how long one that nobody starts is kept. `labels` are told with its start, as they are.
 
         Where the key was used for the same request before, that backtest is the answer, as it stands now.
         Raises `InvalidRequest` (also `UnknownMarketData`), `StrategyFailed`, `TooMany`, `StoreUnavailable`.
@@ -130,6 +139,8 @@ class Commands:
             priority=request.priority,
             idempotency_key=idempotency_key,
             bars=bars,
+            keep_s=keep_s,
+            labels=labels,
         )
         if record["status"] == Status.PENDING:
             task = Task(
@@ -150,12 +161,29 @@ class Commands:
         return submitted
 
     async def get(self, asker: Identity, backtest_id: str) -> dict[str, Any]:
-        return backtest_as_wire(await self._store.get(backtest_id, asker.user_id))
+        return backtest_as_wire(await self.record(asker, backtest_id))
+
+    async def record(self, asker: Identity, backtest_id: str) -> BacktestRecord:
+        """Raises `NotFound`."""
+        return await self._store.get(backtest_id, asker.user_id)
 
     async def list_backtests(
         self, asker: Identity, *, status: str | None, limit: int, cursor: str | None, symbol: str | None = None
     ) -> Page:
         """One's own, newest first. A symbol of which there is none is an empty page."""
+        records, next_cursor = await self.records(asker, status=status, limit=limit, cursor=cursor, symbol=symbol)
+        return Page([backtest_as_wire(record) for record in records], next_cursor)
+
+    async def records(
+        self,
+        asker: Identity,
+        *,
+        limit: int,
+        cursor: str | None,
+        status: str | None = None,
+        symbol: str | None = None,
+    ) -> tuple[list[BacktestRecord], str | None]:
+        """The same as they are stored, and the cursor of the next page."""
         if status is not None and status not in set(Status):
             names = ", ".join(one.value for one in Status)
             raise InvalidRequest.of("status", f"must be one of {names} (got {status[:80]!r})")
@@ -163,10 +191,7 @@ class Commands:
             raise InvalidRequest.of(
                 "symbol", f"must be letters, digits and . _ / : -, at most 40 (got {symbol[:80]!r})"
             )
-        records, next_cursor = await self._store.list_page(
-            asker.user_id, status=status, symbol=symbol, limit=limit, before=cursor
-        )
-        return Page([backtest_as_wire(record) for record in records], next_cursor)
+        return await self._store.list_page(asker.user_id, status=status, symbol=symbol, limit=limit, before=cursor)
 
     async def delete(self, asker: Identity, backtest_id: str) -> None:
         """Removes a backtest with all it left. Who watches one that had not ended hears that it was deleted."""
@@ -291,6 +316,21 @@ class Commands:
             "time": [iso_from_ms(time_ms) for time_ms in bars.time_ms.tolist()],
             **{name: column.tolist() for name, column in zip(bars._fields[1:], bars[1:], strict=True)},
         }
+
+    async def total_bars(self, record: BacktestRecord) -> int:
+        """How many bars a backtest is about; 0 where nobody has looked yet. Not of one that ended without a result,
+        whose bars may be gone."""
+        if not record["manifestId"]:
+            return 0
+        params = record["params"]
+        start_ms, end_ms = (read_instant_ms(name, params[name]) for name in ("startDate", "endDate"))
+        bars = await self._candles.reopen(record["manifestId"], params["interval"], start_ms, end_ms)
+        return bars.total_bars
+
+    async def symbol_meant(self, symbol: str) -> str:
+        """The stored symbol of the same letters and digits (`BTC-USD` means `BTCUSD`) where that is exactly one; else
+        the symbol as it is."""
+        return await self._candles.symbol_meant(symbol)
 
     async def list_datasets(self) -> list[dict[str, Any]]:
         """The market data there is. It belongs to nobody, so everybody sees all of it."""

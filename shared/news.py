@@ -7,7 +7,7 @@ stalled worker still says is newer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -97,11 +97,17 @@ def is_for_owner(news: News) -> bool:
 
 
 def started(
-    line: Line, params: dict[str, Any], *, total_bars: int, resampled_from: str | None, resumed_from: int | None = None
+    line: Line,
+    params: dict[str, Any],
+    *,
+    total_bars: int,
+    resampled_from: str | None,
+    resumed_from: int | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Event:
-    """`resumed_from` is the bar at which a run is taken up that began elsewhere."""
+    """`resumed_from` is the bar at which a run is taken up that began elsewhere; `labels` are its asker's words."""
     data = {name: params[name] for name in ("symbol", "interval", "startDate", "endDate", "strategies")}
-    data |= {"totalBars": total_bars, "resampledFrom": resampled_from}
+    data |= {"totalBars": total_bars, "resampledFrom": resampled_from, **(labels or {})}
     if resumed_from is not None:
         data["resumedFrom"] = resumed_from
     return Event(**_dated(line), type="started", data=data)
@@ -178,8 +184,8 @@ def poisoned(record: BacktestRecord, line: Line, *, last: str, now_ms: int) -> F
     return _failure(line, POISONED, crashed, now_ms)
 
 
-def deleted(record: BacktestRecord, now_ms: int) -> Failure:
-    return _failure(fence(record), DELETED, "The backtest was deleted before it ended", now_ms)
+def deleted(record: BacktestRecord, now_ms: int, said: str = "The backtest was deleted before it ended") -> Failure:
+    return _failure(fence(record), DELETED, said, now_ms)
 
 
 def stopped(record: BacktestRecord, now_ms: int) -> Failure:

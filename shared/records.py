@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 from shared.lifecycle import Status
@@ -46,6 +46,9 @@ class BacktestRecord(TypedDict):
 
     `published` says that it came as a task on the channel, `warnings` what its asker should know; once it has a result,
     they are the result's. Records of 0.1.0 have neither of these nor a `turn`.
+
+    `expiresAt` is when it is removed unless somebody has let it go on by then, 0 where it is kept; `labels` are words
+    of its asker that are told as they came (`timeframe`: "H1"). Records of 0.1.0 have neither.
     """
 
     _id: str
@@ -78,6 +81,8 @@ class BacktestRecord(TypedDict):
     requestKey: str
     published: NotRequired[bool]
     warnings: NotRequired[list[WarningDocument]]
+    expiresAt: NotRequired[int]
+    labels: NotRequired[dict[str, str]]
     error: NotRequired[dict[str, Any]]
 
 
@@ -115,6 +120,8 @@ def new_record(
     dataset_hash: str = "",
     published: bool = False,
     warnings: Sequence[WarningDocument] = (),
+    expires_at: int = 0,
+    labels: Mapping[str, str] | None = None,
 ) -> BacktestRecord:
     """A pending record with every field present, so that no query has to tell a missing field from an empty one.
 
@@ -152,4 +159,6 @@ def new_record(
         "requestKey": request_key,
         "published": published,
         "warnings": list(warnings),
+        "expiresAt": expires_at,
+        "labels": dict(labels or {}),
     }

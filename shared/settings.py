@@ -82,6 +82,9 @@ class Settings(BaseSettings):
         500, ge=1, description="Sockets of one address that may be open without having signed in."
     )
     pending_max: int = Field(10_000, ge=1, description="Pending or paused backtests one user may have at once.")
+    session_idle_s: float = Field(
+        3600.0, gt=0, le=30 * 86_400, description="After so long a session that nobody has started is removed."
+    )
 
     worker_slots: int = Field(
         default_factory=lambda: max(1, os.cpu_count() or 1), ge=1, le=256, description="Engine processes per worker."

@@ -71,6 +71,7 @@ class _Going(StrEnum):
 
 
 _DECIDES = {"pause": _Going.PAUSED, "resume": _Going.PLAYING, "step": _Going.UNSURE, "stop": _Going.STOPPING}
+_MOVES_ON = ("resume", "step", "seek")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,12 @@ def effect_of(record: BacktestRecord, action: Action) -> Effect:
     return Effect.KEEP if action in ("pause", "speed") else Effect.QUEUE
 
 
+def is_idle(record: BacktestRecord) -> bool:
+    """Whether it was born paused and nobody has let it go on yet."""
+    born_paused = record["status"] == Status.PAUSED and not record["epoch"] and record["params"].get("startPaused")
+    return bool(born_paused) and not any(action in _MOVES_ON for _, action, _ in _remembered(record))
+
+
 def is_held(record: BacktestRecord) -> bool:
     """Whether a worker holds its lease, which may have expired."""
     return record["leaseExpiresAt"] > 0
@@ -315,10 +322,12 @@ def _update(record: BacktestRecord, control: Control, effect: Effect, now_ms: in
     if effect is Effect.HOLD:
         changes |= paused(now_ms)
     elif effect is Effect.QUEUE:
+        changes["expiresAt"] = 0
         changes |= queued(now_ms, queue_rank(record["priority"], turn_of(record)))
     elif effect is Effect.END:
         said = news.stopped(record, now_ms)
         changes |= ended(Status.STOPPED, now_ms) | {"claimId": "", "workerId": "", "controls": [], "checkpoint": {}}
+        changes["expiresAt"] = 0
         changes |= {"outbox": [news.news_document(Channel.ERROR, said)], "outboxAt": now_ms}
         changes["error"] = {"code": said.code, "message": said.error, "errors": []}
         update["$inc"] = {"epoch": 1}  # The end takes an epoch of its own: nothing can be said after it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -35,6 +35,7 @@ from shared.turns import Turns
 from shared.wire import matches
 
 ENDED_PAGE = 1_000
+FORGOTTEN_BATCH = 100
 # A request may be a megabyte, and one message to MongoDB at most 48: the driver cuts what is longer.
 _INSERTS_MOST = 32
 _DUPLICATE_KEY = 11_000
@@ -85,6 +86,11 @@ class Store:
             only_failed = {"status": Status.FAILED.value}
             failures = [("completedAt", DESCENDING), ("userId", ASCENDING)]
             await self._backtests.create_index(failures, name="failures", partialFilterExpression=only_failed)
+            # Only of those that are to be removed unless somebody starts them: all others cost it nothing.
+            forgotten = {"expiresAt": {"$gt": 0}}
+            await self._backtests.create_index(
+                [("expiresAt", ASCENDING)], name="forgotten", partialFilterExpression=forgotten
+            )
             for replaced in _REPLACED_INDEXES:
                 await self._drop_index(replaced)
 
@@ -110,26 +116,30 @@ class Store:
         priority: int,
         idempotency_key: str | None,
         bars: Slice | None = None,
+        keep_s: float = 0.0,
+        labels: Mapping[str, str] | None = None,
     ) -> tuple[BacktestRecord, bool]:
         """Stores a pending backtest: `(record, created)`. The same user and key give the same backtest (S6).
 
-        `bars` pins the market data it will read; without, the first worker pins the version of that moment.
+        `bars` pins the market data it will read; without, the first worker pins the version of that moment. `keep_s` is
+        how long one that is born paused is kept while nobody starts it; 0: for ever. `labels` are told as they are.
         Raises `InvalidRequest` when the key was used for another request and `TooMany` when the user's share is full.
         """
-        wire = params.as_wire()
+        now_ms = self._mongo.now_ms()
+        fields: Document = {
+            "user_id": user_id,
+            "params": params.as_wire(),
+            "priority": priority,
+            "now_ms": now_ms,
+            "expires_at": now_ms + int(keep_s * 1000) if keep_s else 0,
+            "labels": labels,
+        }
         if idempotency_key is None:
             await self._shares.take(user_id)
-            record = _pinned(
-                bars,
-                backtest_id=new_id("bt"),
-                user_id=user_id,
-                params=wire,
-                priority=priority,
-                now_ms=self._mongo.now_ms(),
-            )
+            record = _pinned(bars, backtest_id=new_id("bt"), **fields)
             await self._inserts.ask(record)
             return record, True
-        return await self._insert_once(user_id, wire, priority, idempotency_key, bars)
+        return await self._insert_once(fields, idempotency_key, bars)
 
     async def _insert_all(self, records: list[BacktestRecord]) -> list[Exception | None]:
         refused = await self._insert_many(records)
@@ -153,17 +163,17 @@ class Store:
         return refused
 
     async def _insert_once(
-        self, user_id: str, wire: Document, priority: int, idempotency_key: str, bars: Slice | None
+        self, fields: Document, idempotency_key: str, bars: Slice | None
     ) -> tuple[BacktestRecord, bool]:
-        body = json.dumps([wire, priority], sort_keys=True, separators=(",", ":"))
+        user_id = fields["user_id"]
+        body = json.dumps([fields["params"], fields["priority"]], sort_keys=True, separators=(",", ":"))
         body_hash = hashlib.sha256(body.encode()).hexdigest()
         key_id = hashlib.sha256(f"{user_id}\x00{idempotency_key}".encode()).hexdigest()
-        now_ms = self._mongo.now_ms()
         key: RequestKeyDocument = {
             "_id": key_id,
             "backtestId": new_id("bt"),
             "bodyHash": body_hash,
-            "createdAt": now_ms,
+            "createdAt": fields["now_ms"],
         }
         with translate_mongo_errors():
             found = await self._request_keys.find_one({"_id": key_id})
@@ -180,15 +190,7 @@ class Store:
                     "Idempotency-Key", "was used for another request; choose a new key", "idempotency_key_reused"
                 )
             # The key may outlive a gateway that died before the record was stored: then the record is stored now.
-            record = _pinned(
-                bars,
-                backtest_id=key["backtestId"],
-                user_id=user_id,
-                params=wire,
-                priority=priority,
-                now_ms=now_ms,
-                request_key=key_id,
-            )
+            record = _pinned(bars, backtest_id=key["backtestId"], request_key=key_id, **fields)
             self.turns.give([record])
             try:
                 await self._backtests.insert_one(cast("Document", record))
@@ -289,6 +291,29 @@ class Store:
         await self._run_logs.delete_of(backtest_id)
         await self._positions.delete_of(backtest_id)
         return cast("BacktestRecord", found)
+
+    async def forgotten(self) -> list[str]:
+        """Some of the backtests that are to be removed, because they were born paused and nobody has started them."""
+        with translate_mongo_errors():
+            found = self._backtests.find(self._expired(), {"_id": 1}).limit(FORGOTTEN_BATCH)
+            return [one["_id"] async for one in found]
+
+    async def remove_forgotten(self, backtest_id: str) -> BacktestRecord | None:
+        """Removes one of these: its record as it was. None: somebody has started it meanwhile, or it is gone."""
+        with translate_mongo_errors():
+            found = await self._backtests.find_one_and_delete({"_id": backtest_id} | self._expired())
+            # It has run no bar, so a key is all that there can be beside the record.
+            if found is not None and found["requestKey"]:
+                await self._request_keys.delete_one({"_id": found["requestKey"]})
+        return cast("BacktestRecord | None", found)
+
+    def _expired(self) -> Document:
+        """Filter: born paused, never started, and its time is over."""
+        return {
+            "expiresAt": {"$gt": 0, "$lte": self._mongo.now_ms()},
+            "status": Status.PAUSED.value,
+            "epoch": 0,
+        }
 
     async def terminal_among(self, backtest_ids: Sequence[str]) -> list[BacktestRecord]:
         """Those of the named backtests that have ended. Callers bound the number of ids."""

@@ -14,8 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
+from shared import news
 from shared.bus import Bus
 from shared.claims import Published
+from shared.contracts import Channel
 from shared.database import Database
 from shared.errors import BusUnavailable, StoreUnavailable
 from shared.records import BacktestRecord
@@ -29,6 +31,7 @@ _OUTBOX_PATIENCE_MS = 2_000
 _CLOCK_SYNC_S = 60.0
 # What dead workers left of results waits for nobody: so seldom that many workers cost nothing either.
 _COLLECT_S = 300.0
+_FORGOTTEN = "The session was removed, because nobody started it in time"
 
 
 class Sweeper:
@@ -36,6 +39,7 @@ class Sweeper:
 
     def __init__(self, database: Database, bus: Bus, settings: Settings, *, on_swept: Callable[[], None]) -> None:
         self._mongo = database.mongo
+        self._store = database.store
         self._claims = database.claims
         self._results = database.results
         self._run_logs = database.run_logs
@@ -64,6 +68,7 @@ class Sweeper:
             try:
                 await self._give_back_unfinished()
                 await self._reap()
+                await self._remove_forgotten()
                 await self._publish_outboxes()
                 if time.monotonic() - synced_s > _CLOCK_SYNC_S:
                     await self._mongo.sync_clock()
@@ -109,6 +114,18 @@ class Sweeper:
             return
         for backtest_id, status in await self._claims.reap():
             log.warning("%s: its lease ran out; now %s", backtest_id, status.value)
+
+    async def _remove_forgotten(self) -> None:
+        for backtest_id in await self._store.forgotten():
+            record = await self._store.remove_forgotten(backtest_id)
+            if record is None:
+                continue
+            log.info("%s: removed, because nobody started it in time", backtest_id)
+            try:
+                await self._bus.forget(backtest_id)
+                await self._bus.publish(Channel.ERROR, news.deleted(record, self._store.now_ms(), _FORGOTTEN))
+            except BusUnavailable as error:
+                log.warning("%s is removed but nobody was told: %s", backtest_id, error.message)
 
     async def _collect_garbage(self) -> None:
         removed = await self._results.collect_garbage()

@@ -130,6 +130,7 @@ class Telling:
             total_bars=bars.total_bars,
             resampled_from=bars.resampled_from,
             resumed_from=None if taken_up is None else taken_up.bar,
+            labels=self._record.get("labels"),
         )
         self._say(Channel.EVENT, started)
         self._say_progress(reached)

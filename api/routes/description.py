@@ -18,7 +18,8 @@ from api.account_requests import (
     RolesRequest,
     SetPasswordRequest,
 )
-from api.routes.requests import AUTH_ROOT, ROOT, SCHEMAS, USERS_ROOT
+from api.routes.requests import AUTH_ROOT, ROOT, RUNS_ROOT, SCHEMAS, SESSIONS_ROOT, USERS_ROOT
+from api.session_requests import CREATE_EXAMPLE, RUN_EXAMPLE, CreateSession, RunRequest
 from shared.contracts import ValidateRequest
 from shared.controls import PlainCommand, SeekCommand, SpeedCommand, StepCommand, StopCommand
 from shared.request import EXAMPLE_REQUEST, BacktestRequest
@@ -28,6 +29,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     *(BacktestRequest, ValidateRequest, LoginRequest, RefreshRequest, AddUserRequest, SetPasswordRequest),
     *(ChangePasswordRequest, RolesRequest, KeyRequest),
     *(PlainCommand, StopCommand, SpeedCommand, StepCommand, SeekCommand),
+    *(CreateSession, RunRequest),
 )
 # By the beginning of the path; the first that fits.
 _TAGS: tuple[tuple[str, str, str], ...] = (
@@ -37,6 +39,8 @@ _TAGS: tuple[tuple[str, str, str], ...] = (
     (f"{ROOT}/fleet", "fleet", "Who runs it, and what waits."),
     (AUTH_ROOT, "login", "Tokens for a name and a password."),
     (USERS_ROOT, "users", "Oneself, and for admins everybody."),
+    (SESSIONS_ROOT, "sessions", "Backtests for older clients: created, then started."),
+    (RUNS_ROOT, "older runs", "Backtests for older clients, in snake_case."),
     ("/", "operations", "For whoever operates the gateway."),
 )
 _ABOUT = (
@@ -50,6 +54,8 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
     "SpeedCommand": {"speed": 50},
     "StepCommand": {"bars": 10},
     "SeekCommand": {"bar": 500},
+    "CreateSession": CREATE_EXAMPLE,
+    "RunRequest": RUN_EXAMPLE,
     "ValidateRequest": {"strategy": "sma_crossover", "params": {"fast": 20, "slow": 100}},
     "LoginRequest": {"name": "ann", "password": "four random words here"},
     "RefreshRequest": {"refreshToken": "bfr_…"},
@@ -99,7 +105,7 @@ def _document(app: FastAPI, version: str) -> dict[str, Any]:
         for operation in operations.values():
             operation["tags"] = [tag]
             operation["responses"].pop("422", None)  # it is one of `4XX`
-            if path.startswith((ROOT, USERS_ROOT)):
+            if path.startswith((ROOT, USERS_ROOT, SESSIONS_ROOT, RUNS_ROOT)):
                 operation["security"] = [{"token": []}]
     return schema
 
@@ -111,7 +117,10 @@ def _name_strategies(schemas: dict[str, Any]) -> None:
         schemas[f"ParametersOf_{one.id}"] = one.parameters_schema | {"description": one.description}
         ref = {"$ref": SCHEMAS.format(model=f"ParametersOf_{one.id}")}
         parameters |= {name: ref | {"description": f"Parameters of {one.name}."} for name in one.names}
-    properties = schemas["BacktestRequest"]["properties"]
-    properties["strategies"] |= {"items": {"type": "string", "enum": sorted(parameters)}, "uniqueItems": True}
-    properties["strategyParams"] |= {"properties": parameters, "additionalProperties": False}
-    properties["weights"]["propertyNames"] = {"enum": sorted(parameters)}
+    names = {"type": "string", "enum": sorted(parameters)}
+    for body in ("BacktestRequest", "CreateSession"):
+        properties = schemas[body]["properties"]
+        properties["strategies"] |= {"items": names, "uniqueItems": True}
+        properties["strategyParams"] |= {"properties": parameters, "additionalProperties": False}
+    schemas["BacktestRequest"]["properties"]["weights"]["propertyNames"] = {"enum": sorted(parameters)}
+    schemas["RunRequest"]["properties"]["strategy_name"] |= names

@@ -19,6 +19,8 @@ from shared.wire import UNKNOWN_FIELD, remedy_for
 ROOT = "/api/algo"
 AUTH_ROOT = "/api/auth"
 USERS_ROOT = "/api/users"
+SESSIONS_ROOT = "/api/backtest"
+RUNS_ROOT = "/api/v1/backtest"
 SCHEMAS = "#/components/schemas/{model}"
 _NAME_SHOWN = 64
 PROBLEMS: dict[int | str, dict[str, Any]] = {

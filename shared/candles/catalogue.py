@@ -87,6 +87,10 @@ class Candles:
         """The current version of every series, by symbol and length of the interval."""
         return await self._versions.list_series()
 
+    async def symbol_meant(self, symbol: str) -> str:
+        """The stored symbol of the same letters and digits where that is exactly one; else the symbol as it is."""
+        return await self._versions.symbol_meant(symbol)
+
     async def resolve(self, symbol: str, interval: str, start_ms: int, end_ms: int, *, warmup_bars: int = 0) -> Slice:
         """The bars from `start_ms` (inclusive) to `end_ms` (exclusive) of the current version: as many as there are.
         And up to `warmup_bars` before them.

@@ -137,6 +137,14 @@ class Versions:
             self._hole_bytes -= dropped.index.hole_slot.nbytes * 4
         return manifest
 
+    async def symbol_meant(self, symbol: str) -> str:
+        """The stored symbol of the same letters and digits where that is exactly one; else the symbol as it is."""
+        with translate_mongo_errors():
+            heads = await self._heads.find({}, {"symbol": 1}).limit(_HEADS_MAX).to_list()
+        plain = _plain(symbol)
+        alike = {head["symbol"] for head in heads if plain and _plain(head["symbol"]) == plain}
+        return alike.pop() if len(alike) == 1 and symbol not in alike else symbol
+
     async def unknown_series(self, symbol: str, interval: str) -> UnknownMarketData:
         with translate_mongo_errors():
             heads = await self._heads.find({}, {"symbol": 1, "interval": 1}).limit(_HEADS_MAX).to_list()
@@ -160,3 +168,8 @@ class Versions:
             "symbol",
             f"there is no market data of {symbol}; there is {', '.join(shown)}{f' and {more} more' if more else ''}",
         )
+
+
+def _plain(symbol: str) -> str:
+    """Its letters and digits alone, whichever way programs write what is between them."""
+    return "".join(filter(str.isalnum, symbol)).casefold()

@@ -70,6 +70,45 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     "warm-up of the wrong type": ({"warmupBars": "all"}, "warmupBars"),
 }
 
+# The same of what older clients send.
+CREATE, RUN = "/api/backtest/create", "/api/v1/backtest/run"
+GOOD_SESSION: dict[str, Any] = {
+    **{name: GOOD[name] for name in ("symbol", "interval", "startDate", "endDate", "strategies", "strategyParams")},
+    "initialCapital": 10_000,
+}
+GOOD_RUN: dict[str, Any] = {
+    "symbol": SYMBOL,
+    "timeframe": "H1",
+    "start_date": "2024-01-01",
+    "end_date": "2024-01-10",
+    "strategy_name": "sma",
+}
+BAD_SESSIONS: dict[str, tuple[dict[str, Any], str]] = {
+    **{name: bad for name, bad in BAD_REQUESTS.items() if not {"priority", "warmupBars"} & bad[0].keys()},
+    "field that is misspelled": ({"stopLos": {"percent": 2}}, "stopLos"),
+    "field of another request": ({"priority": 1}, "priority"),
+    "no capital": ({"initialCapital": None}, "initialCapital"),
+    "percents where a share is meant": ({"positionSizePercent": 2}, "positionSizePercent"),
+    "stop of the wrong type": ({"stopLoss": 0.02}, "stopLoss"),
+    "states never": ({"emitInterval": 0}, "emitInterval"),
+    "no speed": ({"speed": 0}, "speed"),
+}
+BAD_RUNS: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown symbol": ({"symbol": "NOSUCH"}, "symbol"),
+    "symbol without letters": ({"symbol": "^"}, "symbol"),
+    "unknown timeframe": ({"timeframe": "H7"}, "timeframe"),
+    "timeframe without data": ({"timeframe": "M30"}, "timeframe"),
+    "another variant": ({"variant": "turbo"}, "variant"),
+    "range before all data": ({"start_date": "1999-01-01", "end_date": "1999-02-01"}, "end_date"),
+    "start after end": ({"start_date": "2024-01-11"}, "start_date"),
+    "date that is none": ({"end_date": "2024-02-30"}, "end_date"),
+    "names of another request": ({"startDate": "2024-01-01"}, "startDate"),
+    "no money": ({"initial_cash": 0}, "initial_cash"),
+    "commission in percent": ({"commission": 1}, "commission"),
+    "unknown strategy": ({"strategy_name": "astrology"}, "strategy_name"),
+    "strategy of the wrong type": ({"strategy_name": ["sma"]}, "strategy_name"),
+}
+
 
 @dataclass
 class Service:
@@ -137,6 +176,13 @@ async def test_a_bad_request_over_http_is_refused_with_its_field(service: Servic
     await service.assert_unharmed()
 
 
+async def test_a_bad_request_of_an_older_client_is_refused_with_its_field(service: Service) -> None:
+    for path, good, bad in ((CREATE, GOOD_SESSION, BAD_SESSIONS), (RUN, GOOD_RUN, BAD_RUNS)):
+        for changes, field in bad.values():
+            await _assert_refused(service.user, 422, field, "POST", path, json=good | changes)
+    await service.assert_unharmed()
+
+
 BROKEN_TEXTS = {
     "nothing": b"",
     "broken JSON": b'{"symbol": "WALK", ',
@@ -150,14 +196,14 @@ BROKEN_TEXTS = {
 }
 
 
-@pytest.mark.parametrize("path", [ROOT, "/api/algo/strategies/validate"])
+@pytest.mark.parametrize("path", [ROOT, "/api/algo/strategies/validate", CREATE, RUN])
 @pytest.mark.parametrize("name", BROKEN_TEXTS)
 async def test_a_body_that_cannot_be_read_is_refused(service: Service, path: str, name: str) -> None:
     await _assert_refused(service.user, 400, "$", "POST", path, data=BROKEN_TEXTS[name])
     await service.assert_unharmed()
 
 
-@pytest.mark.parametrize("path", [ROOT, "/api/algo/strategies/validate"])
+@pytest.mark.parametrize("path", [ROOT, "/api/algo/strategies/validate", CREATE, RUN])
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "in chunks"])
 async def test_a_body_of_5_mb_is_refused(service: Service, path: str, announced: bool) -> None:
     body = json.dumps(GOOD | {"note": "x" * FIVE_MB}).encode()
@@ -200,6 +246,8 @@ async def test_an_id_of_nothing_is_not_found(service: Service, backtest_id: str)
         ("GET", "/trades"),
     ]:
         await _assert_refused(service.user, 404, None, method, f"{ROOT}/{backtest_id}{rest}")
+    for method, rest in [("GET", ""), ("DELETE", ""), ("POST", "/start"), ("POST", "/stop")]:
+        await _assert_refused(service.user, 404, None, method, f"/api/backtest/{backtest_id}{rest}")
     await service.assert_unharmed()
 
 
@@ -230,6 +278,8 @@ ENDPOINTS = [
     ("GET", "/api/algo/strategies"),
     ("POST", "/api/algo/strategies/validate"),
     ("GET", "/api/algo/data"),
+    *(("POST", CREATE), ("POST", RUN), ("GET", "/api/backtest")),
+    *(("GET", "/api/backtest/ID"), ("DELETE", "/api/backtest/ID"), ("POST", "/api/backtest/ID/start")),
 ]
 
 
@@ -251,7 +301,8 @@ async def test_the_token_of_another_user_opens_nothing_of_this_one(service: Serv
     async with User(service.stack.api_urls[0], service.stack.token(OTHER)) as other:
         for method, path in ENDPOINTS:
             if "ID" in path:
-                await _assert_refused(other, 404, "backtestId", method, path.replace("ID", backtest_id))
+                field = "backtestId" if path.startswith(ROOT) else "sessionId"
+                await _assert_refused(other, 404, field, method, path.replace("ID", backtest_id))
         assert await other.read(ROOT) == {"items": [], "nextCursor": None}
         ack = await other.call("backtest:subscribe", {"backtestId": backtest_id})
         assert [one["field"] for one in ack["errors"]] == ["backtestId"]

@@ -102,6 +102,8 @@ def test_every_body_has_an_example_that_is_of_its_form(document: dict[str, Any])
     [
         ("/api/algo/backtest", "GET, POST"),
         ("/api/algo/backtest/bt_1", "GET, DELETE"),
+        ("/api/backtest/create", "POST"),
+        ("/api/backtest/bt_1", "GET, DELETE"),
         ("/api/users/me/keys", "GET, POST"),
         ("/api/users", "GET, POST"),
         ("/healthz", "GET"),
