@@ -58,7 +58,7 @@ def read_request(asked: argparse.Namespace, most_bytes: int) -> dict[str, Any]:
     given = {"symbol": asked.symbol, "interval": asked.interval, "startDate": asked.start, "endDate": asked.end}
     body |= {field: value for field, value in given.items() if value is not None}
     if asked.warmup_bars is not None:
-        body["warmupBars"] = _read_value(asked.warmup_bars)
+        body["warmupBars"] = read_value(asked.warmup_bars)
     if asked.strategy:
         body["strategies"] = asked.strategy
         kept = body.get("strategyParams", {})
@@ -107,10 +107,10 @@ def _split(option: str, text: str) -> tuple[str, Any]:
     name = name.strip()
     if not name or not sign:
         raise InvalidRequest.of(option, f"{text!r} is not of the form NAME=VALUE; write for example {option} seed=7")
-    return name, _read_value(value)
+    return name, read_value(value)
 
 
-def _read_value(text: str) -> Any:
+def read_value(text: str) -> Any:
     from shared.wire import parse_json
 
     try:
