@@ -75,13 +75,13 @@ def _command(
         name, help=meaning, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--url", metavar="URL", help="the gateway (default: BACKFLEET_URL, else the stack that runs here)"
+        "--url", metavar="URL", help="a gateway (default: BACKFLEET_URL, else the stack that runs here)"
     )
     parser.add_argument("--token", metavar="TOKEN", help="a token or API key (default: BACKFLEET_TOKEN)")
     parser.add_argument(
         "--user",
         metavar="NAME",
-        help=f"mint a token for this user of the stack that runs here (default {DEFAULT_USER})",
+        help=f"make a token for this user of the stack that runs here ({DEFAULT_USER})",
     )
     parser.set_defaults(command=command)
     return parser
@@ -225,7 +225,7 @@ def find_gateway(asked: argparse.Namespace) -> tuple[str, Token]:
     here = stack.urls if stack else []
     if url is None and not here:
         raise ConfigurationError(
-            "there is no gateway: name one with --url or BACKFLEET_URL, or start one with `make up`"
+            "no gateway is named: give --url, set BACKFLEET_URL, or start a stack with `make up`"
         )
     url = _checked(url or here[0])
     if token is not None:

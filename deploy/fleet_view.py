@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from shared.client.fleet import Backfleet
@@ -79,12 +80,13 @@ def _workers(workers: list[dict[str, Any]] | None) -> RenderableType:
         return Text("Redis does not answer, so no worker is seen")
     if not workers:
         return Text("no worker is there")
-    table = Table("worker", "version", "slots", "busy", "", "since", title="workers", title_justify="left")
+    columns = ["worker", "version", Column("slots", max_width=BAR_COLUMNS // 2), "busy", "", "since"]
+    table = Table(*columns, title="workers", title_justify="left", box=SIMPLE)
     for one in workers:
         table.add_row(
             one["id"],
             one["version"],
-            ProgressBar(total=max(one["slots"], 1), completed=one["busy"], width=BAR_COLUMNS // 2),
+            ProgressBar(total=max(one["slots"], 1), completed=one["busy"]),
             f"{one['busy']} of {one['slots']}",
             "draining" if one["draining"] else "",
             one["since"],
@@ -93,14 +95,17 @@ def _workers(workers: list[dict[str, Any]] | None) -> RenderableType:
 
 
 def _queue(queue: list[dict[str, Any]]) -> Table:
-    table = Table("priority", "waiting", "oldest", title="queue", title_justify="left")
+    table = Table("priority", "waiting", "oldest", title="queue", title_justify="left", box=SIMPLE)
     for one in queue:
         table.add_row(str(one["priority"]), f"{one['pending']:,}", f"{one['oldestSeconds']:,.0f} s")
     return table
 
 
 def _runs(runs: list[dict[str, Any]]) -> Table:
-    table = Table("backtest", "user", "market", "status", "progress", "", "bars/s", title="runs", title_justify="left")
+    # Ids are copied from here; the bars are what gives way where there is little room.
+    columns = [Column("backtest", min_width=max(len(one["backtestId"]) for one in runs)), "user", "market", "status"]
+    columns += [Column("progress", max_width=BAR_COLUMNS), Column(min_width=7, justify="right"), "bars/s"]
+    table = Table(*columns, title="runs", title_justify="left", box=SIMPLE)
     for one in runs:
         rate = one["barsPerSecond"]
         table.add_row(
@@ -108,7 +113,7 @@ def _runs(runs: list[dict[str, Any]]) -> Table:
             one["userId"],
             f"{one['symbol']} {one['interval']}",
             one["status"],
-            ProgressBar(total=100.0, completed=one["progress"], width=BAR_COLUMNS),
+            ProgressBar(total=100.0, completed=one["progress"]),
             f"{one['progress']:.1f} %",
             "" if rate is None else f"{rate:,.0f}",
         )

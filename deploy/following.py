@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -146,7 +147,7 @@ class Story:
 
 
 def _trades(title: str, trades: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("since", "side", "quantity", "price", "profit", title=title, title_justify="left")
+    table = Table("since", "side", "quantity", "price", "profit", title=title, title_justify="left", box=SIMPLE)
     for one in trades:
         profit = one.get("pnl", one.get("unrealisedPnl"))
         table.add_row(

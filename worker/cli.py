@@ -31,8 +31,8 @@ _EXAMPLE = f"""\
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Runs one backtest here: the same metrics and resultHash as the fleet's for the same bars. --symbol and\n"
-        "--interval choose a series of the files, or say what to call it and what to make of finer bars; without --from\n"
-        "and --to it runs on all bars."
+        "--interval choose a series of the files, or say what to call it and what to make of finer bars; without\n"
+        "--from and --to it runs on all bars."
     )
     parser.epilog = _EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
