@@ -224,9 +224,7 @@ def find_gateway(asked: argparse.Namespace) -> tuple[str, Token]:
         stack = running_stack(settings.stack_dir.absolute(), "name a gateway with --url or BACKFLEET_URL", say)
     here = stack.urls if stack else []
     if url is None and not here:
-        raise ConfigurationError(
-            "no gateway is named: give --url, set BACKFLEET_URL, or start a stack with `make up`"
-        )
+        raise ConfigurationError("no gateway is named: give --url, set BACKFLEET_URL, or start a stack with `make up`")
     url = _checked(url or here[0])
     if token is not None:
         return url, token.strip()

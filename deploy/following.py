@@ -135,11 +135,9 @@ class Story:
 
     def view(self) -> RenderableType:
         """For a terminal."""
-        shown: list[RenderableType] = [
-            Text(self.title, style="bold"),
-            ProgressBar(total=100.0, completed=self.progress, width=BAR_COLUMNS),
-            Text(self.line()),
-        ]
+        bar = Table.grid()  # A bar alone does not end its line.
+        bar.add_row(ProgressBar(total=100.0, completed=self.progress, width=BAR_COLUMNS))
+        shown: list[RenderableType] = [Text(self.title, style="bold"), bar, Text(self.line())]
         shown += [_trades("open", self.open_trades[:TRADES_SHOWN])] if self.open_trades else []
         shown += [_trades("closed last", self.last_trades)] if self.last_trades else []
         shown += [Text(self.refusal, style="red")] if self.refusal else []
