@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from api.cli import add_data_options, add_token_options, add_user_options, settings_here, tell, to_end
+from deploy.asking import add_client_commands
 from shared import package_version
 from shared.errors import BackfleetError, InvalidRequest
 from worker.cli import add_run_options
@@ -18,6 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_run_options(commands.add_parser("run", help="run one backtest here, without any server"))
+    add_client_commands(commands)
     verbs = add_data_options(commands.add_parser("data", help="market data"))
     add_demo_options(verbs.add_parser("demo", help="import bars to try things on: real days, synthetic minutes"))
     add_token_options(commands.add_parser("token", help="mint a token for development"))
@@ -49,10 +51,10 @@ def _load_demo(asked: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0, or 2 with a line on stderr for each thing to mend."""
+    """Exit status of the command, 0 where it has none; 2 with a line on stderr for each thing to mend."""
     asked = build_parser().parse_args(arguments)
     try:
-        asked.command(asked)
+        return asked.command(asked) or 0
     except BackfleetError as error:
         wrong = [error.message]
         if isinstance(error, InvalidRequest):
@@ -62,7 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 if __name__ == "__main__":

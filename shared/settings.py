@@ -117,13 +117,16 @@ class Settings(BaseSettings):
     event_log_max: int = Field(2_000, ge=10, description="Events kept per backtest for replay.")
     event_log_ttl_s: int = Field(86_400, ge=60, description="How long a backtest's events are kept after the last.")
 
+    url: str | None = Field(None, description="Gateway that the command line speaks to; else the stack that runs here.")
+    token: SecretStr | None = Field(None, description="Token or API key of the command line.")
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged.")
     log_format: Literal["text", "json"] = Field("text", description="`json` writes one object per line.")
 
     stack_dir: Path = Field(Path(".backfleet"), description="Where the embedded stack keeps its data and logs.")
     redis_server: Path | None = Field(None, description="A redis-server or valkey-server binary for the stack.")
 
-    @field_validator("jwt_secret", "metrics_token")
+    @field_validator("jwt_secret", "metrics_token", "token")
     @classmethod
     def _empty_secret_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value is not None and value.get_secret_value() else None

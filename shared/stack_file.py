@@ -23,7 +23,7 @@ _NAME = "stack.json"
 _LOCK = "lock"
 _SECRET = "jwt-secret"
 # Of no use to whoever finds the stack.
-_OF_THE_STACK_ALONE = frozenset({"host", "port", "stack_dir", "redis_server", "drain_timeout_s", "worker_slots"})
+_OF_THE_STACK_ALONE = frozenset({"host", "port", "stack_dir", "redis_server", "drain_timeout_s", "worker_slots", "url"})
 
 
 class StackFile(Wire):
@@ -127,6 +127,24 @@ def running_in(directory: Path) -> int | None:
     return None
 
 
+def running_stack(directory: Path, mend: str, say: Callable[[str], None]) -> StackFile | None:
+    """What the stack that runs in `directory` has told; None where none does.
+
+    One that has ended is mentioned to `say`, with `mend`, what else there is to do about it. Raises
+    `ConfigurationError` for one that is only starting.
+    """
+    told = read_stack_file(directory)
+    if told is None:
+        return None
+    keeper = running_in(directory)
+    if keeper is None:
+        say(f"the stack of {directory} (pid {told.pid}) has ended; start it again with `make up`, or {mend}")
+        return None
+    if not told.urls:
+        raise ConfigurationError(f"the stack of {directory} (pid {keeper}) is starting; try again once it is up")
+    return told
+
+
 def find_settings(wanted: str, say: Callable[[str], None]) -> Settings:
     """The settings of the environment; where it does not name `wanted`, those of the stack that runs in `stack_dir`.
 
@@ -138,19 +156,12 @@ def find_settings(wanted: str, say: Callable[[str], None]) -> Settings:
     if wanted in settings.model_fields_set:
         return settings
     directory = settings.stack_dir.absolute()
-    told = read_stack_file(directory)
+    variable = PREFIX + wanted.upper()
+    told = running_stack(directory, f"set {variable}", say)
     if told is None:
         return settings
-    keeper = running_in(directory)
-    if keeper is None:
-        variable = PREFIX + wanted.upper()
-        say(f"the stack of {directory} (pid {told.pid}) has ended; start it again with `make up`, or set {variable}")
-        return settings
-    if not told.urls:
-        raise ConfigurationError(f"the stack of {directory} (pid {keeper}) is starting; try again once it is up")
     found = _settings_with(settings, told)
     if wanted not in found.model_fields_set and not (wanted == "jwt_secret" and found.jwt_jwks_url):
-        variable = PREFIX + wanted.upper()
         raise ConfigurationError(f"the stack that runs in {directory} was given {variable}; set it here, too")
     return found
 

@@ -118,6 +118,17 @@ class Backfleet:
         """Workers, their slots and the queue, as of `GET /api/algo/fleet`."""
         return await self.ask("GET", "/api/algo/fleet")
 
+    async def news(self) -> AsyncGenerator[RunEvent, None]:
+        """What is said from now on of all one's own backtests: `started`, `progress`, `paused`, `resumed`, and ends.
+
+        What is said while a connection is broken is not told afterwards: ask for `fleet` again now and then.
+        """
+        async with self.line.hearing(None) as hear:
+            while True:
+                event = await hear()
+                if event is not None:
+                    yield event
+
     async def ask(
         self,
         method: str,
@@ -149,7 +160,12 @@ class Backfleet:
             text = await answer.text()
             if answer.status >= 500:
                 raise Unavailable(f"answered {answer.status}: {text[:200]}")
-            content: dict[str, Any] = json.loads(text) if text else {}
+            try:
+                content: dict[str, Any] = json.loads(text) if text else {}
+            except ValueError:
+                raise Refusal(
+                    f"{self._url} answered {answer.status} and no JSON: is it the URL of a gateway?"
+                ) from None
             if answer.status >= 400:
                 raise _refusal(answer.status, content)
             return content

@@ -94,7 +94,7 @@ class Line:
         self._http = http
         self._patience_s = patience_s
         self._feeds: dict[str, Feed] = {}
-        self._hearing: dict[str, set[asyncio.Queue[RunEvent | None]]] = {}
+        self._hearing: dict[str | None, set[asyncio.Queue[RunEvent | None]]] = {}
         self._keeping: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
         self._refusal: str | None = None
@@ -129,8 +129,8 @@ class Line:
                     await self._sio.emit("backtest:unsubscribe", {"backtestId": backtest_id})
 
     @contextlib.asynccontextmanager
-    async def hearing(self, backtest_id: str) -> AsyncGenerator[Callable[[], Awaitable[RunEvent | None]], None]:
-        """What the owner of a backtest hears without a subscription; None each time the line broke."""
+    async def hearing(self, backtest_id: str | None) -> AsyncGenerator[Callable[[], Awaitable[RunEvent | None]], None]:
+        """What the owner of a backtest (None: of any) hears without a subscription; None each time the line broke."""
         heard: asyncio.Queue[RunEvent | None] = asyncio.Queue()
         waiting = self._hearing.setdefault(backtest_id, set())
         waiting.add(heard)
@@ -230,7 +230,7 @@ class Line:
         if (feed := self._feeds.get(backtest_id)) is not None:
             feed.put(event)
         if event.ends or event.name in _FOR_OWNERS:
-            for waiting in self._hearing.get(backtest_id, ()):
+            for waiting in (*self._hearing.get(backtest_id, ()), *self._hearing.get(None, ())):
                 waiting.put_nowait(event)
 
     def _refused(self, said: Any = None) -> None:

@@ -21,6 +21,7 @@ from shared.candles.grid import Grid
 from shared.candles.resample import resample_bars
 from shared.errors import InvalidRequest
 from shared.instants import iso_from_ms
+from shared.request_options import read_request
 from shared.settings import environment_for_child, keep_kernels_in, kernel_cache_dir, load_settings
 from shared.strategies import Strategy
 from shared.strategies.parameters import Parameters
@@ -28,7 +29,6 @@ from tests.engine.deciders import in_the_catalogue
 from tests.fleet import HOUR_MS, START_MS, random_walk, write_bars
 from tests.peers import load
 from worker import local_run
-from worker.cli import read_request
 
 ROOT = Path(__file__).parents[2]
 BARS = 300
