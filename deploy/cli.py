@@ -11,6 +11,7 @@ from api.cli import add_data_options, add_token_options, add_user_options, setti
 from shared import package_version
 from shared.errors import BackfleetError, InvalidRequest
 from worker.cli import add_run_options
+from worker.stream_cli import add_stream_options
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -18,6 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_run_options(commands.add_parser("run", help="run one backtest here, without any server"))
+    add_stream_options(commands.add_parser("stream", help="run one backtest here for a parent program that steers it"))
     verbs = add_data_options(commands.add_parser("data", help="market data"))
     add_demo_options(verbs.add_parser("demo", help="import bars to try things on: real days, synthetic minutes"))
     add_token_options(commands.add_parser("token", help="mint a token for development"))

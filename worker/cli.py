@@ -16,6 +16,7 @@ from shared.errors import ConfigurationError, InvalidRequest, MalformedMessage
 from shared.reading import add_reading_options, reading_from
 
 if TYPE_CHECKING:
+    from shared.candles.files.parsing import ParsedSeries
     from shared.settings import Settings
     from worker.local_run import LocalResult
 
@@ -41,11 +42,25 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.description = "Runs one backtest here: the same metrics and resultHash as the fleet's for the same bars."
     parser.epilog = _EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add_request_options(parser)
+    parser.add_argument("--all", action="store_true", help="all figures in the table, not the first ten")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and no table")
+    add_table_options(parser)
+    add_reading_options(parser)
+    parser.set_defaults(command=_run)
+
+
+def add_request_options(parser: argparse.ArgumentParser) -> None:
+    """What to run and on which bars: `read_request` and `read_bars` understand them."""
     parser.add_argument("--data", nargs="+", required=True, type=Path, metavar="FILE", help="files of bars")
     parser.add_argument("--symbol", help="which series of the files, or what to call it")
     parser.add_argument("--interval", help="which series of the files, or what to make of finer bars")
-    parser.add_argument("--from", dest="start", metavar="DATE", help="first date or instant (default: the first bar)")
-    parser.add_argument("--to", dest="end", metavar="DATE", help="exclusive end (default: after the last bar)")
+    parser.add_argument(
+        "--from", "--start-date", dest="start", metavar="DATE", help="first date or instant (default: the first bar)"
+    )
+    parser.add_argument(
+        "--to", "--end-date", dest="end", metavar="DATE", help="exclusive end (default: after the last bar)"
+    )
     parser.add_argument(
         "--warmup-bars", metavar="N", help="most bars before the first that indicators begin with (default: all of use)"
     )
@@ -57,12 +72,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="any other field of a request, dotted inside"
     )
     parser.add_argument("--request", type=Path, metavar="FILE.json", help="a request as it is posted; options override")
-    parser.add_argument("--all", action="store_true", help="all figures in the table, not the first ten")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and no table")
+
+
+def add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trades", type=Path, metavar="FILE.csv", help="write the closed trades there")
     parser.add_argument("--equity", type=Path, metavar="FILE.csv", help="write equity at each bar there")
-    add_reading_options(parser)
-    parser.set_defaults(command=_run)
 
 
 def _run(asked: argparse.Namespace) -> None:
@@ -73,25 +87,38 @@ def _run(asked: argparse.Namespace) -> None:
 
         settings = load_settings()
         body = read_request(asked, settings.request_max_bytes)
-        _find_kernels(settings)
+        find_kernels(settings)
         import_numba()
-        from worker.local_run import read_series, run_locally, write_equity, write_trades
+        from worker.local_run import run_locally
 
-    series = read_series(
-        asked.data, replace(reading_from(asked), symbol=body.get("symbol"), interval=body.get("interval"))
-    )
+    series = read_bars(asked, body)
     result = run_locally(series, body, settings.chunk_bars)
-    if asked.trades:
-        write_trades(asked.trades, result)
-    if asked.equity:
-        write_equity(asked.equity, result)
+    write_tables(asked, result)
     if asked.json:
         print(json.dumps({**result.as_wire(), "notes": series.notes}, allow_nan=False))
     else:
         _show(result, series.notes, asked.all)
 
 
-def _find_kernels(settings: Settings) -> None:
+def read_bars(asked: argparse.Namespace, body: dict[str, Any]) -> ParsedSeries:
+    """The series of `--data` that the request is about. Raises `ImportRefused`."""
+    from worker.local_run import read_series
+
+    reading = replace(reading_from(asked), symbol=body.get("symbol"), interval=body.get("interval"))
+    return read_series(asked.data, reading)
+
+
+def write_tables(asked: argparse.Namespace, result: LocalResult) -> None:
+    """What `--trades` and `--equity` ask for. Raises `InvalidRequest` for an unfit path."""
+    from worker.local_run import write_equity, write_trades
+
+    if asked.trades:
+        write_trades(asked.trades, result)
+    if asked.equity:
+        write_equity(asked.equity, result)
+
+
+def find_kernels(settings: Settings) -> None:
     """The kernels that workers of this machine have compiled serve here too, and the other way round."""
     from shared.settings import keep_kernels_in, kernel_cache_dir
     from worker.kernels import engine_digest
@@ -132,7 +159,7 @@ def read_request(asked: argparse.Namespace, most_bytes: int) -> dict[str, Any]:
     given = {"symbol": asked.symbol, "interval": asked.interval, "startDate": asked.start, "endDate": asked.end}
     body |= {field: value for field, value in given.items() if value is not None}
     if asked.warmup_bars is not None:
-        body["warmupBars"] = _read_value(asked.warmup_bars)
+        body["warmupBars"] = read_value(asked.warmup_bars)
     if asked.strategy:
         body["strategies"] = asked.strategy
         kept = body.get("strategyParams", {})
@@ -178,10 +205,11 @@ def _split(option: str, text: str) -> tuple[str, Any]:
     name = name.strip()
     if not name or not sign:
         raise InvalidRequest.of(option, f"{text!r} is not of the form NAME=VALUE; write for example {option} seed=7")
-    return name, _read_value(value)
+    return name, read_value(value)
 
 
-def _read_value(text: str) -> Any:
+def read_value(text: str) -> Any:
+    """JSON where it is JSON, else text."""
     from shared.wire import parse_json
 
     try:
