@@ -15,6 +15,8 @@ from queue import Empty, Queue, SimpleQueue
 from types import FrameType
 from typing import Any, Self
 
+from shared.errors import ConfigurationError
+
 LINE_MAX_BYTES = 64 * 1024
 # Commands that were read and not looked at: whoever writes more has to wait.
 LINES_MAX = 100
@@ -172,14 +174,15 @@ class Parent:
     @classmethod
     def meet(cls, *, reads: bool) -> Self:
         """Takes stdin and stdout for this program alone: whatever else is printed, by a strategy or a library, goes to
-        stderr, and nobody else reads what the parent writes."""
+        stderr, and nobody else reads what the parent writes. Raises `ConfigurationError` without a stdout."""
+        if sys.stdout is None:
+            raise ConfigurationError("stdout is closed, and states are told there; open it")
+        nothing = os.open(os.devnull, os.O_RDWR)
         source = None if sys.stdin is None else os.dup(0)
-        if source is not None:
-            nothing = os.open(os.devnull, os.O_RDONLY)
-            os.dup2(nothing, 0)
-            os.close(nothing)
+        os.dup2(nothing, 0)
         target = os.dup(1)
-        os.dup2(2, 1)
+        os.dup2(nothing if sys.stderr is None else 2, 1)
+        os.close(nothing)
         return cls(source, target, reads=reads)
 
     def is_heard(self) -> None:

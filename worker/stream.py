@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Self
 
 from shared.controls import ControlRequest
-from shared.errors import BackfleetError, InvalidRequest
+from shared.errors import BackfleetError, Conflict, InvalidRequest, Refusal
 from shared.instants import to_ms
 from shared.owed import Answers, Owed
 from shared.playback import Advance, End, Intent, Keep, LetGo, Phase, Playback, Rewind, Stop, Wait
@@ -19,11 +18,9 @@ from worker.local_run import Arranged, LocalResult, engine_faults
 from worker.parent import LINE_MAX_BYTES, LINES_MAX, Parent
 from worker.pipe import Finished, Moved, Wanted
 from worker.showing import Showing, Stand
-from worker.typed_commands import read_command
+from worker.typed_commands import command_id_of, read_command
 
 Data = dict[str, Any]
-
-log = logging.getLogger(__name__)
 
 # A step in which strategies decide ends with the first decision after this long: commands wait no longer.
 _STEP_S = 0.02
@@ -119,15 +116,15 @@ class Stream:
                 if line is None:
                     raise InvalidRequest.of("$", f"the line is longer than {LINE_MAX_BYTES:,} bytes; send less")
                 self._obey(read_command(line))
-            except InvalidRequest as refusal:
-                log.warning("a command is refused: %s", refusal.message)
-                self._refused.append(as_line(refusal))
+            except Refusal as refusal:
+                named = {"commandId": name} if line and (name := command_id_of(line)) else {}
+                self._refused.append(as_line(refusal) | named)
 
     def _obey(self, asked: ControlRequest) -> None:
-        log.info("%s", asked.model_dump_json(by_alias=True, exclude_unset=True))
         bar = None if asked.time is None else int(self._bars.time_ms.searchsorted(to_ms(asked.time)))
         if asked.command_id is None or asked.command_id not in self._ids:
-            self._playback.hear(command_of(asked, bar), time.monotonic())
+            if not self._playback.hear(command_of(asked, bar), time.monotonic()):
+                raise Conflict(f"the run is over, so {asked.action} comes too late")
             self._ids.extend([asked.command_id] if asked.command_id else [])
         self._answers.owe(Owed(command_id=asked.command_id or "", action=asked.action))
         self._answers.settle(self._playback.phase)
@@ -198,9 +195,8 @@ class Stream:
         self.last = {**state, "metrics": metrics}
         if answered is None:
             return state
-        return (
-            state | {"command": answered.action} | ({"commandId": answered.command_id} if answered.command_id else {})
-        )
+        named = {"commandId": answered.command_id} if answered.command_id else {}
+        return state | {"command": answered.action} | named
 
 
 def as_line(error: BackfleetError) -> Data:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
+from shared.contracts import ID_PATTERN
 from shared.controls import Action, ControlRequest
 from shared.errors import InvalidRequest, MalformedMessage
-from shared.wire import decode, parse_json, validate
+from shared.wire import decode, matches, parse_json, validate
 
 _ACTIONS: tuple[str, ...] = get_args(Action)
 _HOW = "write pause, resume, stop, step 10, speed 50, speed max, seek 500 or seek 2024-06-01"
@@ -37,6 +38,16 @@ def read_command(line: bytes) -> ControlRequest:
             raise InvalidRequest.of("$", f"{action} is followed by {stray[:_SHOWN_MAX]!a}, leave that out; {_HOW}")
         fields[field] = value
     return validate(ControlRequest, fields)
+
+
+def command_id_of(line: bytes) -> str | None:
+    """By what whoever sent a line that is refused knows it, where that can be read."""
+    try:
+        asked = parse_json(line)
+    except MalformedMessage:
+        return None
+    named = cast("dict[str, object]", asked).get("commandId") if isinstance(asked, dict) else None
+    return named if isinstance(named, str) and matches(ID_PATTERN, named) else None
 
 
 def _field_of(action: str, value: object) -> str | None:
