@@ -12,6 +12,7 @@ from deploy.asking import add_client_commands
 from shared import package_version
 from shared.errors import BackfleetError, InvalidRequest
 from worker.cli import add_run_options
+from worker.stream_cli import add_stream_options
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -20,6 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_run_options(commands.add_parser("run", help="run one backtest here, without any server"))
     add_client_commands(commands)
+    add_stream_options(commands.add_parser("stream", help="run one backtest here for a parent program that steers it"))
     verbs = add_data_options(commands.add_parser("data", help="market data"))
     add_demo_options(verbs.add_parser("demo", help="import bars to try things on: real days, synthetic minutes"))
     add_token_options(commands.add_parser("token", help="mint a token for development"))

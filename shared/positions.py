@@ -26,6 +26,7 @@ from pymongo.errors import DuplicateKeyError
 
 from shared.errors import InvalidRequest
 from shared.mongo import Document, Mongo, translate_mongo_errors
+from shared.owed import Owed
 from shared.playback import Intent
 from shared.records import BacktestRecord
 from shared.result_garbage import Walk
@@ -35,13 +36,6 @@ PARTS = "decisions"
 PART_MAX_BYTES = 8 * 1024 * 1024  # A document holds 16 MB, and something must be left for the rest.
 # A run that was taken up more often than this stores all decisions anew, lest its record grow for ever.
 _CLAIMS_MAX = 32
-
-
-class Owed(Wire):
-    """A command that was heard and is not answered yet."""
-
-    command_id: str
-    action: str
 
 
 class Standing(Intent):

@@ -29,8 +29,8 @@ _OPTION_OF = {
 def add_request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--symbol", metavar="SYMBOL", help="which market")
     parser.add_argument("--interval", metavar="INTERVAL", help="length of its bars: 1m, 1h, 1d, …")
-    parser.add_argument("--from", dest="start", metavar="DATE", help="first date or instant")
-    parser.add_argument("--to", dest="end", metavar="DATE", help="exclusive end")
+    parser.add_argument("--from", "--start-date", dest="start", metavar="DATE", help="first date or instant")
+    parser.add_argument("--to", "--end-date", dest="end", metavar="DATE", help="exclusive end")
     parser.add_argument(
         "--warmup-bars", metavar="N", help="most bars before the first that indicators begin with (default: all of use)"
     )

@@ -10,13 +10,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.errors import ConfigurationError
 from shared.reading import add_reading_options, reading_from
 from shared.request_options import VALUES, add_request_options, read_request
 
 if TYPE_CHECKING:
+    from shared.candles.files.parsing import ParsedSeries
     from shared.settings import Settings
     from worker.local_run import LocalResult
 
@@ -36,14 +37,23 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EXAMPLE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--data", nargs="+", required=True, type=Path, metavar="FILE", help="files of bars")
-    add_request_options(parser)
+    add_local_options(parser)
     parser.add_argument("--all", action="store_true", help="all figures in the table, not the first ten")
     parser.add_argument("--json", action="store_true", help="print one JSON object and no table")
-    parser.add_argument("--trades", type=Path, metavar="FILE.csv", help="write the closed trades there")
-    parser.add_argument("--equity", type=Path, metavar="FILE.csv", help="write equity at each bar there")
+    add_table_options(parser)
     add_reading_options(parser)
     parser.set_defaults(command=_run)
+
+
+def add_local_options(parser: argparse.ArgumentParser) -> None:
+    """What to run and on which bars: `read_request` and `read_bars` understand them."""
+    parser.add_argument("--data", nargs="+", required=True, type=Path, metavar="FILE", help="files of bars")
+    add_request_options(parser)
+
+
+def add_table_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trades", type=Path, metavar="FILE.csv", help="write the closed trades there")
+    parser.add_argument("--equity", type=Path, metavar="FILE.csv", help="write equity at each bar there")
 
 
 def _run(asked: argparse.Namespace) -> None:
@@ -54,25 +64,38 @@ def _run(asked: argparse.Namespace) -> None:
 
         settings = load_settings()
         body = read_request(asked, settings.request_max_bytes)
-        _find_kernels(settings)
+        find_kernels(settings)
         import_numba()
-        from worker.local_run import read_series, run_locally, write_equity, write_trades
+        from worker.local_run import run_locally
 
-    series = read_series(
-        asked.data, replace(reading_from(asked), symbol=body.get("symbol"), interval=body.get("interval"))
-    )
+    series = read_bars(asked, body)
     result = run_locally(series, body, settings.chunk_bars)
-    if asked.trades:
-        write_trades(asked.trades, result)
-    if asked.equity:
-        write_equity(asked.equity, result)
+    write_tables(asked, result)
     if asked.json:
         print(json.dumps({**result.as_wire(), "notes": series.notes}, allow_nan=False))
     else:
         _show(result, series.notes, asked.all)
 
 
-def _find_kernels(settings: Settings) -> None:
+def read_bars(asked: argparse.Namespace, body: dict[str, Any]) -> ParsedSeries:
+    """The series of `--data` that the request is about. Raises `ImportRefused`."""
+    from worker.local_run import read_series
+
+    reading = replace(reading_from(asked), symbol=body.get("symbol"), interval=body.get("interval"))
+    return read_series(asked.data, reading)
+
+
+def write_tables(asked: argparse.Namespace, result: LocalResult) -> None:
+    """What `--trades` and `--equity` ask for. Raises `InvalidRequest` for an unfit path."""
+    from worker.local_run import write_equity, write_trades
+
+    if asked.trades:
+        write_trades(asked.trades, result)
+    if asked.equity:
+        write_equity(asked.equity, result)
+
+
+def find_kernels(settings: Settings) -> None:
     """The kernels that workers of this machine have compiled serve here too, and the other way round."""
     from shared.settings import keep_kernels_in, kernel_cache_dir
     from worker.kernels import engine_digest

@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import Generator
 
-from shared.controls import Control
+from shared.controls import Control, ControlRequest
 from shared.errors import InvalidRequest
 from shared.playback import Command, Pause, Resume, Seek, Speed, Step, Stop
 from shared.records import BacktestRecord
@@ -125,7 +125,7 @@ class Mailboxes:
             box.rung.set()
 
 
-def command_of(control: Control, bar: int | None = None) -> Command:
+def command_of(control: Control | ControlRequest, bar: int | None = None) -> Command:
     """The command as the run understands it. `bar` is that of its `time`."""
     match control.action:
         case "pause":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic.alias_generators import to_camel
 
+from shared.bars import Bars
 from shared.candles import Slice, take_bars
 from shared.candles.files.parsing import ParsedSeries, read_files
 from shared.candles.grid import Grid
@@ -98,12 +100,28 @@ def _choose(found: Sequence[ParsedSeries], symbol: str | None, interval: str | N
     return list(best.values())
 
 
-def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) -> LocalResult:
-    """Runs the request `body` (as it would be posted) on the series, which it need not name.
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """A request, and the bars it is about."""
 
-    Another `interval` than the series has is made of its bars.
-    Without `startDate` and `endDate`: on all of it. Raises `InvalidRequest` (also `UnknownMarketData`) as a gateway
-    does, `StrategyFailed` for a strategy that raised or answered nonsense, and `EngineFault` for what is our own fault.
+    params: BacktestParams
+    part: Slice
+    bars: Bars
+    ignored_columns: tuple[str, ...]
+
+    def begin(self) -> Run:
+        """Before the first bar, with all signals computed. Raises as `Run` does."""
+        return Run(self.params, self.bars, self.part.warmup_bars)
+
+    def result(self, outcome: Outcome) -> LocalResult:
+        return LocalResult(self.params, self.part, outcome, self.ignored_columns)
+
+
+def arrange(series: ParsedSeries, body: Mapping[str, Any]) -> Arranged:
+    """The request `body` (as it would be posted) about the series, which it need not name.
+
+    Another `interval` than the series has is made of its bars. Without `startDate` and `endDate`: all of it.
+    Raises `InvalidRequest` (also `UnknownMarketData`) as a gateway does.
     """
     bars = series.bars
     manifest = first_manifest(series.symbol, series.interval, series.source, bars, series.session, series.calendar)
@@ -120,16 +138,33 @@ def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) 
     bars = take_bars(bars, slice(until - part.stored_bars, until))
     if buckets := part.buckets_of(0):
         bars = resample_bars(bars, buckets)
+    return Arranged(params, part, bars, series.ignored_columns)
+
+
+@contextmanager
+def engine_faults() -> Generator[None]:
+    """Raises `EngineFault` for whatever else than one of our errors is raised inside."""
     try:
-        run = Run(params, bars, part.warmup_bars)
-        position = run.advance(chunk_bars)
-        while isinstance(position, Moved):
-            position = run.advance(position.bar + chunk_bars)
+        yield
     except BackfleetError:
         raise
     except Exception as error:
         raise EngineFault.of(error) from error
-    return LocalResult(params, part, position.outcome, series.ignored_columns)
+
+
+def run_locally(series: ParsedSeries, body: Mapping[str, Any], chunk_bars: int) -> LocalResult:
+    """Runs a request on the series, see `arrange`.
+
+    Raises `InvalidRequest` as that does, `StrategyFailed` for a strategy that raised or answered nonsense, and
+    `EngineFault` for what is our own fault.
+    """
+    arranged = arrange(series, body)
+    with engine_faults():
+        run = arranged.begin()
+        position = run.advance(chunk_bars)
+        while isinstance(position, Moved):
+            position = run.advance(position.bar + chunk_bars)
+    return arranged.result(position.outcome)
 
 
 def write_trades(path: Path, result: LocalResult) -> None:

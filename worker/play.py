@@ -13,15 +13,16 @@ from shared.candles import BarFiles, BarFilesGone, Candles, Slice, open_bars
 from shared.errors import EngineFailed, StoreUnavailable
 from shared.instants import to_ms
 from shared.lifecycle import Status
+from shared.owed import Answers, Owed
 from shared.playback import Advance, End, Intent, Keep, LetGo, Phase, Playback, Rewind, Seek, Wait
-from shared.positions import Checkpoint, Decided, Owed, Positions, Stand, Standing
+from shared.positions import Checkpoint, Decided, Positions, Stand, Standing
 from shared.records import BacktestRecord
 from shared.settings import Settings
 from worker.control import Mailbox, command_of
 from worker.lease import LeaseKeeper
 from worker.pipe import NOTHING, Finished, Load, Moved, Wanted
 from worker.slot import Hold, RunRefused, Slot
-from worker.telling import Telling, Word
+from worker.telling import Telling
 
 if TYPE_CHECKING:
     from worker.engine.position import Position
@@ -36,8 +37,6 @@ _FETCHES_MAX = 5
 _QUIET_S = 0.05
 # What is asked of a paused run as it is let go of comes with the renewal that is made at once.
 _MAIL_WAIT_S = 1.0
-# Steps that are asked for while one is under way wait for its end together; whoever asks for more waits in vain.
-_OWED_MAX = 1_000
 _POSITION_UNFIT = "position_unfit"
 
 
@@ -89,14 +88,13 @@ class Play:
         self._decided = Decided(positions, run.record["_id"], run.record["claimId"], checkpoint.parts)
         standing = checkpoint.playback or _first_standing(run.record)
         self._playback = self._playback_at(0, standing)
-        self._owed = list(standing.owed)
-        self._words: list[tuple[Word, str]] = []
+        self._answers = Answers(standing.owed)
         self._reached: Moved | None = None  # None: the engine has nothing loaded
         self._moved = False  # since its position was found
 
     def checkpoint(self) -> Checkpoint:
         """What it is about, as it is now, and its position, as it was found last."""
-        standing = Standing(**self._playback.intent.model_dump(), owed=self._owed)
+        standing = Standing(**self._playback.intent.model_dump(), owed=self._answers.owed)
         return self._checkpoint.model_copy(update={"playback": standing})
 
     @property
@@ -104,7 +102,7 @@ class Play:
         """The command that ended it where it was. None: it came to its last bar."""
         if self._playback.phase is not Phase.STOPPED:
             return None
-        return next((one.command_id for one in self._owed if one.action == "stop"), "")
+        return stop.command_id if (stop := self._answers.stop) else ""
 
     @property
     def has_parts(self) -> bool:
@@ -121,7 +119,7 @@ class Play:
         while not self._run.mailbox.leaving:
             await self._hear()
             deed = self._playback.next(time.monotonic())
-            self._settle()
+            self._answers.settle(self._playback.phase)
             if not isinstance(deed, Keep):
                 self._answer()
                 if telling.looks and (self._reached is None or isinstance(deed, Wait | LetGo)):
@@ -149,7 +147,7 @@ class Play:
                     return finished
             if isinstance(reached, Finished):
                 self._playback.moved(reached.last.bar, time.monotonic())
-                self._settle()
+                self._answers.settle(self._playback.phase)
                 self._answer()
                 telling.moved(reached.last, self._playback)
                 return reached
@@ -295,10 +293,9 @@ class Play:
             log.info("%s: %s (command %s)", self._run.record["_id"], control.action, control.seq)
             bar = await self._bar_at(to_ms(control.time)) if control.time is not None else None
             if self._playback.hear(command_of(control, bar), time.monotonic()):
-                self._owed.append(Owed(command_id=control.command_id, action=control.action))
+                self._answers.owe(Owed(command_id=control.command_id, action=control.action))
             mailbox.heard(control)
-            self._settle()
-            del self._owed[:-_OWED_MAX]
+            self._answers.settle(self._playback.phase)
 
     async def _bar_at(self, time_ms: int) -> int:
         """The first bar that opens then or later; the number of bars where there is none."""
@@ -309,21 +306,11 @@ class Play:
 
         return await self._with_files(look)
 
-    def _settle(self) -> None:
-        """Notes an answer to each command that has come to what it can come to."""
-        owed, self._owed = self._owed, list[Owed]()
-        for one in owed:
-            word = _word_for(one.action, self._playback.phase)
-            if word is None:
-                self._owed.append(one)
-            else:
-                self._words.append((word, one.command_id))
-
     def _answer(self) -> None:
-        words, self._words = self._words, list[tuple[Word, str]]()
-        for word, command_id in words:
-            self._run.telling.heeded(word, command_id, self._reached, self._playback)
-        if words:
+        answers = self._answers.take()
+        for word, owed in answers:
+            self._run.telling.heeded(word, owed.command_id, self._reached, self._playback)
+        if answers:
             self._run.telling.send()
 
 
@@ -331,28 +318,6 @@ def _first_standing(record: BacktestRecord) -> Standing:
     """How a run begins that nothing was asked of."""
     params = record["params"]
     return Standing(phase="paused" if params.get("startPaused") else "playing", speed=params.get("speed", "max"))
-
-
-def _word_for(action: str, phase: Phase) -> Word | None:
-    """What answers a command of a run in this phase; None where it is not done yet. A stop is answered by the end.
-
-    A step or a seek that another command put an end to is answered, too: with where it came to.
-    """
-    match action:
-        case "pause":
-            return "paused"
-        case "resume":
-            return "resumed"
-        case "step":
-            if phase is Phase.STEPPING:
-                return None
-            return "paused" if phase is Phase.PAUSED else "state"
-        case "seek":
-            return None if phase is Phase.SEEKING else "state"
-        case "stop":
-            return None
-        case _:
-            return "state"
 
 
 async def _wait_for(mailbox: Mailbox, until_s: float | None) -> None:

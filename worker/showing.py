@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from shared.findings import iso_column, plot_rows, trade_columns
 from shared.instants import iso_from_ms
-from shared.news import Live
 from shared.request import BarsPerSecond
 from worker.pipe import Moved, News, Signalled, Whole
 
 if TYPE_CHECKING:
     from shared.bars import Bars
+    from shared.news import Live
     from worker.engine.trades import Trades
 
 Data = dict[str, Any]

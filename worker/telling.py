@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from shared import news
 from shared.bus import WATCHED_TTL_S, Bus
@@ -15,6 +15,7 @@ from shared.candles import Slice
 from shared.claims import lease_of
 from shared.contracts import Channel, Complete, Failure, News
 from shared.errors import BackfleetError, BusUnavailable
+from shared.owed import Word
 from shared.playback import Phase, Playback
 from shared.records import BacktestRecord, NewsDocument
 from shared.results import ResultDocument
@@ -25,8 +26,6 @@ from worker.showing import Showing, Stand
 from worker.slot import RunRefused
 
 log = logging.getLogger(__name__)
-
-Word = Literal["paused", "resumed", "state"]
 
 # Faster bars are shown by the curve alone.
 _CANDLES_BELOW_BARS_PER_S = 200
