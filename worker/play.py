@@ -10,18 +10,19 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.candles import BarFiles, BarFilesGone, Candles, Slice, open_bars
+from shared.controls import command_of
 from shared.errors import EngineFailed, StoreUnavailable
 from shared.instants import to_ms
 from shared.lifecycle import Status
-from shared.playback import Advance, End, Intent, Keep, LetGo, Phase, Playback, Rewind, Seek, Wait
+from shared.playback import Advance, End, Intent, Keep, LetGo, Phase, Playback, Rewind, Seek, Wait, Word, word_for
 from shared.positions import Checkpoint, Decided, Owed, Positions, Stand, Standing
 from shared.records import BacktestRecord
 from shared.settings import Settings
-from worker.control import Mailbox, command_of
+from worker.control import Mailbox
 from worker.lease import LeaseKeeper
 from worker.pipe import NOTHING, Finished, Load, Moved, Wanted
 from worker.slot import Hold, RunRefused, Slot
-from worker.telling import Telling, Word
+from worker.telling import Telling
 
 if TYPE_CHECKING:
     from worker.engine.position import Position
@@ -313,7 +314,7 @@ class Play:
         """Notes an answer to each command that has come to what it can come to."""
         owed, self._owed = self._owed, list[Owed]()
         for one in owed:
-            word = _word_for(one.action, self._playback.phase)
+            word = word_for(one.action, self._playback.phase)
             if word is None:
                 self._owed.append(one)
             else:
@@ -331,28 +332,6 @@ def _first_standing(record: BacktestRecord) -> Standing:
     """How a run begins that nothing was asked of."""
     params = record["params"]
     return Standing(phase="paused" if params.get("startPaused") else "playing", speed=params.get("speed", "max"))
-
-
-def _word_for(action: str, phase: Phase) -> Word | None:
-    """What answers a command of a run in this phase; None where it is not done yet. A stop is answered by the end.
-
-    A step or a seek that another command put an end to is answered, too: with where it came to.
-    """
-    match action:
-        case "pause":
-            return "paused"
-        case "resume":
-            return "resumed"
-        case "step":
-            if phase is Phase.STEPPING:
-                return None
-            return "paused" if phase is Phase.PAUSED else "state"
-        case "seek":
-            return None if phase is Phase.SEEKING else "state"
-        case "stop":
-            return None
-        case _:
-            return "state"
 
 
 async def _wait_for(mailbox: Mailbox, until_s: float | None) -> None:
