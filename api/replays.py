@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,8 @@ class Replays:
             on_begun(begun)
             player = Player(run, client, Whose(backtest_id, client.user_id), Intent(speed=asked.speed), bar)
             self._players[key] = player
-            self._playing[key] = asyncio.create_task(self._play(key, player, _end_of(record)))
+            task = self._playing[key] = asyncio.create_task(self._play(key, player, _end_of(record)))
+            task.add_done_callback(partial(self._ended, key))
             return begun
 
     async def control(self, client: Client, backtest_id: str, asked: ControlRequest) -> Data | None:
@@ -145,8 +147,11 @@ class Replays:
             player.fail("The replay broke; subscribe with replay again", surprise.code, self._store.now_ms())
         finally:
             playing.cancel()
-            player.close()
-            del self._rows[key], self._players[key], self._playing[key]
+            await asyncio.wait([playing])
+
+    def _ended(self, key: _Key, _task: object) -> None:
+        self._players.pop(key).close()
+        del self._rows[key], self._playing[key]
 
     async def _look(self, backtest_id: str, user_id: str) -> None:
         """Raises `NotFound` once it has been deleted."""
@@ -198,7 +203,5 @@ def _bar_of(run: StoredRun, asked: Replay) -> int:
 def _end_of(record: BacktestRecord) -> Data:
     """What was said of its end, without its place among the news of the run."""
     news = terminal_news(record)
-    said: dict[str, Any] = (
-        json.loads(news["payload"]) if news else {"status": "success", "resultId": record["resultId"]}
-    )
+    said: dict[str, Any] = json.loads(news["payload"]) if news else {"resultId": record["resultId"]}
     return {name: value for name, value in said.items() if name not in ("epoch", "seq")}

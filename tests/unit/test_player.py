@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,7 @@ def player(screen: Screen, bar: int = 0, speed: Any = "max", time: Time | None =
     return Player(RUN, screen.client, whose, Intent(speed=speed), bar, now_s=clock.now_s, wait=clock.wait)
 
 
-def ask(player: Player, action: str, **fields: Any) -> Awaitable[dict[str, Any]]:
+def ask(player: Player, action: str, **fields: Any) -> asyncio.Task[dict[str, Any]]:
     return asyncio.create_task(player.control(validate(ControlRequest, {"action": action, **fields})))
 
 
@@ -134,10 +134,10 @@ async def test_at_any_pace_all_is_told_that_is_stored(screen: Screen, speed: Any
 async def test_seeking_back_and_forth_leaves_nothing_out_and_nothing_twice(screen: Screen) -> None:
     replay = player(screen, 0, 500)
     ways = iter([("seek", {"bar": 3_000}), ("seek", {"bar": 100}), ("seek", {"time": "2024-02-01"})])
-    answers: list[Awaitable[dict[str, Any]]] = []
+    answers: list[asyncio.Task[dict[str, Any]]] = []
 
     def seek(bar: int) -> None:
-        if bar % 1_000 > 50 and (way := next(ways, None)):
+        if all(one.done() for one in answers) and bar % 1_000 > 50 and (way := next(ways, None)):
             answers.append(ask(replay, way[0], **way[1]))
 
     screen.on_state = seek
@@ -200,9 +200,10 @@ async def test_who_reads_slowly_is_waited_for_and_can_still_steer(
     screen.read.clear()
     replay = player(screen)
     task = asyncio.create_task(replay.play(END))
-    stop = ask(replay, "stop")
     done, _ = await asyncio.wait([task], timeout=0.1)
     assert not done, "it waits for its client"
+    stop = ask(replay, "stop")
+    await asyncio.sleep(0)
     screen.read.set()
     assert (await stop)["status"] == "ended"
     await task
