@@ -48,7 +48,7 @@ async def ended(site: Site) -> tuple[str, dict[int, float], list[dict[str, Any]]
     time_ms = (await site.database.candles.read(found)).time_ms
     equity, trades = tables(time_ms)
     document = result_of(record)[0]
-    document |= {"datasetHash": found.dataset_hash, "totalBars": BARS, "warmupBars": 0}
+    document["datasetHash"], document["totalBars"], document["warmupBars"] = found.dataset_hash, BARS, 0
     await site.results.prepare(document, equity, trades)
     await site.results.write([document])
     news = Complete(
