@@ -29,6 +29,7 @@ from api.passwords import Passwords
 from api.pieces import Piece
 from api.problems import install_problems
 from api.relay import Relay
+from api.replays import Replays
 from api.revocation import look_again
 from api.routes import include_routes
 from api.services import Services
@@ -92,6 +93,8 @@ async def _open_services(
         fleet = Fleet(Overview(database.mongo), bus)
         metrics.watch(fleet)
         relay = Relay(database.store, bus)
+        replays = Replays(database)
+        stack.push_async_callback(replays.close)
         awaited = Awaited()
 
         def on_heard(piece: Piece) -> None:
@@ -119,6 +122,7 @@ async def _open_services(
                 database, bus, settings, steering=Steering(database, bus), awaited=awaited, on_submitted=on_submitted
             ),
             relay=relay,
+            replays=replays,
             missed=Missed(database.store),
             newcomers=Newcomers(settings),
             uploads=Uploads(database.candles, settings),

@@ -247,14 +247,7 @@ class Commands:
         record = await self._store.get(backtest_id, asker.user_id)
         if record["resultId"]:
             return await self._results.read(record["resultId"], asker.user_id)
-        status = Status(record["status"])
-        remedy = "it will have none" if status in TERMINAL else "wait for backtest:complete, then ask again"
-        reason = record.get("error", {}).get("message")
-        because = f" ({reason})" if reason else ""
-        raise Conflict(
-            f"backtest {backtest_id} is {status.value}{because} and has no result; {remedy}",
-            [FieldError("status", status.value, "no_result")],
-        )
+        raise no_result(record)
 
     def strategies(self) -> list[dict[str, Any]]:
         return [
@@ -343,6 +336,18 @@ def _from_here(error: FieldError, strategy: str) -> FieldError:
     if error.field.startswith(prefix):
         return FieldError("params" + error.field.removeprefix(prefix), error.message, error.code)
     return FieldError("strategy", error.message, error.code)
+
+
+def no_result(record: BacktestRecord) -> Conflict:
+    """Why there is none, or none yet."""
+    status = Status(record["status"])
+    remedy = "it will have none" if status in TERMINAL else "wait for backtest:complete, then ask again"
+    reason = record.get("error", {}).get("message")
+    because = f" ({reason})" if reason else ""
+    return Conflict(
+        f"backtest {record['_id']} is {status.value}{because} and has no result; {remedy}",
+        [FieldError("status", status.value, "no_result")],
+    )
 
 
 def check_key(key: str | None) -> None:

@@ -353,10 +353,10 @@ class Client:
         if self._waits_for_transport and self._outbox.overflows:
             self._cut()
 
-    async def wait_for_room(self) -> None:
-        """Until most of what is queued was sent. Raises `TooMany` for a client that does not read."""
+    async def wait_for_room(self, below: int = ROOM_BELOW) -> None:
+        """Until no more than so many messages are queued. Raises `TooMany` for a client that does not read."""
         waited_until_s = time.monotonic() + STALLED_AFTER_S
-        while len(self._outbox) > ROOM_BELOW:
+        while len(self._outbox) > below:
             if time.monotonic() > waited_until_s:
                 raise TooMany("earlier messages are still waiting to be read")
             await asyncio.sleep(_PATIENCE_S)

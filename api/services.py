@@ -15,6 +15,7 @@ from api.metrics import Metrics
 from api.missed import Missed
 from api.newcomers import Newcomers
 from api.relay import Relay
+from api.replays import Replays
 from shared.bus import Bus
 from shared.mongo import Mongo
 from shared.settings import Settings
@@ -29,6 +30,7 @@ class Services:
     accounts: Accounts
     commands: Commands
     relay: Relay
+    replays: Replays
     missed: Missed
     newcomers: Newcomers
     uploads: Uploads

@@ -45,8 +45,8 @@ log = logging.getLogger(__name__)
 PATH = "socket.io"
 # Requests of one socket that may be under way at once: each is a task, and a client can send them at any rate.
 AT_ONCE_MAX = 64
-# Events that change nothing; a key that only reads may send no other.
-_READING = frozenset({"backtest:subscribe", "backtest:unsubscribe"})
+# Events that change nothing; a key that only reads may send no other. A command may be for the socket's own replay.
+_READING = frozenset({"backtest:subscribe", "backtest:unsubscribe", "backtest:control"})
 # Answers that may wait for a client that asks without reading.
 UNREAD_MAX = 10_000
 _BINARY = re.compile(r"[56](\d*)-")
@@ -80,6 +80,7 @@ class Sockets:
         self._gate = services.gate
         self._commands = services.commands
         self._relay = services.relay
+        self._replays = services.replays
         self._missed = services.missed
         self._origins = Origins(settings)
         self._newcomers = services.newcomers
@@ -223,6 +224,7 @@ class Sockets:
         if one is not None:
             self._newcomers.sign_out(one.eio_sid)
             one.expiry.cancel()
+            self._replays.forget(one.client)
             self._relay.remove(one.client)
 
     def _begin_to_end(self, sid: str, why: str) -> None:
@@ -316,12 +318,16 @@ class Sockets:
 
     async def _subscribe(self, asker: SignedIn, payload: object) -> Ack:
         request = validate(SubscribeRequest, payload)
+        if request.replay is not None:
+            begun = await self._replays.begin(asker.client, request.backtest_id, request.replay)
+            return {"ok": True, "replay": begun}
         recovered = await self._relay.subscribe(asker.client, request.backtest_id, request.after)
         return {"ok": True, "recovered": recovered}
 
     async def _unsubscribe(self, asker: SignedIn, payload: object) -> Ack:
         request = validate(UnsubscribeRequest, payload)
         await self._relay.unsubscribe(asker.client, request.backtest_id)
+        await self._replays.leave(asker.client, request.backtest_id)
         return {"ok": True}
 
     async def _start(self, asker: SignedIn, payload: object) -> Ack:
@@ -330,6 +336,10 @@ class Sockets:
 
     async def _control(self, asker: SignedIn, payload: object) -> Ack:
         request = validate(SocketControlRequest, payload)
+        replayed = await self._replays.control(asker.client, request.backtest_id, request)
+        if replayed is not None:
+            return {"ok": True, **replayed}
+        asker.identity.require(Right.WRITE)
         controlled = await self._commands.control(asker.identity, request.backtest_id, request)
         return {"ok": True, **controlled.as_wire()}
 

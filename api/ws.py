@@ -24,6 +24,7 @@ from api.ws_frames import FRAME, Encoding, Frame, encode, encoded, snaked
 from api.ws_requests import ALL, LOGS, Authenticate, ControlFrame, Subscribe, Unsubscribe, action_of, read_frame
 from shared.errors import BackfleetError, FieldError, Forbidden, InvalidRequest, NotFound, TooMany, Unauthenticated
 from shared.instants import iso
+from shared.live_data import Data
 from shared.records import new_id
 from shared.users import Scope as Right
 from shared.wire import validate
@@ -136,6 +137,7 @@ class _Socket:
         if self._expiry is not None:
             self._expiry.cancel()
         if self.client is not None:
+            self._services.replays.forget(self.client)
             self._services.relay.remove(self.client)
 
     def turn_away(self) -> None:
@@ -274,6 +276,14 @@ class _Socket:
             self._services.relay.widen(client, _TOPICS[request.topic])
             return
 
+        if request.replay is not None:
+
+            def begin(begun: Data) -> None:
+                client.tell(FRAME, json.dumps(confirmed | {"replay": snaked(begun)}))
+
+            await self._services.replays.begin(client, request.backtest_id, request.replay, begin)
+            return
+
         def confirm(recovered: bool) -> None:
             client.tell(FRAME, json.dumps(confirmed | {"recovered": recovered}))
 
@@ -285,13 +295,17 @@ class _Socket:
             client.topics -= set(_TOPICS[request.topic])
         else:
             await self._services.relay.unsubscribe(client, request.backtest_id)
+            await self._services.replays.leave(client, request.backtest_id)
         client.tell(FRAME, json.dumps({"type": "unsubscription_confirmed", "topic": request.topic}))
 
     async def _control(self, identity: Identity, client: Client, frame: Frame) -> None:
         request = validate(ControlFrame, frame)
-        identity.require(Right.WRITE)
-        controlled = await self._services.commands.control(identity, request.backtest_id, request.command)
-        client.tell(FRAME, json.dumps({"type": "control_confirmed", "data": snaked(controlled.as_wire())}))
+        answer = await self._services.replays.control(client, request.backtest_id, request.command)
+        if answer is None:
+            identity.require(Right.WRITE)
+            controlled = await self._services.commands.control(identity, request.backtest_id, request.command)
+            answer = controlled.as_wire()
+        client.tell(FRAME, json.dumps({"type": "control_confirmed", "data": snaked(answer)}))
 
 
 def _error(errors: list[dict[str, str]], asked: Frame | None = None) -> Frame:

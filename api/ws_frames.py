@@ -20,7 +20,7 @@ Frame = dict[str, Any]
 
 # Of a piece whose text is a frame already.
 FRAME = "frame"
-_IDENTITY = frozenset({"backtestId", "userId", "epoch", "seq", "timestamp"})
+_IDENTITY = frozenset({"backtestId", "userId", "epoch", "seq", "timestamp", "replay", "replaySeq"})
 
 
 def encoded(piece: Piece, encoding: Encoding) -> list[Any]:
@@ -52,6 +52,8 @@ def frames_of(piece: Piece) -> list[Frame]:
         lines = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else [said]
         return [{"type": "log_entry", "data": _line(piece, line)} | at for line in lines]
     name, translate = _TRANSLATIONS.get(piece.event, (piece.event.replace(":", "_"), _as_it_is))
+    if said.get("replay") is True:
+        at = {"replay": True, "replay_seq": said.get("replaySeq")}
     data = {"backtest_id": piece.backtest_id} | translate(said) | {"timestamp": _instant(piece.said_at)}
     return [{"type": name, "data": data} | at]
 

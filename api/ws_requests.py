@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import msgpack
 from pydantic import Field, model_validator
 
-from shared.contracts import ID_PATTERN, BacktestId, Cursor
+from shared.contracts import ID_PATTERN, BacktestId, Cursor, Replay
 from shared.controls import ControlRequest
 from shared.errors import FieldError, InvalidRequest, MalformedMessage
 from shared.wire import Asked, matches, parse_json
@@ -42,15 +42,19 @@ class Unsubscribe(Asked):
 
 
 class Subscribe(Unsubscribe):
-    """`after` is what was heard last of one backtest, as on the other edge."""
+    """`after` is what was heard last of one backtest, `replay` how it is played back, as on the other edge."""
 
     action: Literal["subscribe"]  # pyright: ignore[reportIncompatibleVariableOverride]
     after: Cursor | None = None
+    replay: Replay | None = None
 
     @model_validator(mode="after")
-    def _after_goes_with_one(self) -> Subscribe:
-        if self.after is not None and self.backtest_id is None:
-            raise ValueError("after goes with the topic of one backtest; leave it out")
+    def _fields_go_with_the_topic(self) -> Subscribe:
+        given = [name for name in ("after", "replay") if getattr(self, name) is not None]
+        if given and self.backtest_id is None:
+            raise ValueError(f"{given[0]} goes with the topic of one backtest; leave it out")
+        if len(given) > 1:
+            raise ValueError("replay begins at its from, not after what was heard; leave after out")
         return self
 
 

@@ -14,13 +14,14 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PlainValidator,
     model_validator,
 )
 
-from shared.instants import Instant, to_ms, write_instant
-from shared.request import BacktestParams
+from shared.instants import Instant, read_instant, to_ms, write_instant
+from shared.request import BacktestParams, BarsPerSecond
 from shared.result_warnings import ResultWarning
-from shared.wire import Asked, Text, Wire
+from shared.wire import Asked, Text, Wire, whole
 
 
 class Channel(StrEnum):
@@ -150,11 +151,35 @@ class Cursor(Wire):
     seq: int = Field(ge=0)
 
 
+def _place(value: object) -> int | datetime:
+    if isinstance(value, str):
+        return read_instant(value)
+    bar = whole(value)
+    if not isinstance(bar, int) or isinstance(bar, bool) or not 0 <= bar <= 2**31:
+        raise ValueError("must be a bar, counted from 0, or an instant")
+    return bar
+
+
+class Replay(Asked):
+    """How an ended backtest is played back: from which bar, or the first one that opens at an instant, and how fast."""
+
+    begin: Annotated[int | datetime, PlainValidator(_place)] = Field(default=0, alias="from")
+    speed: BarsPerSecond = "max"
+
+
 class SubscribeRequest(Asked):
-    """`backtest:subscribe`. Without `after`, all that is kept is replayed."""
+    """`backtest:subscribe`. Without `after`, all that is kept is told. With `replay` the socket is shown an ended one
+    from what is stored of it."""
 
     backtest_id: BacktestId
     after: Cursor | None = None
+    replay: Replay | None = None
+
+    @model_validator(mode="after")
+    def _replay_goes_without_after(self) -> Self:
+        if self.replay is not None and self.after is not None:
+            raise ValueError("replay begins at its from, not after what was heard; leave after out")
+        return self
 
 
 class UnsubscribeRequest(Asked):

@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.contracts import ID_PATTERN, BacktestId, UserId
 from shared.instants import Instant
+from shared.playback import Command, Pause, Resume, Seek, Speed, Step, Stop
 from shared.request import BarsPerSecond
 from shared.wire import Asked, Whole, Wire
 
@@ -107,3 +108,22 @@ class Control(Wire):
     bar: int | None = Field(default=None, ge=0, le=2**31)
     time: Instant | None = None
     close_open_trades: bool = True
+
+
+def command_of(control: Control | ControlRequest, bar: int | None = None) -> Command:
+    """The command as the run understands it. `bar` is that of its `time`."""
+    match control.action:
+        case "pause":
+            return Pause()
+        case "resume":
+            return Resume()
+        case "stop":
+            return Stop(control.close_open_trades)
+        case "speed":
+            return Speed(None if control.speed == "max" else control.speed)
+        case "step":
+            return Step(control.bars)
+        case "seek":
+            return Seek(control.bar or bar or 0)
+        case "watch":
+            raise AssertionError("somebody who watches asks nothing of the run")

@@ -30,7 +30,7 @@ class OpenTrade(Wire):
     direction: Direction
     quantity: float = Field(description="Always above zero.")
     entry_price: float
-    entry_fee: float
+    entry_fee: float | None = Field(description="This and what follows the reason is null in a replay.")
     entry_reason: str
     stop_price: float | None
     target_price: float | None

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
-from shared.playback import Phase
+from shared.playback import Phase, Word, word_for
 from shared.wire import Wire
 
-# What answers a command: where the run stands, and in two cases a word of its own.
-Word = Literal["paused", "resumed", "state"]
 # Steps that are asked for while one is under way wait for its end together; whoever asks for more waits in vain.
 _OWED_MAX = 1_000
 
@@ -50,7 +47,7 @@ class Answers:
         """Notes an answer to each command that has come to what it can come to."""
         owed, self._owed = self._owed, list[Owed]()
         for one in owed:
-            word = _word_for(one.action, phase)
+            word = word_for(one.action, phase)
             if word is None:
                 self._owed.append(one)
             else:
@@ -61,25 +58,3 @@ class Answers:
         """The answers that can be given now, in order."""
         due, self._due = self._due, []
         return due
-
-
-def _word_for(action: str, phase: Phase) -> Word | None:
-    """What answers a command of a run in this phase; None where it is not done yet. A stop is answered by the end.
-
-    A step or a seek that another command put an end to is answered, too: with where it came to.
-    """
-    match action:
-        case "pause":
-            return "paused"
-        case "resume":
-            return "resumed"
-        case "step":
-            if phase is Phase.STEPPING:
-                return None
-            return "paused" if phase is Phase.PAUSED else "state"
-        case "seek":
-            return None if phase is Phase.SEEKING else "state"
-        case "stop":
-            return None
-        case _:
-            return "state"

@@ -45,6 +45,18 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
+STATUS_OF = {
+    Phase.PLAYING: "running",
+    Phase.PAUSED: "paused",
+    Phase.STEPPING: "running",
+    Phase.SEEKING: "running",
+    Phase.STOPPED: "stopped",
+    Phase.ENDED: "completed",
+}
+# What answers a command: an event of that name.
+Word = Literal["paused", "resumed", "state"]
+
+
 class Intent(Wire):
     """What a playback is about, apart from where it stands: stored with the position of a run.
 
@@ -323,3 +335,25 @@ class Playback:
     def _slice_bars(self) -> int:
         assert self.bars_per_s is not None
         return max(1, int(self.bars_per_s * SLICE_S))
+
+
+def word_for(action: str, phase: Phase) -> Word | None:
+    """What answers a command of a run in this phase; None where it is not done yet. A stop is answered by the end.
+
+    A step or a seek that another command put an end to is answered, too: with where it came to.
+    """
+    match action:
+        case "pause":
+            return "paused"
+        case "resume":
+            return "resumed"
+        case "step":
+            if phase is Phase.STEPPING:
+                return None
+            return "paused" if phase is Phase.PAUSED else "state"
+        case "seek":
+            return None if phase is Phase.SEEKING else "state"
+        case "stop":
+            return None
+        case _:
+            return "state"

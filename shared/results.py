@@ -8,6 +8,7 @@ completed; its tables (equity, trades) are frames (`shared/frames.py`).
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, cast
@@ -123,6 +124,10 @@ def _file_name(result_id: str, frame: str) -> str:
     return f"{result_id}.{frame}"
 
 
+def _as_they_are(columns: Columns, _total: int) -> Columns:
+    return columns
+
+
 def _rows_of(columns: Columns, rows: NDArray[np.int64]) -> Columns:
     return {name: column[rows] for name, column in columns.items()}
 
@@ -231,6 +236,13 @@ class Results:
             return f'{{"items":[{items}],"total":{total},"limit":{limit},"offset":{offset}}}'
 
         return await self._frames.read(result["frames"]["trades"], range(offset, offset + limit), write)
+
+    async def read_columns(self, result: ResultDocument) -> tuple[Columns, Columns]:
+        """All points of the equity curve and all trades, as they are stored. Raises `NotFound` where they are gone."""
+        everything = range(sys.maxsize)
+        whole = result["frames"].get("equity", {"data": result["equity"]})
+        equity = await self._frames.read(whole, everything, _as_they_are)
+        return equity, await self._frames.read(result["frames"]["trades"], everything, _as_they_are)
 
     async def delete_of(self, backtest_id: str) -> None:
         """Removes every result of a backtest."""

@@ -12,9 +12,8 @@ import contextlib
 import logging
 from collections.abc import Generator
 
-from shared.controls import Control, ControlRequest
+from shared.controls import Control
 from shared.errors import InvalidRequest
-from shared.playback import Command, Pause, Resume, Seek, Speed, Step, Stop
 from shared.records import BacktestRecord
 from shared.wire import validate
 
@@ -123,22 +122,3 @@ class Mailboxes:
         """Messages may have been missed: look everywhere."""
         for box in self._boxes.values():
             box.rung.set()
-
-
-def command_of(control: Control | ControlRequest, bar: int | None = None) -> Command:
-    """The command as the run understands it. `bar` is that of its `time`."""
-    match control.action:
-        case "pause":
-            return Pause()
-        case "resume":
-            return Resume()
-        case "stop":
-            return Stop(control.close_open_trades)
-        case "speed":
-            return Speed(None if control.speed == "max" else control.speed)
-        case "step":
-            return Step(control.bars)
-        case "seek":
-            return Seek(control.bar or bar or 0)
-        case "watch":
-            raise AssertionError("somebody who watches asks nothing of the run")

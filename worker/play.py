@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.candles import BarFiles, BarFilesGone, Candles, Slice, open_bars
+from shared.controls import command_of
 from shared.errors import EngineFailed, StoreUnavailable
 from shared.instants import to_ms
 from shared.lifecycle import Status
@@ -18,7 +19,7 @@ from shared.playback import Advance, End, Intent, Keep, LetGo, Phase, Playback, 
 from shared.positions import Checkpoint, Decided, Positions, Stand, Standing
 from shared.records import BacktestRecord
 from shared.settings import Settings
-from worker.control import Mailbox, command_of
+from worker.control import Mailbox
 from worker.lease import LeaseKeeper
 from worker.pipe import NOTHING, Finished, Load, Moved, Wanted
 from worker.slot import Hold, RunRefused, Slot

@@ -7,12 +7,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Self
 
-from shared.controls import ControlRequest
+from shared.controls import ControlRequest, command_of
 from shared.errors import BackfleetError, Conflict, InvalidRequest, Refusal
 from shared.instants import to_ms
 from shared.owed import Answers, Owed
 from shared.playback import Advance, End, Intent, Keep, LetGo, Phase, Playback, Rewind, Stop, Wait
-from worker.control import command_of
 from worker.engine_loop import Run
 from worker.local_run import Arranged, LocalResult, engine_faults
 from worker.parent import LINE_MAX_BYTES, LINES_MAX, Parent

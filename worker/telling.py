@@ -15,23 +15,20 @@ from shared.candles import Slice
 from shared.claims import lease_of
 from shared.contracts import Channel, Complete, Failure, News
 from shared.errors import BackfleetError, BusUnavailable
-from shared.owed import Word
-from shared.playback import Phase, Playback
+from shared.live_data import CANDLES_BELOW_BARS_PER_S, Stand
+from shared.playback import STATUS_OF, Phase, Playback, Word
 from shared.records import BacktestRecord, NewsDocument
 from shared.results import ResultDocument
 from shared.run_logs import RunLogs
 from worker.pipe import NOTHING, Moved, Wanted
 from worker.run_log import RunLog
-from worker.showing import Showing, Stand
+from worker.showing import Showing
 from worker.slot import RunRefused
 
 log = logging.getLogger(__name__)
 
-# Faster bars are shown by the curve alone.
-_CANDLES_BELOW_BARS_PER_S = 200
 # More than that is waiting to be sent only while Redis is away: what is watched is shown anew then, from a snapshot.
 _UNSAID_MAX = 2_000
-_STATUS = {Phase.PAUSED: "paused", Phase.STOPPED: "stopped", Phase.ENDED: "completed"}
 
 
 class Telling:
@@ -109,7 +106,7 @@ class Telling:
         # At full speed steps are too many for each to be told of.
         late = time.monotonic() - self._heard_s >= self._emit_s
         ends = until_bar == playback.total_bars
-        few = playback.phase is Phase.STEPPING or (playback.bars_per_s or math.inf) < _CANDLES_BELOW_BARS_PER_S
+        few = playback.phase is Phase.STEPPING or (playback.bars_per_s or math.inf) < CANDLES_BELOW_BARS_PER_S
         return Wanted(
             news=self.looks or slow or back or late or ends,
             whole=self._snapshot_due or back,
@@ -212,7 +209,7 @@ class Telling:
         if self._watched and not anew:
             for kind, data in events:
                 self._say_event(kind, data)
-        stand = Stand(_STATUS.get(playback.phase, "running"), playback.bars_per_s or "max")
+        stand = Stand(STATUS_OF[playback.phase], playback.bars_per_s or "max")
         back, on = moved.bar < self._state_bar, moved.bar - self._state_bar
         due = on >= self._emit_bars and now_s - self._state_s >= self._emit_s
         owed, self._owed = self._owed, []

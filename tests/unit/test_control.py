@@ -6,11 +6,11 @@ from typing import Any, get_args
 
 import pytest
 
-from shared.controls import Action, Control
+from shared.controls import Action, Control, command_of
 from shared.playback import Command, Pause, Resume, Seek, Speed, Step, Stop
 from shared.records import BacktestRecord, new_record
 from shared.wire import validate
-from worker.control import Mailbox, Mailboxes, command_of
+from worker.control import Mailbox, Mailboxes
 
 
 def control(seq: int, action: str = "pause", **more: Any) -> dict[str, Any]:
