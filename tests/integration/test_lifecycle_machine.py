@@ -146,7 +146,8 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
                     )
                 )
             except InvalidRequest:
-                assert known is not None and known[1] != paused, "S6: only another request is refused"
+                assert known is not None
+                assert known[1] != paused, "S6: only another request is refused"
                 return
             assert created == (known is None)
             if known is not None:

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from shared.claims import Claims, lease_of
 from shared.controls import ControlRequest
 from shared.errors import Conflict
-from shared.lifecycle import Status
 from shared.positions import Checkpoint, Positions
 from shared.records import BacktestRecord
 from shared.settings import Settings
@@ -113,11 +112,6 @@ class EngineSlot:
 
 class Keeper(LeaseKeeper):
     journey: Journey
-
-    async def keep(self, status: Status) -> None:
-        await super().keep(status)
-        if len(self.journey.script) % 3 == 0:
-            await self.journey.goes_on()
 
     async def let_go(self) -> bool:
         """Something may happen just before, or only afterwards."""
