@@ -15,7 +15,14 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from shared.claims import Claims, Ending, Published, completed, failed, lease_of, stopped
 from shared.contracts import Channel, Complete, Failure, Summary, Task
@@ -37,7 +44,8 @@ from worker.control import Mailbox
 T = TypeVar("T")
 LEASE_MS = 30_000
 FAILURES_MAX = 3
-ACTIONS = ["pause", "resume", "stop", "speed", "step", "seek"]
+ACTIONS = ["pause", "resume", "stop", "speed", "step", "seek", "pause", "resume"]
+WORK = ["renew", "renew", "keep", "keep", "let_go", "let_go", "drain", "die", "crash", "tell", "end"]
 _RUNS = st.integers(0, 5)
 
 
@@ -172,10 +180,18 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
                 self._ids.append(name)
 
         @precondition(lambda self: self._ids)
-        @rule(which=_RUNS, action=st.sampled_from(ACTIONS), again=st.integers(0, 3), number=st.integers(1, 60))
-        def ask(self, which: int, action: str, again: int, number: int) -> None:
+        @rule(
+            which=_RUNS,
+            action=st.sampled_from(ACTIONS),
+            again=st.integers(0, 3),
+            number=st.integers(1, 60),
+            running=st.booleans(),
+        )
+        def ask(self, which: int, action: str, again: int, number: int, running: bool) -> None:
             steps.append("ask")
-            backtest_id = self._ids[which % len(self._ids)]
+            working = [one.id for one in self._working if one.id in self._ids]
+            among = working if working and running else self._ids
+            backtest_id = among[which % len(among)]
             more = {"speed": {"speed": number}, "step": {"bars": number}, "seek": {"bar": number}}.get(action, {})
             command_id = f"{action}:{number % 4}" if again else self._new("cmd")
             asked = validate(ControlRequest, {"action": action, "commandId": command_id, **more})
@@ -199,9 +215,11 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
             assert before["status"] not in TERMINAL
             self._commands[backtest_id, command_id] = steered.seq, action
 
-        @precondition(lambda self: self._ids)
-        @rule(which=_RUNS)
-        def delete(self, which: int) -> None:
+        @precondition(lambda self: len(self._ids) > 2)
+        @rule(which=_RUNS, really=st.sampled_from([False, False, False, True]))
+        def delete(self, which: int, really: bool) -> None:
+            if not really:
+                return
             steps.append("delete")
             backtest_id = self._ids[which % len(self._ids)]
             self._wait(servers.store.delete(backtest_id, "ann"))
@@ -210,6 +228,60 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
             self._keys = {key: one for key, one in self._keys.items() if one[0] != backtest_id}
 
         # Who works
+
+        # One rule for all that runs do, and one for all that passes: of many, most would be left out of an example.
+        @precondition(lambda self: self._working)
+        @rule(
+            which=_RUNS,
+            what=st.sampled_from(WORK),
+            bars=st.integers(0, 40),
+            twice=st.booleans(),
+            how=st.sampled_from(["completed", "stopped", "failed"]),
+        )
+        def work(self, which: int, what: str, bars: int, twice: bool, how: str) -> None:
+            one = self._pick(which)
+            match what:
+                case "renew":
+                    self._renew(one, bars, twice)
+                case "keep":
+                    self._keep(one, bars, twice)
+                case "let_go":
+                    self._let_go(one)
+                case "drain":
+                    self._drain(one, twice)
+                case "die":
+                    self._die(one)
+                case "crash":
+                    self._crash(one)
+                case "tell":
+                    self._tell(one)
+                case _:
+                    self._finish(one, twice, how)
+
+        @rule(
+            what=st.sampled_from(["time", "time", "reap", "redis", "sweep"]),
+            ms=st.sampled_from([1_000, LEASE_MS // 2, LEASE_MS + 1]),
+            yes=st.booleans(),
+        )
+        def passes(self, what: str, ms: int, yes: bool) -> None:
+            match what:
+                case "time":
+                    self._time_passes(ms)
+                    if yes:
+                        self._reap()
+                case "reap":
+                    self._reap()
+                case "redis":
+                    self._redis(yes)
+                case _:
+                    self._sweep_outboxes(yes)
+
+        @initialize(worker=st.sampled_from(["w1", "w2"]))
+        def begin(self, worker: str) -> None:
+            for _ in range(3):
+                self.submit(False, None, 0)
+            self.claim(worker, False)
+            self.claim(worker, True)
 
         @rule(worker=st.sampled_from(["w1", "w2"]), lost=st.booleans())
         def claim(self, worker: str, lost: bool) -> None:
@@ -232,17 +304,11 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
                 Working(found, Mailbox(found), bar, paused or bool(found["params"].get("startPaused")))
             )
 
-        @precondition(lambda self: self._working)
-        @rule(which=_RUNS, bars=st.integers(0, 40), twice=st.booleans())
-        def renew(self, which: int, bars: int, twice: bool) -> None:
+        def _renew(self, one: Working, bars: int, twice: bool) -> None:
             """A lost reply is a renewal that is made again."""
-            one = self._pick(which)
             self._write(one, bars, lambda: servers.claims.renew(lease_of(one.record), one.stand()), twice, "renew")
 
-        @precondition(lambda self: self._working)
-        @rule(which=_RUNS, bars=st.integers(0, 40), twice=st.booleans())
-        def keep(self, which: int, bars: int, twice: bool) -> None:
-            one = self._pick(which)
+        def _keep(self, one: Working, bars: int, twice: bool) -> None:
             self._write(
                 one,
                 bars,
@@ -269,11 +335,8 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
                 else:
                     assert self._now(one.id) == before, "S3: a stale claim changes nothing"
 
-        @precondition(lambda self: self._working)
-        @rule(which=_RUNS)
-        def let_go(self, which: int) -> None:
+        def _let_go(self, one: Working) -> None:
             steps.append("let_go")
-            one = self._pick(which)
             one.hear()
             if not one.paused:
                 return
@@ -285,12 +348,9 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
             else:
                 assert self._now(one.id) == before
 
-        @precondition(lambda self: self._working)
-        @rule(which=_RUNS, twice=st.booleans())
-        def drain(self, which: int, twice: bool) -> None:
+        def _drain(self, one: Working, twice: bool) -> None:
             """Where it stands goes along; a reply that was lost is a try again, of what is somebody else's by then."""
             steps.append("drain")
-            one = self._pick(which)
             one.hear()
             ours, before = self._is_ours(one), self._now(one.id)
             assert self._wait(servers.claims.requeue(one.record, failed=False, stand=one.stand())) == ours
@@ -302,19 +362,14 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
                 assert self._now(one.id) == after
             self._working.remove(one)
 
-        @precondition(lambda self: self._working)
-        @rule(which=_RUNS)
-        def die(self, which: int) -> None:
+        def _die(self, one: Working) -> None:
             """Nobody hears of it until the lease is over."""
             steps.append("die")
-            self._working.remove(self._pick(which))
+            self._working.remove(one)
 
-        @precondition(lambda self: self._working)
-        @rule(which=_RUNS)
-        def crash(self, which: int) -> None:
+        def _crash(self, one: Working) -> None:
             """Its engine did: the worker gives it back, which counts."""
             steps.append("crash")
-            one = self._pick(which)
             ours, before = self._is_ours(one), self._now(one.id)
             if before is not None and before["failures"] + 1 >= FAILURES_MAX:
                 said = Failure(**self._line(one), error="broken", code="poisoned", timestamp="2024-01-01T00:00:00Z")
@@ -325,14 +380,12 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
                 self._crashes[one.id] = self._crashes.get(one.id, 0) + 1
             self._working.remove(one)
 
-        @rule(ms=st.sampled_from([1_000, LEASE_MS // 2, LEASE_MS + 1]))
-        def time_passes(self, ms: int) -> None:
+        def _time_passes(self, ms: int) -> None:
             """Whoever stalls past its lease goes on afterwards as if nothing was."""
             steps.append("time_passes")
             servers.time.time_ms += ms
 
-        @rule()
-        def reap(self) -> None:
+        def _reap(self) -> None:
             steps.append("reap")
             due = {"leaseExpiresAt": {"$gt": 0, "$lt": servers.time.time_ms}}
             expired = {one["_id"]: one for one in self._wait(self._backtests.find(due).to_list())}
@@ -344,11 +397,8 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
                 assert (status is Status.FAILED) == (ran and before["failures"] + 1 >= FAILURES_MAX), "S7"
             assert not expired, "whatever is expired is taken back"
 
-        @precondition(lambda self: self._working)
-        @rule(which=_RUNS, twice=st.booleans(), how=st.sampled_from(["completed", "stopped", "failed"]))
-        def end(self, which: int, twice: bool, how: str) -> None:
+        def _finish(self, one: Working, twice: bool, how: str) -> None:
             steps.append("end")
-            one = self._pick(which)
             if one.ending is not None:
                 self._end(one, one.ending, twice)
                 return
@@ -389,28 +439,26 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
 
         # What is on its way
 
-        @rule(away=st.booleans())
-        def redis(self, away: bool) -> None:
+        def _redis(self, away: bool) -> None:
             steps.append("redis")
             servers.bus.away = away
 
-        @precondition(lambda self: not servers.bus.away)
-        @rule(marked=st.booleans())
-        def sweep_outboxes(self, marked: bool) -> None:
+        def _sweep_outboxes(self, marked: bool) -> None:
             """What was published may be published again: the mark may be lost."""
             steps.append("sweep_outboxes")
+            if servers.bus.away:
+                return
             for record in self._wait(servers.claims.unpublished(-1)):
                 for one in record["outbox"]:
                     self._say(record["_id"], one)
                     if marked:
                         self._wait(servers.claims.mark_published([Published.of(record["_id"], one)]))
 
-        @precondition(lambda self: self._working and not servers.bus.away)
-        @rule(which=_RUNS)
-        def tell(self, which: int) -> None:
+        def _tell(self, one: Working) -> None:
             """A run that has stalled talks on, too; the event log must not take it after a newer one has spoken."""
             steps.append("tell")
-            one = self._pick(which)
+            if servers.bus.away:
+                return
             news: NewsDocument = {
                 "channel": "backtest:progress",
                 "epoch": one.record["epoch"],
