@@ -15,7 +15,7 @@ from shared.errors import EngineFailed, StoreUnavailable
 from shared.instants import to_ms
 from shared.lifecycle import Status
 from shared.owed import Answers, Owed
-from shared.playback import Advance, End, Intent, Keep, LetGo, Phase, Playback, Rewind, Seek, Wait
+from shared.playback import Advance, Deed, End, Intent, Keep, LetGo, Phase, Playback, Rewind, Seek, Wait
 from shared.positions import Checkpoint, Decided, Positions, Stand, Standing
 from shared.records import BacktestRecord
 from shared.settings import Settings
@@ -123,7 +123,7 @@ class Play:
             self._answers.settle(self._playback.phase)
             if not isinstance(deed, Keep):
                 self._answer()
-                if telling.looks and (self._reached is None or isinstance(deed, Wait | LetGo)):
+                if self._looks_first(deed):
                     deed = Advance(self._playback.bar) if self._reached is None else Rewind(self._playback.bar)
             reached: Moved | Finished | None = None
             match deed:
@@ -285,6 +285,14 @@ class Play:
         )
 
     # Commands, and what is answered
+
+    def _looks_first(self, deed: Deed) -> bool:
+        """Whether the engine is asked where the run stands before the deed. Whoever asked for something learns of it
+        from there, and not from wherever the next step ends."""
+        telling = self._run.telling
+        if isinstance(deed, End):
+            return False
+        return telling.owes or (telling.looks and (self._reached is None or isinstance(deed, Wait | LetGo)))
 
     async def _hear(self) -> None:
         mailbox = self._run.mailbox

@@ -94,7 +94,12 @@ class Telling:
     @property
     def looks(self) -> bool:
         """Whether there is something to say that only the engine knows. A step that goes nowhere tells it, too."""
-        return self._snapshot_due or self._state_due or bool(self._owed)
+        return self._snapshot_due or self._state_due or self.owes
+
+    @property
+    def owes(self) -> bool:
+        """Whether a command waits for the state that answers it."""
+        return bool(self._owed)
 
     def wants(self, until_bar: int, playback: Playback) -> Wanted:
         """What the answer to the step to that bar should carry."""

@@ -8,7 +8,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ ASKED = (
     *("--symbol", SYMBOL, "--interval", "1h", "--from", "2024-01-01", "--to", "2024-02-01"),
     *("--strategy", "sma", "--param", "fast=5", "--param", "slow=20"),
 )
-Call = Callable[..., Awaitable[tuple[int, str, list[str]]]]
+Call = Callable[..., Coroutine[Any, Any, tuple[int, str, list[str]]]]
 # As a shell starts it: whoever started the tests may have them ignore interrupts.
 INTERRUPTIBLE = """
 import signal, sys
