@@ -52,10 +52,12 @@ class Ear(asyncio.Protocol):
         self._mark, self._found = mark, asyncio.get_running_loop().create_future()
         await self._found
 
-    def say(self, text: str, kind: int = _TEXT) -> None:
+    def say(self, text: str) -> None:
+        self._send(text.encode(), _TEXT)
+
+    def _send(self, data: bytes, kind: int) -> None:
         """A client's frames are masked; a mask of zeros leaves them as they are."""
         assert self._transport is not None, "it is open"
-        data = text.encode()
         length = bytes([_MASK | len(data)]) if len(data) < 126 else bytes([_MASK | 126]) + len(data).to_bytes(2, "big")
         self._transport.write(bytes([0x80 | kind]) + length + bytes(4) + data)
 
@@ -96,7 +98,7 @@ class Ear(asyncio.Protocol):
             if kind in (_TEXT, _BINARY):
                 self._take(data[begin:at])
             elif kind == _PING:
-                self.say("", _PONG)
+                self._send(data[begin:at], _PONG)
         self._rest = data[at:]
 
     def _take(self, message: bytes) -> None:
