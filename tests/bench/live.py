@@ -22,6 +22,7 @@ from deploy.processes import free_port
 from deploy.stack import Stack
 from shared.contracts import Channel
 from shared.settings import load_settings
+from tests.bench import live_runs
 from tests.bench.bare_socketio import CHANNEL
 from tests.bench.client import REQUEST, load_bars
 from tests.bench.ears import Crowd, over_socketio, over_ws
@@ -272,4 +273,4 @@ def measure() -> list[Row]:
         settings = load_settings(cache_dir=directory / "cache", log_level="WARNING")
         with Stack(settings, api_replicas=1, workers=0, directory=directory) as stack, bare_server(stack) as bare:
             rows = asyncio.run(_measure(stack, *bare))
-    return rows
+    return rows + live_runs.measure()
