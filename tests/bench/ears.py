@@ -33,6 +33,8 @@ class Ear(asyncio.Protocol):
 
     async def open(self, url: str, path: str, headers: dict[str, str]) -> None:
         place = urlsplit(url)
+        assert place.hostname is not None, url
+        assert place.port is not None, url
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_connection(lambda: self, place.hostname, place.port)
         asked = {

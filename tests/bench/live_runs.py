@@ -45,7 +45,7 @@ CHUNK_BARS = 100_000
 COMMANDS = 150
 TAKEN_UP = 15
 HOLD_S = 0.05
-WITHIN_S = 60.0
+WITHIN_S = 60
 DEADLINE_S = 120.0
 
 
@@ -93,8 +93,8 @@ class Steering:
         sent_s = time.perf_counter()
         asked = {"backtestId": backtest_id, "commandId": command_id, "action": action} | more
         answer = asyncio.create_task(self._call("backtest:control", asked))
-        heard.add_done_callback(lambda _: took_s.append(time.perf_counter() - sent_s))
         took_s: list[float] = []
+        heard.add_done_callback(lambda _: took_s.append(time.perf_counter() - sent_s))
         async with asyncio.timeout(WITHIN_S):
             await asyncio.wait([heard, ended], return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait([answer])
@@ -114,7 +114,7 @@ class Steering:
         return time.perf_counter() - begun_s
 
     async def _call(self, event: str, asked: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = await self._socket.call(event, asked, timeout=WITHIN_S)
+        answer: Any = await self._socket.call(event, asked, timeout=WITHIN_S)
         if not answer["ok"]:
             raise RuntimeError(f"{event} {asked}: {answer}")
         return answer
