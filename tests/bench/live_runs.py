@@ -15,7 +15,6 @@ import socketio
 from deploy.stack import Stack
 from shared.bus import Bus
 from shared.database import Database
-from shared.instants import read_instant_ms
 from shared.playback import Playback
 from shared.records import new_record
 from shared.request import BacktestParams
@@ -138,7 +137,7 @@ async def _latencies_s(steering: Steering) -> list[float]:
 
 
 async def _taken_up_s(steering: Steering, database: Database) -> list[float]:
-    """From the claim of a run that stands near its end, by MongoDB's clock, to the news that it stands there again."""
+    """From the claim of a run that stands near its end, by MongoDB's clock, which is this machine's, to the news that it stands there again."""
     took_s: list[float] = []
     for _ in range(TAKEN_UP):
         backtest_id = await steering.begin(watched=True)  # else nobody hears the state that answers
@@ -147,6 +146,8 @@ async def _taken_up_s(steering: Steering, database: Database) -> list[float]:
             while (await database.store.get(backtest_id, "bench"))["leaseExpiresAt"]:  # noqa: ASYNC110
                 await asyncio.sleep(HOLD_S)
         begun = steering.will_hear(f"backtest:started.{backtest_id}")
+        heard_ms: list[float] = []
+        begun.add_done_callback(lambda _, heard_ms=heard_ms: heard_ms.append(time.time() * 1_000))
         ended = steering.will_hear(f"end.{backtest_id}")
         await steering.ask(backtest_id, "resume")
         async with asyncio.timeout(WITHIN_S):
@@ -154,7 +155,7 @@ async def _taken_up_s(steering: Steering, database: Database) -> list[float]:
         if said.get("resumedFrom") != BARS - 50_000:
             raise RuntimeError(f"it was not taken up: {said}")
         record = await database.store.get(backtest_id, "bench")
-        took_s.append((read_instant_ms("timestamp", said["timestamp"]) - record["startedAt"]) / 1_000)
+        took_s.append((heard_ms[0] - record["startedAt"]) / 1_000)
         async with asyncio.timeout(WITHIN_S):
             await ended
     return took_s
