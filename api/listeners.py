@@ -249,11 +249,15 @@ class Client:
         user_id: str,
         *,
         send: Callable[[Piece], Awaitable[None]],
+        send_now: Callable[[Piece], bool] = lambda _: False,
         drop: Callable[[], Coroutine[Any, Any, None]],
         backlog: Callable[[], int] = lambda: 0,
         topics: Collection[Topic] = (Topic.NEWS,),
     ) -> None:
-        """`backlog` is how many messages wait in the transport, of one whose `send` does not wait until it has room."""
+        """`backlog` is how many messages wait in the transport, of one whose `send` does not wait until it has room.
+
+        `send_now` is for a transport that takes a message without anybody waiting: False where it does not.
+        """
         self.user_id = user_id
         self.hears_since_ms = 0
         self.subscriptions: set[str] = set()
@@ -261,7 +265,7 @@ class Client:
         self.turn = asyncio.Lock()
         self.in_turn = InTurn()
         self.closed = False
-        self._send = send
+        self._send, self._send_now = send, send_now
         self._backlog = backlog
         self._drop = drop
         self._standings: OrderedDict[str, Standing] = OrderedDict()
@@ -344,6 +348,8 @@ class Client:
     def _put(self, piece: Piece, late: bool) -> None:
         if self.closed:
             return
+        if not self._outbox and not self._waits_for_transport and self._send_now(piece):
+            return  # Nothing was before it, and nobody has to be woken for it.
         if late:
             self._outbox.owe([piece])
         else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import candles, engine, instead, round_trips, service
+from tests.bench import candles, engine, instead, live, round_trips, service
 from tests.bench.rows import MARKDOWN_FILE, keep
 
 SUITES = {
     "candles": candles.measure,
     "engine": engine.measure,
     "instead": instead.measure,
+    "live": live.measure,
     "round_trips": round_trips.measure,
     "service": service.measure,
 }

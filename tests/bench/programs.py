@@ -12,12 +12,12 @@ _END_LIMIT_S = 15
 
 
 @contextmanager
-def running(modules: Sequence[Sequence[str]], variables: Mapping[str, str]) -> Iterator[None]:
-    """Python modules with their arguments, each a process. All of them are gone afterwards."""
+def running(modules: Sequence[Sequence[str]], variables: Mapping[str, str]) -> Iterator[list[int]]:
+    """The ids of Python modules with their arguments, each a process. All of them are gone afterwards."""
     environment = os.environ | dict(variables)
     started = [subprocess.Popen([sys.executable, "-m", *module], env=environment) for module in modules]
     try:
-        yield
+        yield [process.pid for process in started]
     finally:
         for process in started:
             process.terminate()
