@@ -52,8 +52,8 @@ def frames_of(piece: Piece) -> list[Frame]:
         lines = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else [said]
         return [{"type": "log_entry", "data": _line(piece, line)} | at for line in lines]
     name, translate = _TRANSLATIONS.get(piece.event, (piece.event.replace(":", "_"), _as_it_is))
-    data = {"backtest_id": piece.backtest_id} | translate(said) | {"timestamp": _instant(piece.said_at)}
-    return [{"type": name, "data": data} | at]
+    own = {"backtest_id": piece.backtest_id, "timestamp": _instant(piece.said_at)}
+    return [{"type": name, "data": translate(said) | own} | at]
 
 
 def _start(said: dict[str, Any]) -> dict[str, Any]:
