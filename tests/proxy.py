@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Carries bytes to `url`. Can cut every line, be away, lead elsewhere, or swallow all that is sent either way."""
+    """Carries bytes to `url`. Can cut every line, swallow what is sent on it, be away, or lead elsewhere."""
 
     def __init__(self, url: str) -> None:
         self._lines: set[asyncio.StreamWriter] = set()
+        self._silent: set[asyncio.StreamWriter] = set()
         self.opened = 0
         self.away = False
-        self.swallows = False
         self.leads_to(url)
 
     def leads_to(self, url: str) -> None:
@@ -37,6 +37,10 @@ class Proxy:
         for one in self._lines:
             one.transport.abort()
 
+    def go_silent(self) -> None:
+        """The lines that are open stay so, and carry nothing any more. New ones do."""
+        self._silent |= self._lines
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.away:
             writer.transport.abort()
@@ -46,11 +50,12 @@ class Proxy:
         self._lines |= {writer, back}
         await asyncio.gather(self._carry(reader, back), self._carry(there, writer))
         self._lines -= {writer, back}
+        self._silent -= {writer, back}
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(65_536):
-                if not self.swallows:
+                if writer not in self._silent:
                     writer.write(data)
                     await writer.drain()
         except OSError:

@@ -110,7 +110,7 @@ class _InPython:
 
 async def python_socketio(errand: Errand) -> None:
     drawn = _InPython(errand.reports)
-    sio = socketio.AsyncClient(handle_sigint=False, reconnection_delay=0.1, reconnection_delay_max=0.5)
+    sio = socketio.AsyncClient(handle_sigint=False, reconnection_delay=1, reconnection_delay_max=1)
     ended = asyncio.Event()
 
     @sio.on("connect")  # pyright: ignore[reportUntypedFunctionDecorator, reportOptionalCall]
