@@ -367,27 +367,38 @@ class Client:
                 raise TooMany("earlier messages are still waiting to be read")
             await asyncio.sleep(_PATIENCE_S)
 
-    def _cut(self) -> None:
+    def _cut(self, why: str = "reads too slowly") -> None:
         """Closes the socket: its client can come again, and hears what it has not had."""
-        log.warning("a socket of a user reads too slowly (%d messages wait): closed", len(self._outbox))
+        log.warning("a socket of a user %s (%d messages wait): closed", why, len(self._outbox))
         self.closed = True
         self._outbox.clear()
         self._sender.cancel()
         self._dropping = asyncio.create_task(self._drop())
 
     async def _send_queued(self) -> None:
-        while await self._filled.wait():
-            self._filled.clear()
-            sent = 0
-            while self._outbox:
-                self._waits_for_transport = True
-                if not await self._transport_has_room() or not await self._sends(self._outbox.take()):
+        try:
+            while await self._filled.wait():
+                self._filled.clear()
+                if not await self._empty_outbox():
                     self._cut()
                     return
-                self._waits_for_transport = False
-                sent += 1
-                if sent % _AT_ONCE == 0:
-                    await asyncio.sleep(0)
+        except Exception:
+            # Whoever is told nothing any more must not believe that nothing is said.
+            log.exception("what was said could not be sent")
+            self._cut("could not be told something")
+
+    async def _empty_outbox(self) -> bool:
+        """False when the transport takes nothing more."""
+        sent = 0
+        while self._outbox:
+            self._waits_for_transport = True
+            if not await self._transport_has_room() or not await self._sends(self._outbox.take()):
+                return False
+            self._waits_for_transport = False
+            sent += 1
+            if sent % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return True
 
     async def _sends(self, piece: Piece) -> bool:
         """False when the transport has not taken it within `STALLED_AFTER_S`."""

@@ -156,7 +156,7 @@ def merged(pieces: Sequence[Piece]) -> Piece:
         points, whole = _joined([curve for _, curve in curves])
         first_bar = next((bar for bar, curve in curves if curve), newest["firstBar"])
         cut = not whole or any(state["metrics"].get("thinned") for state in states)
-    except (TypeError, ValueError, IndexError, KeyError, AttributeError):
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError):
         return pieces[-1]
     newest["metrics"] |= {"equityCurve": points} | ({"thinned": True} if cut else {})
     newest["firstBar"] = first_bar

@@ -52,6 +52,9 @@ RESTART_WAITS_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 _PARSED_AT_ONCE = 32
 
 
+_Owned = tuple[str, str]  # a backtest and its user
+
+
 @dataclass(frozen=True, slots=True)
 class _Recalled:
     """What was said of a backtest after `after`. `complete`: that is all; `believed`: so was the asker's cursor.
@@ -76,9 +79,10 @@ class Relay:
         self._reconcile_interval_s = reconcile_interval_s
         self._watching = Watching(bus)
         self._clients: dict[str, set[Client]] = {}
-        # Backtests whose end some client here is waiting for, and those that have ended of late.
-        self._open: OrderedDict[str, str] = OrderedDict()
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        # Backtests whose end some client here is waiting for, and those that have ended of late. Each with its user as
+        # it was said: what somebody says in another user's name does not touch the owner's.
+        self._open: OrderedDict[_Owned, None] = OrderedDict()
+        self._ended: OrderedDict[_Owned, None] = OrderedDict()
         self._warn = RareWarning(log)
         self.listening = False
         self._listening_since_ms = self._first_listened_ms = 0
@@ -109,10 +113,11 @@ class Relay:
     def watch(self, backtest_id: str, user_id: str) -> None:
         """From now on makes sure that this backtest's end reaches the user's clients here, if there are any."""
         clients = self._clients.get(user_id)
-        if clients and backtest_id not in self._ended:
-            if backtest_id not in self._open and any(client.is_wide for client in clients):
+        owned = backtest_id, user_id
+        if clients and owned not in self._ended:
+            if owned not in self._open and any(client.is_wide for client in clients):
                 self._watching.begin_soon(backtest_id, user_id)
-            self._open[backtest_id] = user_id
+            self._open[owned] = None
             if len(self._open) > OPEN_MAX:
                 self._open.popitem(last=False)
 
@@ -120,7 +125,7 @@ class Relay:
         """From now on the client hears these, also of backtests that it does not subscribe to."""
         client.topics |= set(topics)
         if client.is_wide:
-            for backtest_id, user_id in self._open.items():
+            for backtest_id, user_id in self._open:
                 if user_id == client.user_id:
                     client.standing(backtest_id).wants_snapshot()
                     self._watching.begin_soon(backtest_id, user_id)
@@ -128,7 +133,7 @@ class Relay:
     def _watched_here(self) -> list[str]:
         return [
             backtest_id
-            for backtest_id, user_id in self._open.items()
+            for backtest_id, user_id in self._open
             if any(client.watches(backtest_id) for client in self._clients.get(user_id, ()))
         ]
 
@@ -223,8 +228,8 @@ class Relay:
         if not _has_ended(record) or self._store.now_ms() - record["completedAt"] < LATE_AFTER_MS:
             # Also one that has just ended: others here may not have heard of it.
             self.watch(record["_id"], client.user_id)
-        elif record["_id"] not in self._open:
-            self._note_end(record["_id"])
+        elif (record["_id"], record["userId"]) not in self._open:
+            self._note_end(record["_id"], record["userId"])
 
     def _nothing_was_said(self, record: BacktestRecord, client: Client, standing: Standing) -> bool:
         """An event log can be empty because it was lost, or because there was nothing to say yet. The latter is sure
@@ -272,18 +277,18 @@ class Relay:
 
     def _tell(self, piece: Piece, *, late: bool = False) -> None:
         numbered = piece.position is not None
-        if numbered and not piece.ends and piece.backtest_id in self._ended:
+        if numbered and not piece.ends and (piece.backtest_id, piece.user_id) in self._ended:
             return
         for client in self._clients.get(piece.user_id, ()):
             client.offer(piece, late=late)
         if numbered and piece.ends:
-            self._note_end(piece.backtest_id)
+            self._note_end(piece.backtest_id, piece.user_id)
         elif numbered:
             self.watch(piece.backtest_id, piece.user_id)
 
-    def _note_end(self, backtest_id: str) -> None:
-        self._open.pop(backtest_id, None)
-        self._ended[backtest_id] = None
+    def _note_end(self, backtest_id: str, user_id: str) -> None:
+        self._open.pop((backtest_id, user_id), None)
+        self._ended[backtest_id, user_id] = None
         if len(self._ended) > ENDED_MAX:
             self._ended.popitem(last=False)
 
@@ -301,7 +306,7 @@ class Relay:
         if end is not None and not found.complete and young:
             # What was said just before this end is on its way, and the end comes with it; or it was heard meanwhile,
             # and then the log has it now.
-            heard = backtest_id in self._ended
+            heard = (backtest_id, user_id) in self._ended
             found = await self._replay(backtest_id, user_id, after, end if heard else None) or found
         return found
 
@@ -362,13 +367,13 @@ class Relay:
 
     async def _resync(self) -> None:
         """After a new subscription to the channels: what was said meanwhile is in the event logs."""
-        waiting = [(one, user) for one, user in self._open.items() if user in self._clients]
-        left = dict(waiting)
+        waiting = [(one, user) for one, user in self._open if user in self._clients]
+        left = set(waiting)
 
         async def catch_up(backtest_id: str, user_id: str) -> None:
             found = await self._catch_up(backtest_id, user_id)
             if found is not None and found.complete:
-                del left[backtest_id]
+                left.discard((backtest_id, user_id))
 
         try:
             async with asyncio.timeout(RESYNC_TIMEOUT_S):
@@ -376,7 +381,7 @@ class Relay:
                     await asyncio.gather(*(catch_up(backtest_id, user_id) for backtest_id, user_id in some))
         except TimeoutError:
             self._warn(f"could not catch up with {len(waiting)} backtests in {RESYNC_TIMEOUT_S:g} s")
-        for backtest_id, user_id in left.items():
+        for backtest_id, user_id in left:
             for client in self._clients.get(user_id, ()):
                 client.breaks(backtest_id)
 
@@ -400,22 +405,22 @@ class Relay:
     async def _reconcile_once(self) -> None:
         """Tells the end of every backtest that has ended although nothing was heard of it (L5)."""
         await self._watch_unheard()
-        for backtest_id, user_id in list(self._open.items()):
-            if user_id not in self._clients:
-                del self._open[backtest_id]
+        for owned in list(self._open):
+            if owned[1] not in self._clients:
+                del self._open[owned]
         log_answers = self.listening
-        for batch in in_batches(list(self._open), RECONCILE_BATCH):
+        for batch in in_batches([backtest_id for backtest_id, _ in self._open], RECONCILE_BATCH):
             for record in await self._store.terminal_among(batch):
-                backtest_id = record["_id"]
+                backtest_id, user_id = record["_id"], record["userId"]
                 too_young = self._store.now_ms() - record["completedAt"] < RECONCILE_AGE_MS
-                if too_young or backtest_id not in self._open:
+                if too_young or (backtest_id, user_id) not in self._open:
                     continue
                 if log_answers:
-                    log_answers = await self._catch_up(backtest_id, record["userId"]) is not None
+                    log_answers = await self._catch_up(backtest_id, user_id) is not None
                 end = self._end_of(record)
                 if end is not None:
                     self._tell(end)
-                self._note_end(backtest_id)
+                self._note_end(backtest_id, user_id)
 
     def _end_of(self, record: BacktestRecord) -> Piece | None:
         news = terminal_news(record)

@@ -54,8 +54,8 @@ def frames_of(piece: Piece) -> list[Frame]:
     name, translate = _TRANSLATIONS.get(piece.event, (piece.event.replace(":", "_"), _as_it_is))
     if said.get("replay") is True:
         at = {"replay": True, "replay_seq": said.get("replaySeq")}
-    data = {"backtest_id": piece.backtest_id} | translate(said) | {"timestamp": _instant(piece.said_at)}
-    return [{"type": name, "data": data} | at]
+    own = {"backtest_id": piece.backtest_id, "timestamp": _instant(piece.said_at)}
+    return [{"type": name, "data": translate(said) | own} | at]
 
 
 def _start(said: dict[str, Any]) -> dict[str, Any]:

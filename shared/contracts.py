@@ -37,6 +37,8 @@ class Channel(StrEnum):
 
 NEWS_CHANNELS = (Channel.PROGRESS, Channel.COMPLETE, Channel.ERROR, Channel.EVENT)
 TERMINAL_CHANNELS = (Channel.COMPLETE, Channel.ERROR)
+# The largest whole number that every reader of JSON has exactly.
+NUMBER_MAX = 2**53 - 1
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 # Of a page of backtests: when the last of it was submitted, in ms since 1970, and its id.
 CURSOR_PATTERN = r"^[0-9]{1,15}\.[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
@@ -61,8 +63,8 @@ class News(Wire):
 
     backtest_id: BacktestId
     user_id: UserId
-    epoch: int | None = Field(default=None, ge=0)
-    seq: int | None = Field(default=None, ge=0)
+    epoch: int | None = Field(default=None, ge=0, le=NUMBER_MAX)
+    seq: int | None = Field(default=None, ge=0, le=NUMBER_MAX)
     traceparent: str | None = None
 
 

@@ -8,6 +8,7 @@ in messages between programs they are ignored, because the other one may be newe
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -109,14 +110,28 @@ class Asked(Wire):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+# What may be too large for a float: then it is read with care, which costs each number a call.
+_LONG_NUMBER = re.compile(r"\d[eE]\+?\d{3}|\d{309}")
+
+
 def _refuse_constant(token: str) -> None:
     raise ValueError(f"{token} is not JSON")
 
 
+def _finite(token: str) -> float:
+    number = float(token)
+    if math.isinf(number):
+        raise ValueError(f"{token[:40]} is too large a number")
+    return number
+
+
 def parse_json(text: str | bytes) -> object:
-    """Strict JSON: no NaN, no Infinity. Raises `MalformedMessage` with the position of the fault."""
+    """Strict JSON: no NaN, no Infinity, however it is spelled. Raises `MalformedMessage` with what is wrong."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        careful = _finite if _LONG_NUMBER.search(text) else None
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=careful)
     except RecursionError:
         raise MalformedMessage("nested too deeply", [FieldError("$", "nested too deeply", "malformed")]) from None
     except (ValueError, UnicodeDecodeError) as error:

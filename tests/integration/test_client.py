@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 
 import pytest
 
@@ -22,6 +22,7 @@ from shared.errors import Conflict, InvalidRequest, NotFound, Unauthenticated, U
 from shared.records import BacktestRecord
 from shared.settings import Settings
 from tests.gateway import BODY, Site, site_on
+from tests.proxy import Proxy
 
 DEADLINE_S = 30.0
 
@@ -30,48 +31,6 @@ DEADLINE_S = 30.0
 async def site(any_mongodb_uri: str, any_redis_url: str, make_settings: Callable[..., Settings]) -> AsyncIterator[Site]:
     async with site_on(make_settings()) as one:
         yield one
-
-
-class Proxy:
-    """Stands between client and gateway, and can cut every line, or be away."""
-
-    def __init__(self, url: str) -> None:
-        self._host, _, port = url.removeprefix("http://").partition(":")
-        self._port = int(port)
-        self._lines: set[asyncio.StreamWriter] = set()
-        self._carrying: set[asyncio.Task[None]] = set()
-        self.opened = 0
-        self.away = False
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        async with server:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            self.cut()
-
-    def cut(self) -> None:
-        for one in self._lines:
-            one.transport.abort()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.away:
-            writer.transport.abort()
-            return
-        self.opened += 1
-        there, back = await asyncio.open_connection(self._host, self._port)
-        self._lines |= {writer, back}
-        await asyncio.gather(self._carry(reader, back), self._carry(there, writer))
-        self._lines -= {writer, back}
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        writer.transport.abort()
 
 
 def progress(record: BacktestRecord, seq: int) -> Progress:

@@ -169,6 +169,13 @@ FRAMES: list[tuple[str | bytes, str, str]] = [
     ("NaN", "$", "malformed"),
     (b"\xc1", "$", "malformed"),
     (b"\x91" * 5_000, "$", "malformed"),
+    (b"\xdd\xff\xff\xff\xff", "$", "malformed"),  # a list of 2**32 - 1 items
+    (b"\xdf\xff\xff\xff\xff", "$", "malformed"),
+    (b"\xc6\xff\xff\xff\xff", "$", "malformed"),
+    (b"\x81\xa6action\xa1\xff", "$", "malformed"),
+    ('{"action":"subscribe","topic":1e400}', "$", "malformed"),
+    (msgpack.packb({"action": msgpack.Timestamp(1)}) or b"", "action", "unknown_action"),
+    (msgpack.packb({"action": "subscribe", "topic": msgpack.ExtType(5, b"x")}) or b"", "topic", "string_type"),
     (msgpack.packb({"action": "subscribe", "topic": b"x"}) or b"", "topic", "string_type"),
     (msgpack.packb({1: 2}) or b"", "$", "malformed"),
     ("{}", "action", "unknown_action"),

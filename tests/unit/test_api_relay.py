@@ -546,8 +546,42 @@ async def test_nothing_is_kept_of_users_who_left(scene: Scene) -> None:
     ear = scene.connect()
     scene.bus.publish(progress(1, 1))
     await scene.flushed()
-    assert "bt1" in scene.relay._open
+    assert ("bt1", "ann") in scene.relay._open
     scene.relay.remove(ear.client)
     assert scene.relay._clients == {}
     await scene.relay._reconcile_once()
     assert not scene.relay._open
+
+
+async def test_what_is_said_in_the_name_of_another_user_takes_nothing_from_the_owner(scene: Scene) -> None:
+    scene.store.add()
+    owner, stranger = scene.connect(), scene.connect("eve")
+    scene.bus.publish(progress(1, 1))
+    for forged in (progress(2, 1), complete(2, 2)):
+        theirs = json.dumps(json.loads(forged.payload) | {"userId": "eve"})
+        scene.bus.live.put_nowait(Heard(forged.channel, theirs))
+    scene.bus.publish(progress(1, 2))
+    await owner.hears(2)
+    scene.bus.silent = True
+    end = complete(1, 3)
+    scene.bus.publish(end)
+    scene.store.end("bt1", end)
+    await owner.hears(3)  # of the record
+    assert owner.positions() == [(1, 1), (1, 2), (1, 3)]
+    assert stranger.positions() == [(2, 1), (2, 2)]
+
+
+async def test_a_client_that_cannot_be_told_something_is_cut_and_does_not_stay_deaf(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf, other = scene.connect(), scene.connect()
+
+    async def fail(_: object) -> None:
+        raise ArithmeticError("nobody foresaw it")
+
+    monkeypatch.setattr(deaf.client, "_send", fail)
+    scene.bus.publish(progress(1, 1))
+    await other.hears(1)
+    async with asyncio.timeout(5):
+        await deaf.changed.wait()
+    assert deaf.dropped

@@ -25,6 +25,7 @@ from api.account_requests import (
 from shared.contracts import (
     CandlesRequest,
     Complete,
+    Event,
     Failure,
     Progress,
     SubscribeRequest,
@@ -35,7 +36,7 @@ from shared.contracts import (
 from shared.errors import ERRORS_MAX, InvalidRequest, MalformedMessage
 from shared.instants import iso_from_ms, to_ms
 from shared.request import BacktestParams, BacktestRequest
-from shared.wire import Wire, decode, decode_noting, validate
+from shared.wire import Wire, decode, decode_noting, parse_json, validate
 
 TASK: dict[str, Any] = {
     "backtestId": "bt_abc123",
@@ -349,3 +350,18 @@ def test_no_value_whatever_gets_past_as_anything_but_a_refusal(value: Any) -> No
             assert refused.errors  # noqa: PT017 - the refusal is one of two right answers
         else:
             assert all(not isinstance(one, float) or math.isfinite(one) for one in read.as_wire().values())
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1E+309", f"{'9' * 400}.5"])
+def test_a_number_that_is_infinite_once_it_is_read_is_refused_wherever_it_stands(number: str) -> None:
+    text = f'{{"backtestId": "bt_1", "userId": "ann", "type": "state", "data": {{"pnl": [{number}]}}}}'
+    for spelled in (text, text.encode()):
+        with pytest.raises(MalformedMessage, match="too large"):
+            decode(Event, spelled)
+    assert parse_json('["12e345", 1e300, 1e-400]') == ["12e345", 1e300, 0.0]
+
+
+def test_a_position_that_not_every_program_can_hold_is_refused() -> None:
+    for epoch in (2**53, 10**300):
+        with pytest.raises(InvalidRequest, match="epoch"):
+            decode(Event, json.dumps({"backtestId": "bt_1", "userId": "ann", "type": "state", "epoch": epoch}))

@@ -149,3 +149,11 @@ def test_what_a_client_asked_for_counts_against_no_limit_and_what_is_said_does()
     assert box.overflows
     box.clear()
     assert (len(box), box.overflows) == (0, False)
+
+
+@pytest.mark.parametrize("odd", [10**400, "x", {}, [1]], ids=["huge", "text", "object", "list"])
+def test_states_with_a_point_that_is_none_are_told_without_the_older(odd: object) -> None:
+    points: list[Any] = [[one, 1.5] for one in range(outbox.POINTS_MAX)]
+    points[7][1] = odd
+    [one] = taken(slow([state(1, 9, points), state(2, 10, [[5_000, 1.0]])]))
+    assert (one.position, said(one)["metrics"]["equityCurve"]) == ((1, 2), [[5_000, 1.0]])

@@ -171,3 +171,13 @@ def test_a_piece_is_translated_once_whoever_asks_and_both_encodings_say_the_same
     assert read["data"].pop("half") == "\ud800"
     assert read == unpacked
     assert (read["data"]["big"], read["data"]["huge"]) == (1e30, None)
+
+
+def test_what_a_run_says_cannot_change_whose_it_is() -> None:
+    [frame] = event("trade", backtest_id="bt2", backtestId="bt3", timestamp="x", epoch=9, what="opened")
+    assert frame == {
+        "type": "backtest_trade",
+        "data": {"what": "opened", "backtest_id": "bt1", "timestamp": "2026-11-30T12:00:00.000Z"},
+        "epoch": 2,
+        "seq": 7,
+    }
