@@ -142,6 +142,7 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
 
         # Who asks
 
+        @precondition(lambda self: len(self._ids) < 4)
         @rule(paused=st.booleans(), key=st.sampled_from([None, "a", "b"]), priority=st.integers(-1, 1))
         def submit(self, paused: bool, key: str | None, priority: int) -> None:
             steps.append("submit")
@@ -166,6 +167,7 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
             if key:
                 self._keys[key] = record["_id"], paused
 
+        @precondition(lambda self: len(self._ids) < 5)
         @rule(name=st.sampled_from(["bt_f1", "bt_f2"]), paused=st.booleans())
         def publish(self, name: str, paused: bool) -> None:
             """A task on the channel, which comes as often as it likes."""
@@ -283,6 +285,7 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
             self.claim(worker, False)
             self.claim(worker, True)
 
+        @precondition(lambda self: len(self._working) < 3)
         @rule(worker=st.sampled_from(["w1", "w2"]), lost=st.booleans())
         def claim(self, worker: str, lost: bool) -> None:
             """Its reply may be lost: then it is looked for."""
