@@ -43,9 +43,9 @@ from worker.control import Mailbox
 
 T = TypeVar("T")
 LEASE_MS = 30_000
-FAILURES_MAX = 3
-ACTIONS = ["pause", "resume", "stop", "speed", "step", "seek", "pause", "resume"]
-WORK = ["renew", "renew", "keep", "keep", "let_go", "let_go", "drain", "die", "crash", "tell", "end"]
+FAILURES_MAX = 2
+ACTIONS = [*["pause", "resume", "speed", "step", "seek"] * 2, "stop"]
+WORK = [*["ask", "renew", "keep", "let_go"] * 2, "ask", "drain", "die", "stall", "stall", "crash", "tell", "end"]
 _RUNS = st.integers(0, 5)
 
 
@@ -142,6 +142,7 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
 
         # Who asks
 
+        @precondition(lambda self: len(self._ids) < 4)
         @rule(paused=st.booleans(), key=st.sampled_from([None, "a", "b"]), priority=st.integers(-1, 1))
         def submit(self, paused: bool, key: str | None, priority: int) -> None:
             steps.append("submit")
@@ -166,6 +167,7 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
             if key:
                 self._keys[key] = record["_id"], paused
 
+        @precondition(lambda self: len(self._ids) < 5)
         @rule(name=st.sampled_from(["bt_f1", "bt_f2"]), paused=st.booleans())
         def publish(self, name: str, paused: bool) -> None:
             """A task on the channel, which comes as often as it likes."""
@@ -188,10 +190,12 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
             running=st.booleans(),
         )
         def ask(self, which: int, action: str, again: int, number: int, running: bool) -> None:
-            steps.append("ask")
             working = [one.id for one in self._working if one.id in self._ids]
             among = working if working and running else self._ids
-            backtest_id = among[which % len(among)]
+            self._ask(among[which % len(among)], action, again, number)
+
+        def _ask(self, backtest_id: str, action: str, again: int, number: int) -> None:
+            steps.append("ask")
             more = {"speed": {"speed": number}, "step": {"bars": number}, "seek": {"bar": number}}.get(action, {})
             command_id = f"{action}:{number % 4}" if again else self._new("cmd")
             asked = validate(ControlRequest, {"action": action, "commandId": command_id, **more})
@@ -232,31 +236,40 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
         # One rule for all that runs do, and one for all that passes: of many, most would be left out of an example.
         @precondition(lambda self: self._working)
         @rule(
-            which=_RUNS,
-            what=st.sampled_from(WORK),
-            bars=st.integers(0, 40),
-            twice=st.booleans(),
-            how=st.sampled_from(["completed", "stopped", "failed"]),
+            deeds=st.lists(st.tuples(st.sampled_from(WORK), st.integers(0, 40), st.booleans()), min_size=1, max_size=5)
         )
-        def work(self, which: int, what: str, bars: int, twice: bool, how: str) -> None:
-            one = self._pick(which)
+        def work(self, deeds: list[tuple[str, int, bool]]) -> None:
+            for what, number, twice in deeds:
+                if self._working:
+                    self._work(self._pick(number), what, number, twice)
+                    self.commands_are_heard_once_and_in_order()
+                    self.every_record_keeps_its_promises()
+
+        def _work(self, one: Working, what: str, number: int, twice: bool) -> None:
             match what:
+                case "ask":
+                    if one.id in self._ids:
+                        self._ask(one.id, ACTIONS[number % len(ACTIONS)], number % 5, number + 1)
                 case "renew":
-                    self._renew(one, bars, twice)
+                    self._renew(one, number, twice)
                 case "keep":
-                    self._keep(one, bars, twice)
+                    self._keep(one, number, twice)
                 case "let_go":
                     self._let_go(one)
                 case "drain":
                     self._drain(one, twice)
                 case "die":
                     self._die(one)
+                case "stall":
+                    self._time_passes(LEASE_MS + 1)
+                    if twice:
+                        self._reap()
                 case "crash":
                     self._crash(one)
                 case "tell":
                     self._tell(one)
                 case _:
-                    self._finish(one, twice, how)
+                    self._finish(one, twice, ("completed", "stopped", "failed")[number % 3])
 
         @rule(
             what=st.sampled_from(["time", "time", "reap", "redis", "sweep"]),
@@ -283,6 +296,7 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
             self.claim(worker, False)
             self.claim(worker, True)
 
+        @precondition(lambda self: len(self._working) < 3)
         @rule(worker=st.sampled_from(["w1", "w2"]), lost=st.booleans())
         def claim(self, worker: str, lost: bool) -> None:
             """Its reply may be lost: then it is looked for."""
@@ -525,6 +539,7 @@ def _is_whole(now: BacktestRecord) -> None:
     assert bool(now["leaseExpiresAt"]) <= bool(now["claimId"])
     assert (now["completedAt"] > 0) == (status in TERMINAL) == bool(now["outbox"])
     assert status not in TERMINAL or not now.get("checkpoint")
+    assert status not in TERMINAL or now["outbox"][-1]["epoch"] == now["epoch"], "S5: nobody speaks after the end"
     seqs = [one["seq"] for one in now["controls"]]
     assert seqs == sorted(set(seqs))
     assert now["controlDone"] <= now["controlSeq"]
