@@ -7,6 +7,7 @@ clock is the machine's, so that leases expire when it says so. What a record mus
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -36,7 +37,7 @@ from shared.records import BacktestRecord, NewsDocument, new_id
 from shared.settings import Settings
 from shared.steering import Steering
 from shared.store import Store
-from shared.wire import parse_json, validate
+from shared.wire import validate
 from tests.fleet import request
 from tests.memory_records import MemoryBus, MemoryMongo
 from worker.control import Mailbox
@@ -446,7 +447,7 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
                 self._say(one.id, ending.news)
 
         def _say(self, backtest_id: str, news: NewsDocument) -> None:
-            said = parse_json(news["payload"])
+            said = json.loads(news["payload"])
             if news["channel"] == Channel.COMPLETE:
                 assert said["resultId"] in servers.results.stored, "S4: whoever hears of it can read the result"
             self._wait(servers.bus.publish_document(backtest_id, news))

@@ -7,6 +7,7 @@ stand, are let go, drained or killed, and are taken up by the next worker with a
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -21,10 +22,10 @@ from shared.controls import ControlRequest
 from shared.errors import Conflict
 from shared.positions import Checkpoint, Positions
 from shared.records import BacktestRecord
-from shared.settings import Settings
+from shared.settings import load_settings
 from shared.steering import Steering
 from shared.store import Store
-from shared.wire import parse_json, validate
+from shared.wire import validate
 from tests.engine.deciders import CAREFUL, STEPS, in_the_catalogue
 from tests.engine.markets import random_walk
 from tests.fleet import request
@@ -48,7 +49,9 @@ KINDS: dict[str, dict[str, Any]] = {
     },
 }
 SLICE: Any = SimpleNamespace(start_ms=int(BARS.time_ms[0]), total_bars=BARS.total, warmup_bars=0, resampled_from=None)
-SETTINGS = Settings(jwt_secret="x" * 40, chunk_bars=30, pause_hold_s=0.0, position_interval_s=0.05, failures_max=100)
+SETTINGS = load_settings(
+    jwt_secret="x" * 40, chunk_bars=30, pause_hold_s=0.0, position_interval_s=0.05, failures_max=100
+)
 _ENDS_S = 300.0  # Most end after some ten.
 _RUNS_MAX = 200
 
@@ -199,21 +202,20 @@ class Journey:
         did = self.script.pop() if self.script else Did("resume", 0) if waits else None
         if did is None:
             return
-        held = self._keeper is not None and self._mailbox is not None
         match did.what:
             case "watch":
                 self.bus.watched = True
-                if held:
+                if self._mailbox is not None:
                     self._mailbox.watch()
             case "drain":
-                if held:
+                if self._mailbox is not None:
                     self._mailbox.leave()
             case "kill":
-                if held:
+                if self._mailbox is not None:
                     raise Killed
             case _:
                 await self._ask(did)
-                if held:
+                if self._keeper is not None:
                     await self._keeper.look()
 
     async def _ask(self, did: Did) -> None:
@@ -231,8 +233,8 @@ class Journey:
 
     @property
     def answers(self) -> Counter[str]:
-        said = (parse_json(one["payload"]) for _, one in self.bus.heard)
-        return Counter(one["data"]["commandId"] for one in said if "commandId" in (one.get("data") or {}))
+        said = (json.loads(one["payload"]).get("data", {}) for _, one in self.bus.heard)
+        return Counter(data["commandId"] for data in said if "commandId" in data)
 
 
 async def _begins(*_: object) -> int:
