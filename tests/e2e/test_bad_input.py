@@ -7,7 +7,8 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ import pytest_asyncio
 import socketio
 from redis.asyncio import Redis
 from socketio.exceptions import ConnectionError as SocketRefused
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from api.problems import MEDIA_TYPE
 from deploy.stack import Stack
@@ -226,12 +229,138 @@ async def test_a_body_of_5_mb_is_refused(service: Service, path: str, announced:
         ("/ID/equity?maxPoints=1", "maxPoints"),
         ("/ID/trades?limit=-1", "limit"),
         ("/ID/trades?offset=99999999999999999999", "offset"),
+        ("/ID/logs?limit=0", "limit"),
+        ("/ID/logs?after=-1", "after"),
+        ("/ID/logs?after=the_first", "after"),
     ],
 )
 async def test_a_bad_query_is_refused_with_its_field(service: Service, path: str, field: str) -> None:
     backtest_id = await service.user.submit(GOOD)
     await service.user.told.end_of(backtest_id)
     await _assert_refused(service.user, 422, field, "GET", ROOT + path.replace("ID", backtest_id))
+    await service.assert_unharmed()
+
+
+# Of a backtest that is paused, so that all but these would be done.
+BAD_COMMANDS: dict[str, tuple[str, Any, str]] = {
+    "speed that is none": ("speed", {}, "$"),
+    "speed of nothing": ("speed", {"speed": 0}, "speed"),
+    "speed of a word": ("speed", {"speed": "fast"}, "speed"),
+    "speed without end": ("speed", {"speed": 1e300}, "speed"),
+    "speed of the wrong type": ("speed", {"speed": [1]}, "speed"),
+    "no steps": ("step", {"bars": 0}, "bars"),
+    "half a step": ("step", {"bars": 1.5}, "bars"),
+    "steps beyond all numbers": ("step", {"bars": 2**70}, "bars"),
+    "seek to nowhere": ("seek", {}, "$"),
+    "seek to two places": ("seek", {"bar": 1, "time": "2024-01-02"}, "$"),
+    "seek before the first bar": ("seek", {"bar": -1}, "bar"),
+    "seek to a day that is none": ("seek", {"time": "2024-02-30"}, "time"),
+    "seek out of the range": ("seek", {"time": "1999-01-01"}, "time"),
+    "stop in words": ("stop", {"closeOpenTrades": "perhaps"}, "closeOpenTrades"),
+    "field of another action": ("resume", {"bars": 3}, "bars"),
+    "unknown field": ("step", {"bar_s": 3}, "bar_s"),
+    "id of a command that is none": ("resume", {"commandId": "a b\u0000"}, "commandId"),
+    "id of a command of 5,000": ("resume", {"commandId": "x" * 5_000}, "commandId"),
+}
+
+
+async def _paused(service: Service) -> str:
+    return await service.user.submit(GOOD | {"startPaused": True})
+
+
+async def test_a_bad_command_is_refused_with_its_field_by_every_edge(service: Service) -> None:
+    backtest_id = await _paused(service)
+    async with _frames(service) as ask:
+        for name, (action, body, field) in BAD_COMMANDS.items():
+            path = f"{ROOT}/{backtest_id}/{action}"
+            await _assert_refused(service.user, 422, None if field == "$" else field, "POST", path, json=body)
+            ack = await service.user.call("backtest:control", {"backtestId": backtest_id, "action": action, **body})
+            assert ack["ok"] is False, name
+            assert field in [one["field"] for one in ack["errors"]], (name, ack)
+            answer = await ask({"action": "control", "backtest_id": backtest_id, "command": {"action": action, **body}})
+            assert answer["type"] == "error", (name, answer)
+            assert any(one["field"].endswith(field) for one in answer["errors"]), (name, answer)
+    for action, status in (("pause", 409), ("dance", 404)):
+        await _assert_refused(service.user, status, None, "POST", f"{ROOT}/{backtest_id}/{action}")
+    async with service.user.http.get(f"{ROOT}/{backtest_id}") as answer:
+        assert (await answer.json())["status"] == "paused", "none of it was done"
+    await _assert_refused(service.user, 409, None, "POST", f"{ROOT}/{await _ended(service)}/resume")
+    async with service.user.http.delete(f"{ROOT}/{backtest_id}") as answer:
+        assert answer.status == 204
+    await service.assert_unharmed()
+
+
+async def _ended(service: Service) -> str:
+    backtest_id = await service.user.submit(GOOD)
+    await service.user.told.end_of(backtest_id)
+    return backtest_id
+
+
+@asynccontextmanager
+async def _frames(service: Service) -> AsyncIterator[Callable[[Any], Awaitable[dict[str, Any]]]]:
+    """A plain WebSocket of the user: sends a frame, as it is where it is text or bytes, and answers what comes."""
+    url = service.stack.api_urls[0].replace("http", "ws", 1) + "/ws"
+    token = {"Authorization": f"Bearer {service.stack.token(USER)}"}
+    async with connect(url, additional_headers=token, proxy=None) as ws:
+
+        async def ask(frame: Any) -> dict[str, Any]:
+            await ws.send(frame if isinstance(frame, str | bytes) else json.dumps(frame))
+            async with asyncio.timeout(DEADLINE_S):
+                return json.loads(await ws.recv())
+
+        yield ask
+
+
+BAD_FRAMES: dict[str, Any] = {
+    "nothing": "",
+    "broken JSON": '{"action":',
+    "a list": [],
+    "a number": 7,
+    "not a number": '{"action":"subscribe","topic":NaN}',
+    "nested too deeply": DEEP,
+    "no action": {},
+    "an unknown action": {"action": "dance"},
+    "an action of the wrong type": {"action": ["subscribe"]},
+    "no topic": {"action": "subscribe"},
+    "an unknown topic": {"action": "subscribe", "topic": "everything"},
+    "a topic of nothing": {"action": "subscribe", "topic": "backtest:"},
+    "a topic of somebody else's": {"action": "subscribe", "topic": "backtest:bt_nosuch"},
+    "a topic with a null character": {"action": "subscribe", "topic": "backtest:a\u0000"},
+    "a topic of the wrong type": {"action": "subscribe", "topic": {"$ne": 1}},
+    "a cursor of words": {"action": "subscribe", "topic": "backtest:bt_1", "after": {"epoch": "1", "seq": 1}},
+    "a cursor beyond all": {"action": "subscribe", "topic": "backtest:bt_1", "after": {"epoch": 2**70, "seq": 1}},
+    "a cursor of a wide topic": {"action": "subscribe", "topic": "backtest", "after": {"epoch": 1, "seq": 1}},
+    "a field too many": {"action": "subscribe", "topic": "backtest", "loudly": True},
+    "an unknown encoding": {"action": "authenticate", "encoding": "morse"},
+    "a token that is none": {"action": "authenticate", "token": 5},
+    "a command without a backtest": {"action": "control", "command": {"action": "pause"}},
+    "no command": {"action": "control", "backtest_id": "bt_1"},
+    "a command of text": {"action": "control", "backtest_id": "bt_1", "command": "pause"},
+    "a command for nobody's": {"action": "control", "backtest_id": "bt_nosuch", "command": {"action": "pause"}},
+    "bytes that are no msgpack": b"\xc1",
+    "half of a msgpack": b"\x82\xa6action",
+    "a list that claims to be long": b"\xdd\xff\xff\xff\xff",
+    "a map that claims to be long": b"\xdf\xff\xff\xff\xff\xa1a",
+    "a kind of one's own": b"\xd4\x05\x00",
+    "a number that is none": b"\x81\xa6action\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00",
+}
+
+
+async def test_a_bad_frame_is_answered_with_an_error_and_closes_nothing(service: Service) -> None:
+    async with _frames(service) as ask:
+        for name, frame in BAD_FRAMES.items():
+            answer = await ask(frame)
+            assert answer["type"] == "error", (name, answer)
+            assert answer["errors"], (name, answer)
+        assert (await ask({"action": "subscribe", "topic": "logs"}))["type"] == "subscription_confirmed"
+    await service.assert_unharmed()
+
+
+async def test_a_frame_of_5_mb_ends_only_the_socket_that_sent_it(service: Service) -> None:
+    with pytest.raises(ConnectionClosed) as closed:
+        async with _frames(service) as ask:
+            await ask("x" * FIVE_MB)
+    assert closed.value.rcvd is None or closed.value.rcvd.code == 1009
     await service.assert_unharmed()
 
 
