@@ -152,19 +152,19 @@ async def subscribed(site: Site, record: BacktestRecord) -> None:
 
 async def test_a_terminal_shows_a_view_that_goes_away_and_the_metrics(site: Site) -> None:
     screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=120, highlight=False)
+    console = Console(file=screen, force_terminal=True, width=160, highlight=False)
     async with asyncio.timeout(DEADLINE_S), Backfleet(site.url, site.token()) as fleet:
         run = await fleet.submit(BODY)
         record = await site.claim()
         following = asyncio.create_task(follow(run, console, as_json=False))
         await subscribed(site, record)
         assert await site.bus.publish(Channel.EVENT, Event(**said(record, 1), type="state", data=STATE))
-        while "10,432.50" not in screen.getvalue():  # noqa: ASYNC110
+        while "40.0 %" not in screen.getvalue():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await site.finish(record, seq=2)
         assert await following == 0
     shown = screen.getvalue()
-    for part in ("40.0 %", "drawdown -0.64 %", "7 trades, 1 open", "asked for 50 bars/s", "-12.25", "99.5", "━━━"):
+    for part in ("10,432.50", "drawdown -0.64 %", "7 trades, 1 open", "asked for 50 bars/s", "-12.25", "99.5", "━━━"):
         assert part in shown
     assert shown.rindex("\x1b[?25h") < shown.rindex("total return")
 
