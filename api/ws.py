@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
+from pydantic.alias_generators import to_camel
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
@@ -22,7 +23,17 @@ from api.problems import respond, socket_errors
 from api.services import Services
 from api.ws_frames import FRAME, Encoding, Frame, encode, encoded, snaked
 from api.ws_requests import ALL, LOGS, Authenticate, ControlFrame, Subscribe, Unsubscribe, action_of, read_frame
-from shared.errors import BackfleetError, FieldError, Forbidden, InvalidRequest, NotFound, TooMany, Unauthenticated
+from shared.controls import ControlRequest
+from shared.errors import (
+    BackfleetError,
+    FieldError,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    Refusal,
+    TooMany,
+    Unauthenticated,
+)
 from shared.instants import iso
 from shared.live_data import Data
 from shared.records import new_id
@@ -300,12 +311,25 @@ class _Socket:
 
     async def _control(self, identity: Identity, client: Client, frame: Frame) -> None:
         request = validate(ControlFrame, frame)
-        answer = await self._services.replays.control(client, request.backtest_id, request.command)
-        if answer is None:
-            identity.require(Right.WRITE)
-            controlled = await self._services.commands.control(identity, request.backtest_id, request.command)
-            answer = controlled.as_wire()
+        try:
+            answer = await self._services.replays.control(client, request.backtest_id, request.command)
+            if answer is None:
+                identity.require(Right.WRITE)
+                controlled = await self._services.commands.control(identity, request.backtest_id, request.command)
+                answer = controlled.as_wire()
+        except Refusal as error:
+            error.errors = tuple(_in_frame(one) for one in error.errors)
+            raise
         client.tell(FRAME, json.dumps({"type": "control_confirmed", "data": snaked(answer)}))
+
+
+_COMMAND_FIELDS = {to_camel(name) for name in ControlRequest.model_fields}
+
+
+def _in_frame(error: FieldError) -> FieldError:
+    """A path as the sender of the frame wrote it."""
+    within = "command." if error.field in _COMMAND_FIELDS else ""
+    return FieldError(within + error.field, error.message, error.code)
 
 
 def _error(errors: list[dict[str, str]], asked: Frame | None = None) -> Frame:
