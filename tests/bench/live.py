@@ -198,21 +198,19 @@ async def _fan_out(crowds: dict[str, Crowd], publisher: Publisher, on: str) -> l
     ]
 
 
-async def _plain(stack: Stack, token: str, backtest_id: str, publisher: Publisher) -> list[Row]:
-    """`/ws`: events of 20 trades each, as MessagePack beside JSON."""
+async def _plain(stack: Stack, token: str, redis: Redis) -> list[Row]:
+    """`/ws`: events of 20 trades each, as MessagePack beside JSON. Each encoding has a backtest that only it hears."""
     encodings = ("msgpack", "json")
     per_s: dict[str, list[float]] = {name: [] for name in encodings}
     sizes: dict[str, float] = {}
-    async with AsyncExitStack() as stackful:
-        crowds = {
-            name: await stackful.enter_async_context(
-                Crowd(over_ws(stack.api_urls[0], token, backtest_id, name), PLAIN_SOCKETS)
-            )
-            for name in encodings
-        }
+    async with AsyncExitStack() as open_ones:
+        crowds: dict[str, tuple[Crowd, Publisher]] = {}
+        for name in encodings:
+            backtest_id = await _paused_backtest(stack, token)
+            crowd = Crowd(over_ws(stack.api_urls[0], token, backtest_id, name), PLAIN_SOCKETS)
+            crowds[name] = await open_ones.enter_async_context(crowd), Publisher(redis, backtest_id, "bench")
         for _ in range(ROUNDS):
-            # Both hear what is said; whoever is not measured is waited for, too.
-            for name, crowd in crowds.items():
+            for name, (crowd, publisher) in crowds.items():
                 before = crowd.heard_bytes, crowd.heard
                 per_s[name].append(await _rate(crowd, publisher.say("ours", BURST, timed=False, rows=20), BURST))
                 sizes[name] = (crowd.heard_bytes - before[0]) / (crowd.heard - before[1])
@@ -264,7 +262,7 @@ async def _measure(stack: Stack, bare_url: str, bare_pid: int) -> list[Row]:
         publisher = Publisher(redis, backtest_id, "bench")
         async with Crowd(joins["ours"], SOCKETS) as ours, Crowd(joins["peer"], SOCKETS) as peer:
             rows += await _fan_out({"ours": ours, "peer": peer}, publisher, stack.server_names)
-        return rows + await _plain(stack, token, backtest_id, publisher)
+        return rows + await _plain(stack, token, redis)
 
 
 def measure() -> list[Row]:

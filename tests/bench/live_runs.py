@@ -137,7 +137,7 @@ async def _latencies_s(steering: Steering) -> list[float]:
 
 
 async def _taken_up_s(steering: Steering, database: Database) -> list[float]:
-    """From the claim of a run that stands near its end to the news that it stands there. MongoDB's clock is ours."""
+    """From the claim of a run near its end to the news that it stands there again. The clock is MongoDB's and ours."""
     took_s: list[float] = []
     for _ in range(TAKEN_UP):
         backtest_id = await steering.begin(watched=True)  # else nobody hears the state that answers

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from api import listeners, watching
-from api.listeners import Topic
+from api.listeners import Client, Topic
+from api.pieces import Piece
 from shared.bus import Heard
 from shared.contracts import Channel, Cursor
 from tests.relay import Ear, Scene, complete, detail, news, progress, relaying
@@ -212,3 +213,48 @@ async def test_a_slow_socket_has_the_newest_state_with_all_points_and_another_on
     assert slow.events() == ["state", *["trade"] * 100, "progress", "state"]
     assert slow.told[-1][1]["metrics"]["equityCurve"] == [[bar, 1.0] for bar in range(2, 1_001, 2)]
     assert not slow.dropped
+
+
+async def test_what_a_transport_takes_at_once_overtakes_nothing_that_waits_for_it() -> None:
+    """A transport that is full for a while, and one sender for both ways."""
+    went: list[tuple[str, int]] = []
+    full, all_went = asyncio.Event(), asyncio.Event()
+
+    def send_now(one: Piece) -> bool:
+        if full.is_set():
+            return False
+        went.append(("now", position_of(one)))
+        return True
+
+    async def send(one: Piece) -> None:
+        full.clear()  # from now on it would take one at once, while this one is on its way
+        await asyncio.sleep(0)
+        went.append(("waited", position_of(one)))
+        if len(went) == 4:
+            all_went.set()
+
+    def position_of(one: Piece) -> int:
+        assert one.position is not None
+        return one.position[1]
+
+    async def drop() -> None:
+        raise AssertionError("nobody is slow")
+
+    client = Client("ann", send=send, send_now=send_now, drop=drop)
+    try:
+        client.offer(numbered(1))
+        full.set()
+        client.offer(numbered(2))
+        while full.is_set():  # noqa: ASYNC110 - until `send` is in the middle of it
+            await asyncio.sleep(0)
+        client.offer(numbered(3))
+        client.offer(numbered(4))
+        async with asyncio.timeout(5):
+            await all_went.wait()
+    finally:
+        client.close()
+    assert went == [("now", 1), ("waited", 2), ("waited", 3), ("waited", 4)]
+
+
+def numbered(seq: int) -> Piece:
+    return Piece("backtest:progress", "{}", "bt1", "ann", (1, seq), command_id="c")
