@@ -45,7 +45,19 @@ T = TypeVar("T")
 LEASE_MS = 30_000
 FAILURES_MAX = 2
 ACTIONS = [*["pause", "resume", "speed", "step", "seek"] * 2, "stop"]
-WORK = [*["ask", "renew", "keep", "let_go"] * 2, "ask", "drain", "die", "stall", "stall", "crash", "tell", "end"]
+WORK = [
+    *["ask", "renew", "keep", "let_go"] * 2,
+    "pause",
+    "pause",
+    "ask",
+    "drain",
+    "die",
+    "stall",
+    "stall",
+    "crash",
+    "tell",
+    "end",
+]
 _RUNS = st.integers(0, 5)
 
 
@@ -252,6 +264,11 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
                         self._ask(one.id, ACTIONS[number % len(ACTIONS)], number % 5, number + 1)
                 case "renew":
                     self._renew(one, number, twice)
+                case "pause":
+                    if self._is_ours(one):
+                        self._ask(one.id, "pause", 0, 1)
+                        self._renew(one, number, twice)
+                        self._keep(one, 0, twice)
                 case "keep":
                     self._keep(one, number, twice)
                 case "let_go":
@@ -540,6 +557,9 @@ def _is_whole(now: BacktestRecord) -> None:
     assert (now["completedAt"] > 0) == (status in TERMINAL) == bool(now["outbox"])
     assert status not in TERMINAL or not now.get("checkpoint")
     assert status not in TERMINAL or now["outbox"][-1]["epoch"] == now["epoch"], "S5: nobody speaks after the end"
+    waiting = [one["action"] for one in now["controls"] if one["seq"] > now["controlDone"] and one["action"] != "speed"]
+    if status is Status.PAUSED and not now["leaseExpiresAt"]:
+        assert not waiting or waiting[-1] == "pause", "who is asked to go on does not wait for ever"
     seqs = [one["seq"] for one in now["controls"]]
     assert seqs == sorted(set(seqs))
     assert now["controlDone"] <= now["controlSeq"]
