@@ -272,7 +272,7 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
                 case "keep":
                     self._keep(one, number, twice)
                 case "let_go":
-                    self._let_go(one)
+                    self._let_go(one, "step" if twice else None)
                 case "drain":
                     self._drain(one, twice)
                 case "die":
@@ -366,11 +366,14 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
                 else:
                     assert self._now(one.id) == before, "S3: a stale claim changes nothing"
 
-        def _let_go(self, one: Working) -> None:
+        def _let_go(self, one: Working, asked: str | None) -> None:
+            """Something may be asked at the last moment."""
             steps.append("let_go")
             one.hear()
             if not one.paused:
                 return
+            if asked is not None and one.id in self._ids:
+                self._ask(one.id, asked, 0, 1)
             ours, before = self._is_ours(one), self._now(one.id)
             done = self._wait(servers.claims.pause(lease_of(one.record), one.stand(), one.mailbox.looked_seq))
             assert before is None or done == (ours and before["controlSeq"] == one.mailbox.looked_seq)
@@ -463,7 +466,7 @@ def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine
                 self._say(one.id, ending.news)
 
         def _say(self, backtest_id: str, news: NewsDocument) -> None:
-            said = parse_json(news["payload"])
+            said: Any = parse_json(news["payload"])
             if news["channel"] == Channel.COMPLETE:
                 assert said["resultId"] in servers.results.stored, "S4: whoever hears of it can read the result"
             self._wait(servers.bus.publish_document(backtest_id, news))

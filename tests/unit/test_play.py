@@ -21,7 +21,7 @@ from shared.controls import ControlRequest
 from shared.errors import Conflict
 from shared.positions import Checkpoint, Positions
 from shared.records import BacktestRecord
-from shared.settings import Settings
+from shared.settings import load_settings
 from shared.steering import Steering
 from shared.store import Store
 from shared.wire import parse_json, validate
@@ -48,7 +48,9 @@ KINDS: dict[str, dict[str, Any]] = {
     },
 }
 SLICE: Any = SimpleNamespace(start_ms=int(BARS.time_ms[0]), total_bars=BARS.total, warmup_bars=0, resampled_from=None)
-SETTINGS = Settings(jwt_secret="x" * 40, chunk_bars=30, pause_hold_s=0.0, position_interval_s=0.05, failures_max=100)
+SETTINGS = load_settings(
+    jwt_secret="x" * 40, chunk_bars=30, pause_hold_s=0.0, position_interval_s=0.05, failures_max=100
+)
 _ENDS_S = 300.0  # Most end after some ten.
 _RUNS_MAX = 200
 
@@ -199,22 +201,22 @@ class Journey:
         did = self.script.pop() if self.script else Did("resume", 0) if waits else None
         if did is None:
             return
-        held = self._keeper is not None and self._mailbox is not None
+        keeper, mailbox = self._keeper, self._mailbox
         match did.what:
             case "watch":
                 self.bus.watched = True
-                if held:
-                    self._mailbox.watch()
+                if keeper and mailbox:
+                    mailbox.watch()
             case "drain":
-                if held:
-                    self._mailbox.leave()
+                if keeper and mailbox:
+                    mailbox.leave()
             case "kill":
-                if held:
+                if keeper:
                     raise Killed
             case _:
                 await self._ask(did)
-                if held:
-                    await self._keeper.look()
+                if keeper:
+                    await keeper.look()
 
     async def _ask(self, did: Did) -> None:
         more: dict[str, dict[str, Any]] = {
@@ -231,7 +233,7 @@ class Journey:
 
     @property
     def answers(self) -> Counter[str]:
-        said = (parse_json(one["payload"]) for _, one in self.bus.heard)
+        said: list[Any] = [parse_json(one["payload"]) for _, one in self.bus.heard]
         return Counter(one["data"]["commandId"] for one in said if "commandId" in (one.get("data") or {}))
 
 
