@@ -7,7 +7,6 @@ clock is the machine's, so that leases expire when it says so. What a record mus
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -37,7 +36,7 @@ from shared.records import BacktestRecord, NewsDocument, new_id
 from shared.settings import Settings
 from shared.steering import Steering
 from shared.store import Store
-from shared.wire import validate
+from shared.wire import parse_json, validate
 from tests.fleet import request
 from tests.memory_records import MemoryBus, MemoryMongo
 from worker.control import Mailbox
@@ -113,438 +112,437 @@ class Working:
         return Stand(float(self.bar % 100), self.mailbox.news_of_done, checkpoint)
 
 
-def machine_on(servers: Servers, steps: list[str]) -> type[RuleBasedStateMachine]:
-    """Counts what it does in `steps`."""
+class Machine(RuleBasedStateMachine):
+    """On `servers`; what it does is noted in `steps`."""
 
-    class Machine(RuleBasedStateMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            servers.bus = MemoryBus()
-            servers.steering._bus = servers.bus  # pyright: ignore[reportAttributeAccessIssue]
-            servers.results.stored = {}
-            self._backtests = servers.mongo.collection("backtests")
-            for name in ("backtests", "request_keys"):
-                self._wait(servers.mongo.collection(name).delete_many({}))
-            self._ids: list[str] = []
-            self._keys: dict[str, tuple[str, bool]] = {}
-            self._deleted: set[str] = set()
-            self._working: list[Working] = []
-            self._seen: dict[str, BacktestRecord] = {}
-            self._claimed: set[str] = set()
-            self._crashes: dict[str, int] = {}
-            self._commands: dict[tuple[str, str], tuple[int, str]] = {}
-            self._number = 0
+    servers: Servers
+    steps: list[str]
 
-        def _wait(self, doing: Coroutine[Any, Any, T]) -> T:
-            return servers.loop.run_until_complete(doing)
+    def __init__(self) -> None:
+        super().__init__()
+        self.servers.bus = MemoryBus()
+        self.servers.steering._bus = self.servers.bus  # pyright: ignore[reportAttributeAccessIssue]
+        self.servers.results.stored = {}
+        self._backtests = self.servers.mongo.collection("backtests")
+        for name in ("backtests", "request_keys"):
+            self._wait(self.servers.mongo.collection(name).delete_many({}))
+        self._ids: list[str] = []
+        self._keys: dict[str, tuple[str, bool]] = {}
+        self._deleted: set[str] = set()
+        self._working: list[Working] = []
+        self._seen: dict[str, BacktestRecord] = {}
+        self._claimed: set[str] = set()
+        self._crashes: dict[str, int] = {}
+        self._commands: dict[tuple[str, str], tuple[int, str]] = {}
+        self._number = 0
 
-        def _new(self, prefix: str) -> str:
-            self._number += 1
-            return f"{prefix}_{self._number}"
+    def _wait(self, doing: Coroutine[Any, Any, T]) -> T:
+        return self.servers.loop.run_until_complete(doing)
 
-        def _now(self, backtest_id: str) -> BacktestRecord | None:
-            return self._wait(self._backtests.find_one({"_id": backtest_id}))
+    def _new(self, prefix: str) -> str:
+        self._number += 1
+        return f"{prefix}_{self._number}"
 
-        def _is_ours(self, one: Working) -> bool:
-            """Whether the claim of this run is still the record's."""
-            now = self._now(one.id)
-            return now is not None and now["leaseExpiresAt"] > 0 and now["claimId"] == one.record["claimId"]
+    def _now(self, backtest_id: str) -> BacktestRecord | None:
+        return self._wait(self._backtests.find_one({"_id": backtest_id}))
 
-        def _pick(self, which: int) -> Working:
-            return self._working[which % len(self._working)]
+    def _is_ours(self, one: Working) -> bool:
+        """Whether the claim of this run is still the record's."""
+        now = self._now(one.id)
+        return now is not None and now["leaseExpiresAt"] > 0 and now["claimId"] == one.record["claimId"]
 
-        # Who asks
+    def _pick(self, which: int) -> Working:
+        return self._working[which % len(self._working)]
 
-        @precondition(lambda self: len(self._ids) < 4)
-        @rule(paused=st.booleans(), key=st.sampled_from([None, "a", "b"]), priority=st.integers(-1, 1))
-        def submit(self, paused: bool, key: str | None, priority: int) -> None:
-            steps.append("submit")
-            params = request(startPaused=paused)
-            known = self._keys.get(key or "")
-            try:
-                record, created = self._wait(
-                    servers.store.insert(
-                        user_id="ann", params=params, priority=0 if key else priority, idempotency_key=key
-                    )
+    # Who asks
+
+    @precondition(lambda self: len(self._ids) < 4)
+    @rule(paused=st.booleans(), key=st.sampled_from([None, "a", "b"]), priority=st.integers(-1, 1))
+    def submit(self, paused: bool, key: str | None, priority: int) -> None:
+        self.steps.append("submit")
+        params = request(startPaused=paused)
+        known = self._keys.get(key or "")
+        try:
+            record, created = self._wait(
+                self.servers.store.insert(
+                    user_id="ann", params=params, priority=0 if key else priority, idempotency_key=key
                 )
-            except InvalidRequest:
-                assert known is not None
-                assert known[1] != paused, "S6: only another request is refused"
-                return
-            assert created == (known is None)
-            if known is not None:
-                assert (record["_id"], paused) == known, "S6: same user and key, same backtest"
-                return
-            assert record["status"] == ("paused" if paused else "pending")
-            self._ids.append(record["_id"])
-            if key:
-                self._keys[key] = record["_id"], paused
-
-        @precondition(lambda self: len(self._ids) < 5)
-        @rule(name=st.sampled_from(["bt_f1", "bt_f2"]), paused=st.booleans())
-        def publish(self, name: str, paused: bool) -> None:
-            """A task on the channel, which comes as often as it likes."""
-            steps.append("publish")
-            task = Task(backtest_id=name, user_id="ann", params=request(startPaused=paused))
-            before = self._now(name)
-            [found] = self._wait(servers.store.adopt([task]))
-            assert (found is None) == (before is None)
-            if found is None:
-                self._deleted.discard(name)
-                self._forget(name)
-                self._ids.append(name)
-
-        @precondition(lambda self: self._ids)
-        @rule(
-            which=_RUNS,
-            action=st.sampled_from(ACTIONS),
-            again=st.integers(0, 3),
-            number=st.integers(1, 60),
-            running=st.booleans(),
-        )
-        def ask(self, which: int, action: str, again: int, number: int, running: bool) -> None:
-            working = [one.id for one in self._working if one.id in self._ids]
-            among = working if working and running else self._ids
-            self._ask(among[which % len(among)], action, again, number)
-
-        def _ask(self, backtest_id: str, action: str, again: int, number: int) -> None:
-            steps.append("ask")
-            more = {"speed": {"speed": number}, "step": {"bars": number}, "seek": {"bar": number}}.get(action, {})
-            command_id = f"{action}:{number % 4}" if again else self._new("cmd")
-            asked = validate(ControlRequest, {"action": action, "commandId": command_id, **more})
-            before = self._now(backtest_id)
-            known = self._commands.get((backtest_id, command_id))
-            try:
-                steered = self._wait(servers.steering.request(backtest_id, "ann", asked))
-            except NotFound:
-                assert before is None
-                return
-            except Conflict:
-                assert known is None
-                assert self._now(backtest_id) == before, "what is refused changes nothing"
-                return
-            assert before is not None
-            if known is not None and any(f":{command_id}" in one for one in before.get("controlIds", [])):
-                assert steered.seq == known[0], "a command that is sent again counts once"
-                assert self._now(backtest_id) == before
-                return
-            assert steered.seq == before["controlSeq"] + 1
-            assert before["status"] not in TERMINAL
-            self._commands[backtest_id, command_id] = steered.seq, action
-
-        @precondition(lambda self: len(self._ids) > 2)
-        @rule(which=_RUNS, really=st.sampled_from([False, False, False, True]))
-        def delete(self, which: int, really: bool) -> None:
-            if not really:
-                return
-            steps.append("delete")
-            backtest_id = self._ids[which % len(self._ids)]
-            self._wait(servers.store.delete(backtest_id, "ann"))
-            self._ids.remove(backtest_id)
-            self._deleted.add(backtest_id)
-            self._keys = {key: one for key, one in self._keys.items() if one[0] != backtest_id}
-
-        # Who works
-
-        # One rule for all that runs do, and one for all that passes: of many, most would be left out of an example.
-        @precondition(lambda self: self._working)
-        @rule(
-            deeds=st.lists(st.tuples(st.sampled_from(WORK), st.integers(0, 40), st.booleans()), min_size=1, max_size=5)
-        )
-        def work(self, deeds: list[tuple[str, int, bool]]) -> None:
-            for what, number, twice in deeds:
-                if self._working:
-                    self._work(self._pick(number), what, number, twice)
-                    self.commands_are_heard_once_and_in_order()
-                    self.every_record_keeps_its_promises()
-
-        def _work(self, one: Working, what: str, number: int, twice: bool) -> None:
-            match what:
-                case "ask":
-                    if one.id in self._ids:
-                        self._ask(one.id, ACTIONS[number % len(ACTIONS)], number % 5, number + 1)
-                case "renew":
-                    self._renew(one, number, twice)
-                case "pause":
-                    if self._is_ours(one):
-                        self._ask(one.id, "pause", 0, 1)
-                        self._renew(one, number, twice)
-                        self._keep(one, 0, twice)
-                case "keep":
-                    self._keep(one, number, twice)
-                case "let_go":
-                    self._let_go(one)
-                case "drain":
-                    self._drain(one, twice)
-                case "die":
-                    self._die(one)
-                case "stall":
-                    self._time_passes(LEASE_MS + 1)
-                    if twice:
-                        self._reap()
-                case "crash":
-                    self._crash(one)
-                case "tell":
-                    self._tell(one)
-                case _:
-                    self._finish(one, twice, ("completed", "stopped", "failed")[number % 3])
-
-        @rule(
-            what=st.sampled_from(["time", "time", "reap", "redis", "sweep"]),
-            ms=st.sampled_from([1_000, LEASE_MS // 2, LEASE_MS + 1]),
-            yes=st.booleans(),
-        )
-        def passes(self, what: str, ms: int, yes: bool) -> None:
-            match what:
-                case "time":
-                    self._time_passes(ms)
-                    if yes:
-                        self._reap()
-                case "reap":
-                    self._reap()
-                case "redis":
-                    self._redis(yes)
-                case _:
-                    self._sweep_outboxes(yes)
-
-        @initialize(worker=st.sampled_from(["w1", "w2"]))
-        def begin(self, worker: str) -> None:
-            for _ in range(3):
-                self.submit(False, None, 0)
-            self.claim(worker, False)
-            self.claim(worker, True)
-
-        @precondition(lambda self: len(self._working) < 3)
-        @rule(worker=st.sampled_from(["w1", "w2"]), lost=st.booleans())
-        def claim(self, worker: str, lost: bool) -> None:
-            """Its reply may be lost: then it is looked for."""
-            steps.append("claim")
-            waiting = self._wait(self._backtests.find({"status": "pending"}).to_list())
-            claim_id = self._new("claim")
-            found = self._wait(servers.claims.claim(worker, claim_id))
-            if lost:
-                found = self._wait(servers.claims.find_claim(claim_id))
-            assert (found is None) == (not waiting)
-            if found is None:
-                return
-            assert found["_id"] == min(waiting, key=lambda one: one["queueRank"])["_id"], "the best is taken"
-            self._claimed.add(claim_id)
-            stood: dict[str, Any] = found.get("checkpoint", {})
-            paused = (stood.get("playback") or {}).get("phase") == "paused" if stood else False
-            bar = (stood.get("position") or {}).get("bar", 0)
-            self._working.append(
-                Working(found, Mailbox(found), bar, paused or bool(found["params"].get("startPaused")))
             )
+        except InvalidRequest:
+            assert known is not None
+            assert known[1] != paused, "S6: only another request is refused"
+            return
+        assert created == (known is None)
+        if known is not None:
+            assert (record["_id"], paused) == known, "S6: same user and key, same backtest"
+            return
+        assert record["status"] == ("paused" if paused else "pending")
+        self._ids.append(record["_id"])
+        if key:
+            self._keys[key] = record["_id"], paused
 
-        def _renew(self, one: Working, bars: int, twice: bool) -> None:
-            """A lost reply is a renewal that is made again."""
-            self._write(one, bars, lambda: servers.claims.renew(lease_of(one.record), one.stand()), twice, "renew")
+    @precondition(lambda self: len(self._ids) < 5)
+    @rule(name=st.sampled_from(["bt_f1", "bt_f2"]), paused=st.booleans())
+    def publish(self, name: str, paused: bool) -> None:
+        """A task on the channel, which comes as often as it likes."""
+        self.steps.append("publish")
+        task = Task(backtest_id=name, user_id="ann", params=request(startPaused=paused))
+        before = self._now(name)
+        [found] = self._wait(self.servers.store.adopt([task]))
+        assert (found is None) == (before is None)
+        if found is None:
+            self._deleted.discard(name)
+            self._forget(name)
+            self._ids.append(name)
 
-        def _keep(self, one: Working, bars: int, twice: bool) -> None:
-            self._write(
-                one,
-                bars,
-                lambda: servers.claims.keep(
-                    lease_of(one.record), one.stand(), Status.PAUSED if one.paused else Status.RUNNING
-                ),
-                twice,
-                "keep",
-            )
+    @precondition(lambda self: self._ids)
+    @rule(
+        which=_RUNS,
+        action=st.sampled_from(ACTIONS),
+        again=st.integers(0, 3),
+        number=st.integers(1, 60),
+        running=st.booleans(),
+    )
+    def ask(self, which: int, action: str, again: int, number: int, running: bool) -> None:
+        working = [one.id for one in self._working if one.id in self._ids]
+        among = working if working and running else self._ids
+        self._ask(among[which % len(among)], action, again, number)
 
-        def _write(
-            self, one: Working, bars: int, write: Callable[[], Coroutine[Any, Any, Any]], twice: bool, what: str
-        ) -> None:
-            steps.append(what)
-            ours = self._is_ours(one)
-            before = self._now(one.id)
-            one.hear()
-            one.bar += 0 if one.paused else bars
-            for _ in range(1 + twice):
-                found = self._wait(write())
-                assert (found is not None) == ours
-                if found is not None:
-                    one.mailbox.deliver(found)
-                else:
-                    assert self._now(one.id) == before, "S3: a stale claim changes nothing"
+    def _ask(self, backtest_id: str, action: str, again: int, number: int) -> None:
+        self.steps.append("ask")
+        more = {"speed": {"speed": number}, "step": {"bars": number}, "seek": {"bar": number}}.get(action, {})
+        command_id = f"{action}:{number % 4}" if again else self._new("cmd")
+        asked = validate(ControlRequest, {"action": action, "commandId": command_id, **more})
+        before = self._now(backtest_id)
+        known = self._commands.get((backtest_id, command_id))
+        try:
+            steered = self._wait(self.servers.steering.request(backtest_id, "ann", asked))
+        except NotFound:
+            assert before is None
+            return
+        except Conflict:
+            assert known is None
+            assert self._now(backtest_id) == before, "what is refused changes nothing"
+            return
+        assert before is not None
+        if known is not None and any(f":{command_id}" in one for one in before.get("controlIds", [])):
+            assert steered.seq == known[0], "a command that is sent again counts once"
+            assert self._now(backtest_id) == before
+            return
+        assert steered.seq == before["controlSeq"] + 1
+        assert before["status"] not in TERMINAL
+        self._commands[backtest_id, command_id] = steered.seq, action
 
-        def _let_go(self, one: Working) -> None:
-            steps.append("let_go")
-            one.hear()
-            if not one.paused:
-                return
-            ours, before = self._is_ours(one), self._now(one.id)
-            done = self._wait(servers.claims.pause(lease_of(one.record), one.stand(), one.mailbox.looked_seq))
-            assert before is None or done == (ours and before["controlSeq"] == one.mailbox.looked_seq)
-            if done:
-                self._working.remove(one)
-            else:
-                assert self._now(one.id) == before
+    @precondition(lambda self: len(self._ids) > 2)
+    @rule(which=_RUNS, really=st.sampled_from([False, False, False, True]))
+    def delete(self, which: int, really: bool) -> None:
+        if not really:
+            return
+        self.steps.append("delete")
+        backtest_id = self._ids[which % len(self._ids)]
+        self._wait(self.servers.store.delete(backtest_id, "ann"))
+        self._ids.remove(backtest_id)
+        self._deleted.add(backtest_id)
+        self._keys = {key: one for key, one in self._keys.items() if one[0] != backtest_id}
 
-        def _drain(self, one: Working, twice: bool) -> None:
-            """Where it stands goes along; a reply that was lost is a try again, of what is somebody else's by then."""
-            steps.append("drain")
-            one.hear()
-            ours, before = self._is_ours(one), self._now(one.id)
-            assert self._wait(servers.claims.requeue(one.record, failed=False, stand=one.stand())) == ours
-            if not ours:
-                assert self._now(one.id) == before
-            after = self._now(one.id)
-            if twice:
-                assert not self._wait(servers.claims.requeue(one.record, failed=False, stand=one.stand()))
-                assert self._now(one.id) == after
-            self._working.remove(one)
+    # Who works
 
-        def _die(self, one: Working) -> None:
-            """Nobody hears of it until the lease is over."""
-            steps.append("die")
-            self._working.remove(one)
+    # One rule for all that runs do, and one for all that passes: of many, most would be left out of an example.
+    @precondition(lambda self: self._working)
+    @rule(deeds=st.lists(st.tuples(st.sampled_from(WORK), st.integers(0, 40), st.booleans()), min_size=1, max_size=5))
+    def work(self, deeds: list[tuple[str, int, bool]]) -> None:
+        for what, number, twice in deeds:
+            if self._working:
+                self._work(self._pick(number), what, number, twice)
+                self.commands_are_heard_once_and_in_order()
+                self.every_record_keeps_its_promises()
 
-        def _crash(self, one: Working) -> None:
-            """Its engine did: the worker gives it back, which counts."""
-            steps.append("crash")
-            ours, before = self._is_ours(one), self._now(one.id)
-            if before is not None and before["failures"] + 1 >= FAILURES_MAX:
-                said = Failure(**self._line(one), error="broken", code="poisoned", timestamp="2024-01-01T00:00:00Z")
-                self._end(one, failed(one.record, said), twice=False)
-                return
-            assert self._wait(servers.claims.requeue(one.record, failed=True)) == ours
-            if ours:
-                self._crashes[one.id] = self._crashes.get(one.id, 0) + 1
-            self._working.remove(one)
-
-        def _time_passes(self, ms: int) -> None:
-            """Whoever stalls past its lease goes on afterwards as if nothing was."""
-            steps.append("time_passes")
-            servers.time.time_ms += ms
-
-        def _reap(self) -> None:
-            steps.append("reap")
-            due = {"leaseExpiresAt": {"$gt": 0, "$lt": servers.time.time_ms}}
-            expired = {one["_id"]: one for one in self._wait(self._backtests.find(due).to_list())}
-            for backtest_id, status in self._wait(servers.claims.reap()):
-                before = expired.pop(backtest_id)
-                ran = before["status"] == "running"
-                if ran:
-                    self._crashes[backtest_id] = self._crashes.get(backtest_id, 0) + 1
-                assert (status is Status.FAILED) == (ran and before["failures"] + 1 >= FAILURES_MAX), "S7"
-            assert not expired, "whatever is expired is taken back"
-
-        def _finish(self, one: Working, twice: bool, how: str) -> None:
-            steps.append("end")
-            if one.ending is not None:
-                self._end(one, one.ending, twice)
-                return
-            if how == "failed":
-                said = Failure(**self._line(one), error="broken", timestamp="2024-01-01T00:00:00Z")
-                self._end(one, failed(one.record, said), twice)
-                return
-            result_id = new_id("res")
-            servers.results.stored[result_id] = one.id, one.record["claimId"]  # S4: first of all
-            made = Complete(**self._line(one), result_id=result_id, summary=Summary(total_return=1.0))
-            make = completed if how == "completed" else stopped
-            self._end(one, make(one.record, made, dataset_hash="sha256:0"), twice)
-
-        def _line(self, one: Working) -> dict[str, Any]:
-            line = Numbering(one.record).next()
-            return {"backtest_id": line.backtest_id, "user_id": line.user_id, "epoch": line.epoch, "seq": 2}
-
-        def _end(self, one: Working, ending: Ending, twice: bool) -> None:
-            """A reply that was lost is a try again, with the same outcome. Then it is published, if Redis is there."""
-            ours, before = self._is_ours(one), self._now(one.id)
-            for _ in range(1 + twice):
-                assert self._wait(servers.claims.end([ending])) == [ours]
-            self._working.remove(one)
-            if not ours:
-                assert self._now(one.id) == before, "S3: a stale claim ends nothing"
-                servers.results.stored.pop(ending.changes.get("resultId", ""), None)
-                return
-            if ending.changes.get("failures"):
-                self._crashes[one.id] = self._crashes.get(one.id, 0) + 1
-            if not servers.bus.away:
-                self._say(one.id, ending.news)
-
-        def _say(self, backtest_id: str, news: NewsDocument) -> None:
-            said = json.loads(news["payload"])
-            if news["channel"] == Channel.COMPLETE:
-                assert said["resultId"] in servers.results.stored, "S4: whoever hears of it can read the result"
-            self._wait(servers.bus.publish_document(backtest_id, news))
-
-        # What is on its way
-
-        def _redis(self, away: bool) -> None:
-            steps.append("redis")
-            servers.bus.away = away
-
-        def _sweep_outboxes(self, marked: bool) -> None:
-            """What was published may be published again: the mark may be lost."""
-            steps.append("sweep_outboxes")
-            if servers.bus.away:
-                return
-            for record in self._wait(servers.claims.unpublished(-1)):
-                for one in record["outbox"]:
-                    self._say(record["_id"], one)
-                    if marked:
-                        self._wait(servers.claims.mark_published([Published.of(record["_id"], one)]))
-
-        def _tell(self, one: Working) -> None:
-            """A run that has stalled talks on, too; the event log must not take it after a newer one has spoken."""
-            steps.append("tell")
-            if servers.bus.away:
-                return
-            news: NewsDocument = {
-                "channel": "backtest:progress",
-                "epoch": one.record["epoch"],
-                "seq": 1,
-                "payload": "{}",
-            }
-            self._wait(servers.bus.publish_document(one.id, news))
-
-        # What holds
-
-        def _forget(self, backtest_id: str) -> None:
-            """Another backtest has the id of one that was deleted."""
-            self._seen.pop(backtest_id, None)
-            self._crashes.pop(backtest_id, None)
-            self._commands = {place: one for place, one in self._commands.items() if place[0] != backtest_id}
-
-        @invariant()
-        def every_record_keeps_its_promises(self) -> None:
-            found = {one["_id"]: one for one in self._wait(self._backtests.find({}).to_list())}
-            assert set(found) == set(self._ids), "S9: what was taken in goes only by being deleted"
-            for backtest_id, now in found.items():
-                _is_whole(now)
-                assert now["failures"] == self._crashes.get(backtest_id, 0), "S7: only crashes count"
-                assert not now["claimId"] or now["claimId"] in self._claimed
-                if now["status"] in ("completed", "stopped") and now["resultId"]:
-                    assert servers.results.stored[now["resultId"]][0] == backtest_id, "S4"
-                if (before := self._seen.get(backtest_id)) is not None:
-                    _follows(before, now)
-            self._seen = found
-
-        @invariant()
-        def what_is_heard_only_goes_on(self) -> None:
-            last: dict[str, tuple[int, int]] = {}
-            for backtest_id, one in servers.bus.heard:
-                place = one["epoch"], one["seq"]
-                assert place > last.get(backtest_id, (0, 0)), "S5"
-                last[backtest_id] = place
-            for backtest_id, now in self._seen.items():
-                if now["status"] in TERMINAL and backtest_id in last:
-                    ended = now["outbox"][-1]
-                    assert last[backtest_id] <= (ended["epoch"], ended["seq"]), "S5: nothing after the end"
-
-        @invariant()
-        def commands_are_heard_once_and_in_order(self) -> None:
-            for one in self._working:
-                assert one.heard == sorted(set(one.heard)), "S8"
+    def _work(self, one: Working, what: str, number: int, twice: bool) -> None:
+        match what:
+            case "ask":
+                if one.id in self._ids:
+                    self._ask(one.id, ACTIONS[number % len(ACTIONS)], number % 5, number + 1)
+            case "renew":
+                self._renew(one, number, twice)
+            case "pause":
                 if self._is_ours(one):
-                    now = self._now(one.id)
-                    assert now is not None
-                    taken = {seq for (owner, _), (seq, _) in self._commands.items() if owner == one.id}
-                    unheard = {seq for seq in taken if seq > now["controlDone"]}
-                    assert unheard <= {control["seq"] for control in now["controls"]}, "nothing is lost unheard"
+                    self._ask(one.id, "pause", 0, 1)
+                    self._renew(one, number, twice)
+                    self._keep(one, 0, twice)
+            case "keep":
+                self._keep(one, number, twice)
+            case "let_go":
+                self._let_go(one, "step" if twice else None)
+            case "drain":
+                self._drain(one, twice)
+            case "die":
+                self._die(one)
+            case "stall":
+                self._time_passes(LEASE_MS + 1)
+                if twice:
+                    self._reap()
+            case "crash":
+                self._crash(one)
+            case "tell":
+                self._tell(one)
+            case _:
+                self._finish(one, twice, ("completed", "stopped", "failed")[number % 3])
 
-    return Machine
+    @rule(
+        what=st.sampled_from(["time", "time", "reap", "redis", "sweep"]),
+        ms=st.sampled_from([1_000, LEASE_MS // 2, LEASE_MS + 1]),
+        yes=st.booleans(),
+    )
+    def passes(self, what: str, ms: int, yes: bool) -> None:
+        match what:
+            case "time":
+                self._time_passes(ms)
+                if yes:
+                    self._reap()
+            case "reap":
+                self._reap()
+            case "redis":
+                self._redis(yes)
+            case _:
+                self._sweep_outboxes(yes)
+
+    @initialize(worker=st.sampled_from(["w1", "w2"]))
+    def begin(self, worker: str) -> None:
+        for _ in range(3):
+            self.submit(False, None, 0)
+        self.claim(worker, False)
+        self.claim(worker, True)
+
+    @precondition(lambda self: len(self._working) < 3)
+    @rule(worker=st.sampled_from(["w1", "w2"]), lost=st.booleans())
+    def claim(self, worker: str, lost: bool) -> None:
+        """Its reply may be lost: then it is looked for."""
+        self.steps.append("claim")
+        waiting = self._wait(self._backtests.find({"status": "pending"}).to_list())
+        claim_id = self._new("claim")
+        found = self._wait(self.servers.claims.claim(worker, claim_id))
+        if lost:
+            found = self._wait(self.servers.claims.find_claim(claim_id))
+        assert (found is None) == (not waiting)
+        if found is None:
+            return
+        assert found["_id"] == min(waiting, key=lambda one: one["queueRank"])["_id"], "the best is taken"
+        self._claimed.add(claim_id)
+        stood: dict[str, Any] = found.get("checkpoint", {})
+        paused = (stood.get("playback") or {}).get("phase") == "paused" if stood else False
+        bar = (stood.get("position") or {}).get("bar", 0)
+        self._working.append(Working(found, Mailbox(found), bar, paused or bool(found["params"].get("startPaused"))))
+
+    def _renew(self, one: Working, bars: int, twice: bool) -> None:
+        """A lost reply is a renewal that is made again."""
+        self._write(one, bars, lambda: self.servers.claims.renew(lease_of(one.record), one.stand()), twice, "renew")
+
+    def _keep(self, one: Working, bars: int, twice: bool) -> None:
+        self._write(
+            one,
+            bars,
+            lambda: self.servers.claims.keep(
+                lease_of(one.record), one.stand(), Status.PAUSED if one.paused else Status.RUNNING
+            ),
+            twice,
+            "keep",
+        )
+
+    def _write(
+        self, one: Working, bars: int, write: Callable[[], Coroutine[Any, Any, Any]], twice: bool, what: str
+    ) -> None:
+        self.steps.append(what)
+        ours = self._is_ours(one)
+        before = self._now(one.id)
+        one.hear()
+        one.bar += 0 if one.paused else bars
+        for _ in range(1 + twice):
+            found = self._wait(write())
+            assert (found is not None) == ours
+            if found is not None:
+                one.mailbox.deliver(found)
+            else:
+                assert self._now(one.id) == before, "S3: a stale claim changes nothing"
+
+    def _let_go(self, one: Working, asked: str | None) -> None:
+        """Something may be asked at the last moment."""
+        self.steps.append("let_go")
+        one.hear()
+        if not one.paused:
+            return
+        if asked is not None and one.id in self._ids:
+            self._ask(one.id, asked, 0, 1)
+        ours, before = self._is_ours(one), self._now(one.id)
+        done = self._wait(self.servers.claims.pause(lease_of(one.record), one.stand(), one.mailbox.looked_seq))
+        assert before is None or done == (ours and before["controlSeq"] == one.mailbox.looked_seq)
+        if done:
+            self._working.remove(one)
+        else:
+            assert self._now(one.id) == before
+
+    def _drain(self, one: Working, twice: bool) -> None:
+        """Where it stands goes along; a reply that was lost is a try again, of what is somebody else's by then."""
+        self.steps.append("drain")
+        one.hear()
+        ours, before = self._is_ours(one), self._now(one.id)
+        assert self._wait(self.servers.claims.requeue(one.record, failed=False, stand=one.stand())) == ours
+        if not ours:
+            assert self._now(one.id) == before
+        after = self._now(one.id)
+        if twice:
+            assert not self._wait(self.servers.claims.requeue(one.record, failed=False, stand=one.stand()))
+            assert self._now(one.id) == after
+        self._working.remove(one)
+
+    def _die(self, one: Working) -> None:
+        """Nobody hears of it until the lease is over."""
+        self.steps.append("die")
+        self._working.remove(one)
+
+    def _crash(self, one: Working) -> None:
+        """Its engine did: the worker gives it back, which counts."""
+        self.steps.append("crash")
+        ours, before = self._is_ours(one), self._now(one.id)
+        if before is not None and before["failures"] + 1 >= FAILURES_MAX:
+            said = Failure(**self._line(one), error="broken", code="poisoned", timestamp="2024-01-01T00:00:00Z")
+            self._end(one, failed(one.record, said), twice=False)
+            return
+        assert self._wait(self.servers.claims.requeue(one.record, failed=True)) == ours
+        if ours:
+            self._crashes[one.id] = self._crashes.get(one.id, 0) + 1
+        self._working.remove(one)
+
+    def _time_passes(self, ms: int) -> None:
+        """Whoever stalls past its lease goes on afterwards as if nothing was."""
+        self.steps.append("time_passes")
+        self.servers.time.time_ms += ms
+
+    def _reap(self) -> None:
+        self.steps.append("reap")
+        due = {"leaseExpiresAt": {"$gt": 0, "$lt": self.servers.time.time_ms}}
+        expired = {one["_id"]: one for one in self._wait(self._backtests.find(due).to_list())}
+        for backtest_id, status in self._wait(self.servers.claims.reap()):
+            before = expired.pop(backtest_id)
+            ran = before["status"] == "running"
+            if ran:
+                self._crashes[backtest_id] = self._crashes.get(backtest_id, 0) + 1
+            assert (status is Status.FAILED) == (ran and before["failures"] + 1 >= FAILURES_MAX), "S7"
+        assert not expired, "whatever is expired is taken back"
+
+    def _finish(self, one: Working, twice: bool, how: str) -> None:
+        self.steps.append("end")
+        if one.ending is not None:
+            self._end(one, one.ending, twice)
+            return
+        if how == "failed":
+            said = Failure(**self._line(one), error="broken", timestamp="2024-01-01T00:00:00Z")
+            self._end(one, failed(one.record, said), twice)
+            return
+        result_id = new_id("res")
+        self.servers.results.stored[result_id] = one.id, one.record["claimId"]  # S4: first of all
+        made = Complete(**self._line(one), result_id=result_id, summary=Summary(total_return=1.0))
+        make = completed if how == "completed" else stopped
+        self._end(one, make(one.record, made, dataset_hash="sha256:0"), twice)
+
+    def _line(self, one: Working) -> dict[str, Any]:
+        line = Numbering(one.record).next()
+        return {"backtest_id": line.backtest_id, "user_id": line.user_id, "epoch": line.epoch, "seq": 2}
+
+    def _end(self, one: Working, ending: Ending, twice: bool) -> None:
+        """A reply that was lost is a try again, with the same outcome. Then it is published, if Redis is there."""
+        ours, before = self._is_ours(one), self._now(one.id)
+        for _ in range(1 + twice):
+            assert self._wait(self.servers.claims.end([ending])) == [ours]
+        self._working.remove(one)
+        if not ours:
+            assert self._now(one.id) == before, "S3: a stale claim ends nothing"
+            self.servers.results.stored.pop(ending.changes.get("resultId", ""), None)
+            return
+        if ending.changes.get("failures"):
+            self._crashes[one.id] = self._crashes.get(one.id, 0) + 1
+        if not self.servers.bus.away:
+            self._say(one.id, ending.news)
+
+    def _say(self, backtest_id: str, news: NewsDocument) -> None:
+        said: Any = parse_json(news["payload"])
+        if news["channel"] == Channel.COMPLETE:
+            assert said["resultId"] in self.servers.results.stored, "S4: whoever hears of it can read the result"
+        self._wait(self.servers.bus.publish_document(backtest_id, news))
+
+    # What is on its way
+
+    def _redis(self, away: bool) -> None:
+        self.steps.append("redis")
+        self.servers.bus.away = away
+
+    def _sweep_outboxes(self, marked: bool) -> None:
+        """What was published may be published again: the mark may be lost."""
+        self.steps.append("sweep_outboxes")
+        if self.servers.bus.away:
+            return
+        for record in self._wait(self.servers.claims.unpublished(-1)):
+            for one in record["outbox"]:
+                self._say(record["_id"], one)
+                if marked:
+                    self._wait(self.servers.claims.mark_published([Published.of(record["_id"], one)]))
+
+    def _tell(self, one: Working) -> None:
+        """A run that has stalled talks on, too; the event log must not take it after a newer one has spoken."""
+        self.steps.append("tell")
+        if self.servers.bus.away:
+            return
+        news: NewsDocument = {
+            "channel": "backtest:progress",
+            "epoch": one.record["epoch"],
+            "seq": 1,
+            "payload": "{}",
+        }
+        self._wait(self.servers.bus.publish_document(one.id, news))
+
+    # What holds
+
+    def _forget(self, backtest_id: str) -> None:
+        """Another backtest has the id of one that was deleted."""
+        self._seen.pop(backtest_id, None)
+        self._crashes.pop(backtest_id, None)
+        self._commands = {place: one for place, one in self._commands.items() if place[0] != backtest_id}
+
+    @invariant()
+    def every_record_keeps_its_promises(self) -> None:
+        found = {one["_id"]: one for one in self._wait(self._backtests.find({}).to_list())}
+        assert set(found) == set(self._ids), "S9: what was taken in goes only by being deleted"
+        for backtest_id, now in found.items():
+            _is_whole(now)
+            assert now["failures"] == self._crashes.get(backtest_id, 0), "S7: only crashes count"
+            assert not now["claimId"] or now["claimId"] in self._claimed
+            if now["status"] in ("completed", "stopped") and now["resultId"]:
+                assert self.servers.results.stored[now["resultId"]][0] == backtest_id, "S4"
+            if (before := self._seen.get(backtest_id)) is not None:
+                _follows(before, now)
+        self._seen = found
+
+    @invariant()
+    def what_is_heard_only_goes_on(self) -> None:
+        last: dict[str, tuple[int, int]] = {}
+        for backtest_id, one in self.servers.bus.heard:
+            place = one["epoch"], one["seq"]
+            assert place > last.get(backtest_id, (0, 0)), "S5"
+            last[backtest_id] = place
+        for backtest_id, now in self._seen.items():
+            if now["status"] in TERMINAL and backtest_id in last:
+                ended = now["outbox"][-1]
+                assert last[backtest_id] <= (ended["epoch"], ended["seq"]), "S5: nothing after the end"
+
+    @invariant()
+    def commands_are_heard_once_and_in_order(self) -> None:
+        for one in self._working:
+            assert one.heard == sorted(set(one.heard)), "S8"
+            if self._is_ours(one):
+                now = self._now(one.id)
+                assert now is not None
+                taken = {seq for (owner, _), (seq, _) in self._commands.items() if owner == one.id}
+                unheard = {seq for seq in taken if seq > now["controlDone"]}
+                assert unheard <= {control["seq"] for control in now["controls"]}, "nothing is lost unheard"
 
 
 def _is_whole(now: BacktestRecord) -> None:
@@ -583,7 +581,7 @@ def _follows(before: BacktestRecord, now: BacktestRecord) -> None:
 def play(servers: Servers, examples: int, steps_each: int, phases: tuple[Phase, ...] = tuple(Phase)) -> list[str]:
     steps: list[str] = []
     run_state_machine_as_test(
-        machine_on(servers, steps),
+        type("Driven", (Machine,), {"servers": servers, "steps": steps}),
         settings=settings(max_examples=examples, stateful_step_count=steps_each, phases=phases),
     )
     return steps
@@ -602,7 +600,7 @@ def test_any_interleaving_keeps_the_promises_in_memory(make_settings: Callable[.
     told: Any = bus
     steering = Steering(database, told)
     try:
-        steps = play(Servers(mongo, store, claims, steering, results, bus, mongo, loop), examples=150, steps_each=40)
+        steps = play(Servers(mongo, store, claims, steering, results, bus, mongo, loop), examples=120, steps_each=40)
         loop.run_until_complete(store.close())
     finally:
         loop.close()

@@ -7,7 +7,6 @@ stand, are let go, drained or killed, and are taken up by the next worker with a
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -25,7 +24,7 @@ from shared.records import BacktestRecord
 from shared.settings import load_settings
 from shared.steering import Steering
 from shared.store import Store
-from shared.wire import validate
+from shared.wire import parse_json, validate
 from tests.engine.deciders import CAREFUL, STEPS, in_the_catalogue
 from tests.engine.markets import random_walk
 from tests.fleet import request
@@ -202,21 +201,22 @@ class Journey:
         did = self.script.pop() if self.script else Did("resume", 0) if waits else None
         if did is None:
             return
+        keeper, mailbox = self._keeper, self._mailbox
         match did.what:
             case "watch":
                 self.bus.watched = True
-                if self._mailbox is not None:
-                    self._mailbox.watch()
+                if keeper and mailbox:
+                    mailbox.watch()
             case "drain":
-                if self._mailbox is not None:
-                    self._mailbox.leave()
+                if keeper and mailbox:
+                    mailbox.leave()
             case "kill":
-                if self._mailbox is not None:
+                if keeper:
                     raise Killed
             case _:
                 await self._ask(did)
-                if self._keeper is not None:
-                    await self._keeper.look()
+                if keeper:
+                    await keeper.look()
 
     async def _ask(self, did: Did) -> None:
         more: dict[str, dict[str, Any]] = {
@@ -233,8 +233,8 @@ class Journey:
 
     @property
     def answers(self) -> Counter[str]:
-        said = (json.loads(one["payload"]).get("data", {}) for _, one in self.bus.heard)
-        return Counter(data["commandId"] for data in said if "commandId" in data)
+        said: list[Any] = [parse_json(one["payload"]) for _, one in self.bus.heard]
+        return Counter(one["data"]["commandId"] for one in said if "commandId" in (one.get("data") or {}))
 
 
 async def _begins(*_: object) -> int:
