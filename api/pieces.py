@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +47,7 @@ def read_news(channel: Channel, payload: str) -> Piece:
     """One message of a channel. Raises `InvalidRequest` naming what is wrong with it."""
     if len(payload) > MESSAGE_MAX_CHARS:
         raise InvalidRequest.of("$", f"is longer than {MESSAGE_MAX_CHARS} characters", "too_long")
-    news = decode(NEWS_MODELS[channel], payload)
+    news = decode(NEWS_MODELS[channel], payload, finite=True)
     position = None if news.epoch is None or news.seq is None else (news.epoch, news.seq)
     event, text = channel.value, payload
     if isinstance(news, Event):
@@ -77,3 +78,10 @@ def _command_of(news: News) -> str:
         return news.command_id or ""
     found = news.data.get("commandId") if isinstance(news, Event) else None
     return found if isinstance(found, str) else ""
+
+
+def owners_before(snapshot: Piece | None, pieces: Iterable[Piece]) -> list[Piece]:
+    """What was said for the owner before how things stood there: of a start or a pause no snapshot tells."""
+    if snapshot is None or (until := snapshot.position) is None:
+        return []
+    return [one for one in pieces if one.for_owner and one.position is not None and one.position < until]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from api.listeners import NOWHERE, Client, Standing, Topic
-from api.pieces import Piece, read_news
+from api.pieces import Piece, owners_before, read_news
 from api.snapshots import is_under_way, snapshot_of
 from api.watching import Watching
 from shared.batches import in_batches
@@ -161,9 +161,7 @@ class Relay:
                 told = await standing.held_snapshot(until_s) if after is None and is_under_way(record) else None
                 async with client.turn:
                     if backtest_id not in client.subscriptions and len(client.subscriptions) >= SUBSCRIPTIONS_MAX:
-                        raise TooMany(
-                            f"a socket may subscribe to {SUBSCRIPTIONS_MAX} backtests; unsubscribe from some first"
-                        )
+                        raise TooMany(f"{SUBSCRIPTIONS_MAX} subscriptions are the most of a socket; end some first")
                     await client.wait_for_room()
                     recalled = _Recalled([], None, complete=True)
                     if told is None:
@@ -193,6 +191,7 @@ class Relay:
             recalled.believed and not recalled.pieces and self._nothing_was_said(record, client, standing)
         )
         client.subscriptions.add(record["_id"])
+        before = _admitted(standing, owners_before(snapshot, held))
         if snapshot is not None and standing.begins_with(snapshot):
             pieces, has_all = [snapshot, *_admitted(standing, held)], True
         else:
@@ -203,7 +202,7 @@ class Relay:
             standing.breaks()
         recovered = complete and has_all and all_held
         on_joined(recovered)
-        client.owe(pieces)
+        client.owe([*before, *pieces])
         self._note_standing_of(record, client)
         return recovered
 

@@ -68,7 +68,7 @@ def read_frame(message: Mapping[str, Any]) -> dict[str, Any]:
     """What a message of the server says: text is JSON, bytes are msgpack. Raises `MalformedMessage`."""
     text, data = message.get("text"), message.get("bytes")
     if text is not None:
-        read = parse_json(text)
+        read = parse_json(text, finite=True)
     else:
         try:
             read = msgpack.unpackb(data or b"")

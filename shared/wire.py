@@ -125,12 +125,13 @@ def _finite(token: str) -> float:
     return number
 
 
-def parse_json(text: str | bytes) -> object:
-    """Strict JSON: no NaN, no Infinity, however it is spelled. Raises `MalformedMessage` with what is wrong."""
+def parse_json(text: str | bytes, *, finite: bool = False) -> object:
+    """Strict JSON: no NaN, no Infinity; where what is read is written anew, `finite`, also none that is spelled as a
+    number. Else the field that holds one refuses it by name. Raises `MalformedMessage` with what is wrong."""
     try:
         if isinstance(text, bytes):
             text = text.decode(json.detect_encoding(text), "surrogatepass")
-        careful = _finite if _LONG_NUMBER.search(text) else None
+        careful = _finite if finite and _LONG_NUMBER.search(text) else None
         return json.loads(text, parse_constant=_refuse_constant, parse_float=careful)
     except RecursionError:
         raise MalformedMessage("nested too deeply", [FieldError("$", "nested too deeply", "malformed")]) from None
@@ -138,9 +139,9 @@ def parse_json(text: str | bytes) -> object:
         raise MalformedMessage(f"not valid JSON: {error}", [FieldError("$", str(error), "malformed")]) from None
 
 
-def decode(model: type[Model], text: str | bytes) -> Model:
+def decode(model: type[Model], text: str | bytes, *, finite: bool = False) -> Model:
     """Reads one message. Raises `MalformedMessage` or `InvalidRequest` with each field's path."""
-    return validate(model, parse_json(text))
+    return validate(model, parse_json(text, finite=finite))
 
 
 def decode_noting(model: type[Model], text: str | bytes) -> tuple[Model, list[FieldError]]:

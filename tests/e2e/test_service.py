@@ -83,10 +83,12 @@ async def test_200_backtests_at_once_complete_once_and_every_client_hears_everyt
         await _flush(clients)
         for user, mates in clients.items():
             for client in mates:
-                _assert_heard_exactly_what_was_said(wire, client.told, user, submitted[user])
-                snapshots = Counter(one["backtestId"] for _, one in client.told.messages if one.get("snapshot"))
-                assert snapshots == Counter(submitted[user][::SUBSCRIBED_EVERY] if client is mates[0] else [])
+                subscribed = submitted[user][::SUBSCRIBED_EVERY] if client is mates[0] else []
+                _assert_heard_exactly_what_was_said(wire, client.told, user, submitted[user], subscribed)
     await _assert_each_completed_once(stack, backtest_ids)
+
+
+FOR_OWNERS = ("backtest:started", "backtest:progress", *TERMINAL_CHANNELS)
 
 
 async def _submit_everything(clients: dict[str, list[User]]) -> dict[str, list[str]]:
@@ -117,21 +119,30 @@ async def _flush(clients: dict[str, list[User]]) -> None:
             client.told.messages = [one for one in client.told.messages if one[1]["backtestId"] != last]
 
 
-def _assert_heard_exactly_what_was_said(wire: Told, told: Told, user: str, backtest_ids: list[str]) -> None:
-    news = [(name, one) for name, one in told.messages if not one.get("snapshot")]
+def _assert_heard_exactly_what_was_said(
+    wire: Told, told: Told, user: str, backtest_ids: list[str], subscribed: list[str]
+) -> None:
+    """News for owners, each once and in order; details only where it was subscribed, from a snapshot on."""
     assert {one["userId"] for _, one in told.messages} == {user}
     assert {one["backtestId"] for _, one in told.messages} == set(backtest_ids)
-    by_backtest: dict[str, list[Message]] = {backtest_id: [] for backtest_id in backtest_ids}
-    for message in news:
-        by_backtest[message[1]["backtestId"]].append(message)
-    for backtest_id, said in by_backtest.items():
-        heard = [(name, one["epoch"], one["seq"]) for name, one in said]
-        assert heard == as_sockets_hear(wire.of(backtest_id)), backtest_id
-        positions = [(epoch, seq) for _, epoch, seq in heard]
-        assert positions == sorted(set(positions)), f"{backtest_id}: not strictly rising"
-        names = [name for name, *_ in heard]
-        assert names[0] == "backtest:started"
-        assert [name for name in names if name in TERMINAL_CHANNELS] == names[-1:] == ["backtest:complete"]
+    for backtest_id in backtest_ids:
+        said, heard = as_sockets_hear(_no_snapshots(wire.of(backtest_id))), told.of(backtest_id)
+        news = [(name, one["epoch"], one["seq"]) for name, one in heard if not one.get("snapshot")]
+        owners = [one for one in news if one[0] in FOR_OWNERS]
+        assert owners == [one for one in said if one[0] in FOR_OWNERS], backtest_id
+        assert owners[0][0] == "backtest:started"
+        assert [name for name, *_ in owners if name in TERMINAL_CHANNELS] == [owners[-1][0]] == ["backtest:complete"]
+        details = [one for one in news if one[0] not in FOR_OWNERS]
+        places = [(one["epoch"], one["seq"]) for _, one in heard if one.get("snapshot")]
+        assert bool(places) == (backtest_id in subscribed), backtest_id
+        since = places[-1] if places else (2, 0)
+        wanted = [one for one in said if one[0] not in FOR_OWNERS and one[1:] > since]
+        assert [one for one in details if one[1:] > since] == wanted, backtest_id
+        assert len(set(details)) == len(details), f"{backtest_id}: told twice"
+
+
+def _no_snapshots(messages: list[Message]) -> list[Message]:
+    return [(name, one) for name, one in messages if not one.get("data", {}).get("snapshot")]
 
 
 async def _assert_each_completed_once(stack: Stack, backtest_ids: list[str]) -> None:

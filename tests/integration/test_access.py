@@ -24,6 +24,7 @@ from tests.gateway import BACKTESTS, BODY, Ear, Site, http_client, problem_of, s
 PASSWORD = "four random words here"
 ALGO = "/api/algo"
 USER = "/api/users/{name}"
+SESSION = "/api/backtest/{session_id}"
 # What a route asks for: nothing; a token or a key of any kind; a scope; no key at all; the role admin.
 NOTHING, ANY, READ, WRITE, DATA, PERSON, ADMIN = "nothing", "any", "read", "write", "data", "person", "admin"
 ROUTES: dict[tuple[str, str], str] = {
@@ -42,6 +43,12 @@ ROUTES: dict[tuple[str, str], str] = {
     ("get", f"{ALGO}/backtest/{{backtest_id}}/trades"): READ,
     ("get", f"{ALGO}/backtest/{{backtest_id}}/logs"): READ,
     **{("post", f"{ALGO}/backtest/{{backtest_id}}/{action}"): WRITE for action in get_args(Action)},
+    ("get", "/api/backtest"): READ,
+    ("post", "/api/backtest/create"): WRITE,
+    ("get", SESSION): READ,
+    **{("post", f"{SESSION}/{action}"): WRITE for action in ("start", "pause", "resume", "stop")},
+    ("delete", SESSION): WRITE,
+    ("post", "/api/v1/backtest/run"): WRITE,
     ("get", f"{ALGO}/fleet"): READ,
     ("get", f"{ALGO}/strategies"): READ,
     ("post", f"{ALGO}/strategies/validate"): READ,
@@ -162,7 +169,14 @@ async def test_every_route_lets_in_whom_it_should_and_nobody_else(site: Site) ->
         wrong: list[str] = []
         for who, token in (await credentials(site)).items():
             for (method, path), asks in ROUTES.items():
-                values = {"backtest_id": "bt_1", "symbol": "WALK", "interval": "1h", "name": "none", "key_id": "none"}
+                values = {
+                    "backtest_id": "bt_1",
+                    "session_id": "bt_1",
+                    "symbol": "WALK",
+                    "interval": "1h",
+                    "name": "none",
+                    "key_id": "none",
+                }
                 headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
                 answer = await stranger.request(
                     method,
@@ -190,8 +204,9 @@ async def test_what_is_one_users_is_nobody_elses_not_even_an_admins(site: Site) 
     for who in ("another user", "a minted token", "an admin"):
         other = await site.client_with(made[who])
         for method, path in ROUTES:
-            if "{backtest_id}" in path:
-                asked = other.request(method, path.format(backtest_id=backtest_id), json=BODIES.get(path))
+            if "{backtest_id}" in path or "{session_id}" in path:
+                its = path.format(backtest_id=backtest_id, session_id=backtest_id)
+                asked = other.request(method, its, json=BODIES.get(path))
                 problem_of(await asked, 404)
         problem_of(await other.delete(f"/api/users/me/keys/{key_id}"), 404)
         assert (await other.get(BACKTESTS)).json()["items"] == []
