@@ -90,13 +90,14 @@ class Play:
         standing = checkpoint.playback or _first_standing(run.record)
         self._playback = self._playback_at(0, standing)
         self._owed = list(standing.owed)
-        self._words: list[tuple[Word, str]] = []
+        self._words: list[tuple[Word, Owed]] = []
         self._reached: Moved | None = None  # None: the engine has nothing loaded
         self._moved = False  # since its position was found
 
     def checkpoint(self) -> Checkpoint:
         """What it is about, as it is now, and its position, as it was found last."""
-        standing = Standing(**self._playback.intent.model_dump(), owed=self._owed)
+        owed = [*(one for _, one in self._words), *self._owed]  # What is not said yet, whoever takes it up says.
+        standing = Standing(**self._playback.intent.model_dump(), owed=owed)
         return self._checkpoint.model_copy(update={"playback": standing})
 
     @property
@@ -325,12 +326,12 @@ class Play:
             if word is None:
                 self._owed.append(one)
             else:
-                self._words.append((word, one.command_id))
+                self._words.append((word, one))
 
     def _answer(self) -> None:
-        words, self._words = self._words, list[tuple[Word, str]]()
-        for word, command_id in words:
-            self._run.telling.heeded(word, command_id, self._reached, self._playback)
+        words, self._words = self._words, list[tuple[Word, Owed]]()
+        for word, one in words:
+            self._run.telling.heeded(word, one.command_id, self._reached, self._playback)
         if words:
             self._run.telling.send()
 
