@@ -31,6 +31,11 @@ class Answers:
         return self._owed
 
     @property
+    def unsaid(self) -> list[Owed]:
+        """All that nobody has been answered yet: whoever takes the run up does."""
+        return [*(one for _, one in self._due), *self._owed]
+
+    @property
     def stop(self) -> Owed | None:
         """The command that ended the run: none answers it but the end."""
         return next((one for one in self._owed if one.action == "stop"), None)

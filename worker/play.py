@@ -95,7 +95,7 @@ class Play:
 
     def checkpoint(self) -> Checkpoint:
         """What it is about, as it is now, and its position, as it was found last."""
-        standing = Standing(**self._playback.intent.model_dump(), owed=self._answers.owed)
+        standing = Standing(**self._playback.intent.model_dump(), owed=self._answers.unsaid)
         return self._checkpoint.model_copy(update={"playback": standing})
 
     @property
@@ -133,7 +133,7 @@ class Play:
                     reached = await self._run.slot.rewind(bar, telling.wants(bar, self._playback))
                 case Wait(until_s):
                     telling.send()
-                    await _wait_for(self._run.mailbox, until_s)
+                    await _wait_for(self._run.mailbox, telling.by_then_s(until_s))
                 case Keep():
                     await self._keep()
                 case LetGo():
@@ -276,7 +276,7 @@ class Play:
             self._playback.kept(time.monotonic())
 
     async def _finish(self, close_open_trades: bool) -> Finished:
-        if self._reached is None:  # Stopped before its first bar: a result has one at least.
+        if self._reached is None or self._playback.bar == 0:  # A result has one bar at least.
             reached = await self._advance(1)
             if isinstance(reached, Finished):
                 return reached

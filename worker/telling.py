@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 # More than that is waiting to be sent only while Redis is away: what is watched is shown anew then, from a snapshot.
 _UNSAID_MAX = 2_000
+_SHOW_AGAIN_S = 0.5
 
 
 class Telling:
@@ -60,6 +61,7 @@ class Telling:
         self._looking: asyncio.Task[None] | None = None
         self._looked_s = float("-inf")
         self._snapshot_due = False
+        self._lost_s = float("-inf")
         self._gap = True  # Nobody has heard all that was so far: a snapshot makes up for it.
         self._owed: list[str] = []  # commands that a state answers
         self._state_due = False
@@ -76,6 +78,7 @@ class Telling:
             self._looking = asyncio.create_task(self._look_who_watches())
 
     async def _look_who_watches(self) -> None:
+        asked_s = self._looked_s
         try:
             watched = await self._bus.is_watched(self._record["_id"])
         except BusUnavailable as error:
@@ -83,7 +86,9 @@ class Telling:
             return
         if watched and not self._watched:
             self.watch()
-        self._watched = watched
+        elif self._looked_s == asked_s:  # Else somebody has begun to meanwhile.
+            self._watched = watched
+            self._snapshot_due &= watched
 
     def watch(self) -> None:
         """Somebody has begun to: they are shown all there is, as soon as can be."""
@@ -94,7 +99,19 @@ class Telling:
     @property
     def looks(self) -> bool:
         """Whether there is something to say that only the engine knows. A step that goes nowhere tells it, too."""
-        return self._snapshot_due or self._state_due or self.owes
+        return self._shows_all or self._state_due or self.owes
+
+    @property
+    def _shows_all(self) -> bool:
+        """Whether a snapshot is due, and Redis is not known to be away: asking the engine for one is not free."""
+        return self._snapshot_due and time.monotonic() - self._lost_s >= _SHOW_AGAIN_S
+
+    def by_then_s(self, until_s: float | None) -> float | None:
+        """Until when a run may wait that has nothing to do until then: a snapshot that was lost is tried again."""
+        if not self._snapshot_due:
+            return until_s
+        again_s = self._lost_s + _SHOW_AGAIN_S
+        return again_s if until_s is None else min(until_s, again_s)
 
     @property
     def owes(self) -> bool:
@@ -114,7 +131,7 @@ class Telling:
         few = playback.phase is Phase.STEPPING or (playback.bars_per_s or math.inf) < CANDLES_BELOW_BARS_PER_S
         return Wanted(
             news=self.looks or slow or back or late or ends,
-            whole=self._snapshot_due or back,
+            whole=self._shows_all or back,
             candles=self._watched and slow and few,
             within_s=self._emit_s,
         )
@@ -263,6 +280,7 @@ class Telling:
 
     def _lose(self) -> None:
         """Something was not said: who watches is shown all there is when Redis is there again."""
+        self._lost_s = time.monotonic()
         self._gap = True
         self._snapshot_due = self._watched
 

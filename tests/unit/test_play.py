@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from shared.claims import Claims, lease_of
 from shared.controls import ControlRequest
 from shared.errors import Conflict
+from shared.lifecycle import Status
 from shared.positions import Checkpoint, Positions
 from shared.records import BacktestRecord
 from shared.settings import load_settings
@@ -114,6 +115,11 @@ class EngineSlot:
 
 class Keeper(LeaseKeeper):
     journey: Journey
+
+    async def keep(self, status: Status) -> None:
+        await super().keep(status)
+        if len(self.journey.script) % 3 == 0:
+            await self.journey.goes_on()
 
     async def let_go(self) -> bool:
         """Something may happen just before, or only afterwards."""
@@ -276,3 +282,10 @@ def test_whatever_is_asked_and_whoever_runs_it_the_result_is_the_same(
     answers = journey.answers
     assert set(answers) | journey.unheard == set(journey.taken)
     assert journey.killed or max(answers.values(), default=1) == 1, answers
+
+
+def test_what_is_done_but_not_said_yet_is_said_by_whoever_takes_the_run_up(undisturbed: dict[str, str]) -> None:
+    script = [*[Did("speed", 0)] * 2, Did("pause", 0), Did("drain", 0), *[Did("speed", 0)] * 2]
+    journey = Journey("signals", script, born_paused=False)
+    assert asyncio.run(journey.result_hash()) == undisturbed["signals"]
+    assert set(journey.answers) == set(journey.taken)

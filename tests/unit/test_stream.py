@@ -93,7 +93,7 @@ def drawn(told: list[dict[str, Any]]) -> Drawing:
             assert state["status"] in ("completed", "stopped")
         else:
             assert state["status"] in ("running", "paused")
-        drawing.hear({"type": "state", "data": state})
+        drawing.hear({"backtestId": "bt_1", "userId": "ann", "type": "state", "data": state})
     return drawing
 
 
