@@ -62,6 +62,19 @@ class Subscribed(Acknowledged):
     recovered: bool = Field(description="Whether all that was missed is told; else some of it is not kept any more.")
 
 
+class ReplayPlace(Wire):
+    """Where a replay begins."""
+
+    bar: int = Field(ge=0)
+    total_bars: int = Field(ge=0)
+
+
+class ReplayBegun(Acknowledged):
+    """The socket alone is shown what is stored of the backtest."""
+
+    replay: ReplayPlace
+
+
 class Submitted(Acknowledged):
     """The backtest is stored and will run."""
 

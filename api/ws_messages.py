@@ -24,6 +24,13 @@ class Plain(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=_as_in_python)
 
 
+class PlainReplayPlace(Plain):
+    """Where a replay begins."""
+
+    bar: int = Field(ge=0)
+    total_bars: int = Field(ge=0)
+
+
 class SubscriptionConfirmed(Plain):
     """What is said of the topic from now on will be heard."""
 
@@ -33,6 +40,7 @@ class SubscriptionConfirmed(Plain):
         default=None,
         description="Of one backtest: whether all that was missed is told; else some is not kept any more.",
     )
+    replay: PlainReplayPlace | None = Field(default=None, description="Where one was asked for.")
 
 
 class UnsubscriptionConfirmed(Plain):

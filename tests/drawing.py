@@ -24,7 +24,7 @@ class Drawing:
     def hear(self, event: dict[str, Any]) -> None:
         """`event` is one of `backtest:event` as it stood on the channel."""
         kind, data = event.get("type", ""), event.get("data", {})
-        if kind in LIVE_MODELS:
+        if kind in LIVE_MODELS and "backtestId" in event:  # else of a replay, or of a stream to a parent program
             check({name: event[name] for name in event if name != "channel"}, f"{kind.title()}Event")
         if kind == "state":
             self._state(data)

@@ -71,7 +71,9 @@ class Controlled(Answer):
     backtest_id: str = Field(description="Which backtest.", examples=["bt_01m7xy1ymv1kn41cwsxzn6z2tf"])
     command_id: str = Field(description="As sent, or made: sent again with it, the command counts once.")
     action: Action = Field(description="What was asked.")
-    status: StatusName = Field(description="How the backtest stands now.", examples=["paused"])
+    status: StatusName | Literal["replaying", "ended"] = Field(
+        description="How the backtest stands now, or the replay of an ended one on that socket.", examples=["paused"]
+    )
     bar: int | None = Field(default=None, ge=0, description="Before which bar it stands, where that is known.")
     total_bars: int | None = Field(default=None, ge=0, description="Of how many, where that is known.")
     progress: float = Field(ge=0, le=100, description="Percent of its bars.", examples=[42.5])

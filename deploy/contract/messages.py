@@ -15,6 +15,7 @@ from api.socket_messages import (
     Named,
     PartialState,
     RefusedAck,
+    ReplayBegun,
     SignedIn,
     Submitted,
     Subscribed,
@@ -60,7 +61,7 @@ TO_CLIENTS: dict[str, tuple[Model, ...]] = {
 TO_CLIENTS["backtest:state"] += (PartialState,)
 # What a client asks, and the acknowledgements: where it is done, and where it is not.
 FROM_CLIENTS: dict[str, tuple[Model, tuple[Model, ...]]] = {
-    "backtest:subscribe": (SubscribeRequest, (Subscribed, RefusedAck)),
+    "backtest:subscribe": (SubscribeRequest, (Subscribed, ReplayBegun, RefusedAck)),
     "backtest:unsubscribe": (UnsubscribeRequest, (Acknowledged, RefusedAck)),
     "backtest:start": (BacktestRequest, (Submitted, RefusedAck)),
     "backtest:control": (SocketControlRequest, (ControlledAck, RefusedAck)),

@@ -47,11 +47,28 @@ class Feed:
     def __init__(self, backtest_id: str, connect_anew: Callable[[], Awaitable[None]]) -> None:
         self.backtest_id = backtest_id
         self.after: tuple[int, int] | None = None  # what was put in last
+        self.asked = self.joined = False  # on the socket there is now: its subscription was sent, was confirmed
+        self.early: RunEvent | None = None  # its end, heard before that
+        self.asked_anew = False
         self.lost: BackfleetError | None = None
         self._connect_anew = connect_anew
         self._behind = False
         self._waiting: deque[RunEvent] = deque()
         self._filled = asyncio.Event()
+
+    def leave(self) -> None:
+        """The socket is another one."""
+        self.asked = self.joined = False
+        self.early = None
+
+    def hear(self, event: RunEvent) -> None:
+        """What an owner is told before it subscribes comes before what it missed: that is asked for as it was then. An
+        end that comes too early may keep back what was missed, on this socket: then another one is asked.
+        """
+        if event.ends and not self.joined:
+            self.early = event
+        elif self.asked:
+            self.put(event)
 
     def put(self, event: RunEvent) -> None:
         if self._behind:
@@ -183,6 +200,8 @@ class Line:
             for attempt in range(1_000_000):
                 self._refusal = None
                 self._broke.clear()
+                for feed in self._feeds.values():
+                    feed.leave()
                 try:
                     token = await self._token()
                     await self._sio.connect(
@@ -213,6 +232,7 @@ class Line:
         asked: dict[str, Any] = {"backtestId": feed.backtest_id}
         if feed.after is not None:
             asked["after"] = {"epoch": feed.after[0], "seq": feed.after[1]}
+        feed.asked = True
         try:
             ack: dict[str, Any] = await self._sio.call("backtest:subscribe", asked, timeout=_ACK_TIMEOUT_S)
         except (SocketIOError, TimeoutError) as error:
@@ -221,6 +241,12 @@ class Line:
             return
         if not ack.get("ok"):
             raise _refused_ack(ack)
+        feed.joined = True
+        if feed.early is not None and (ack.get("recovered") or feed.asked_anew):
+            feed.put(feed.early)
+        elif feed.early is not None:
+            feed.asked_anew = True
+            await self._sio.disconnect()
 
     def _hear(self, name: str, data: Any = None) -> None:
         backtest_id = cast("dict[str, Any]", data).get("backtestId") if isinstance(data, dict) else None
@@ -228,7 +254,7 @@ class Line:
             return
         event = RunEvent(name, cast("dict[str, Any]", data))
         if (feed := self._feeds.get(backtest_id)) is not None:
-            feed.put(event)
+            feed.hear(event)
         if event.ends or event.name in _FOR_OWNERS:
             for waiting in (*self._hearing.get(backtest_id, ()), *self._hearing.get(None, ())):
                 waiting.put_nowait(event)

@@ -172,6 +172,7 @@ async def test_of_a_flood_of_lines_a_few_are_kept_told_and_counted(fleet: Fleet)
         user_id="ann", params=request(strategies=["flood"], strategyParams={}), priority=0, idempotency_key=None
     )
     await fleet.bus.mark_watched([record["_id"]], "gateway")
+    fleet.start_worker()
     end = await fleet.end_of(record["_id"])
     assert end["channel"] == Channel.COMPLETE
     page = await fleet.database.run_logs.read(record["_id"], 0, 20_000)

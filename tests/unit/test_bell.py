@@ -155,7 +155,7 @@ async def test_a_numbered_command_rings_a_watcher_is_shown_and_what_is_in_no_rec
                 ({}, False, False),
                 ({"action": "dance"}, False, False),
                 ({"action": "watch"}, False, True),
-                ({"seq": 3}, True, True),
+                ({"seq": 3}, True, False),
             ):
                 one.bus.heard.put_nowait(Heard(Channel.CONTROL, json.dumps(said | changes)))
                 await one.settled()
