@@ -131,7 +131,7 @@ class Telling:
         few = playback.phase is Phase.STEPPING or (playback.bars_per_s or math.inf) < CANDLES_BELOW_BARS_PER_S
         return Wanted(
             news=self.looks or slow or back or late or ends,
-            whole=self._shows_all or back,
+            whole=self._shows_all or back or (ends and self._snapshot_due),
             candles=self._watched and slow and few,
             within_s=self._emit_s,
         )
@@ -227,7 +227,7 @@ class Telling:
         now_s = time.monotonic()
         self._heard_s = now_s
         events = list(self._showing.hear(moved, moved.news))
-        anew = self._gap and moved.news.whole is not None and self._snapshot_due
+        anew = self._gap and self._snapshot_due  # What is said before that is of no use to anybody.
         if self._watched and not anew:
             for kind, data in events:
                 self._say_event(kind, data)

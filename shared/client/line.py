@@ -69,6 +69,8 @@ class Feed:
             self.early = event
         elif self.asked:
             self.put(event)
+            if self.early is not None and event.data.get("snapshot"):
+                self.put(self.early)  # Nothing that was missed comes after it.
 
     def put(self, event: RunEvent) -> None:
         if self._behind:
@@ -242,9 +244,7 @@ class Line:
         if not ack.get("ok"):
             raise _refused_ack(ack)
         feed.joined = True
-        if feed.early is not None and (ack.get("recovered") or feed.asked_anew):
-            feed.put(feed.early)
-        elif feed.early is not None:
+        if feed.early is not None and not ack.get("recovered") and not feed.asked_anew:
             feed.asked_anew = True
             await self._sio.disconnect()
 
