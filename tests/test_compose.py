@@ -205,6 +205,15 @@ def test_the_image_copies_what_is_there_and_runs_as_the_user_of_the_services(com
     assert users == [compose["services"]["api"]["user"]] == [compose["services"]["worker"]["user"]]
 
 
+def test_the_command_finds_in_the_image_all_that_it_imports_of_deploy() -> None:
+    waiting, needed = ["cli"], {"__init__"}
+    while waiting:
+        needed.add(module := waiting.pop())
+        text = (ROOT / "deploy" / f"{module}.py").read_text()
+        waiting += set(re.findall(r"^ *from deploy\.(\w+) import", text, re.MULTILINE)) - needed
+    assert needed == set(re.findall(r"^COPY deploy/(\w+)\.py ", DOCKERFILE, re.MULTILINE))
+
+
 def test_the_python_the_image_runs_can_be_run() -> None:
     scripts = re.findall(r'python -c "([^"]+)"', DOCKERFILE)
     scripts += re.findall(r"python -c '([^']+)'", (ROOT / "deploy" / "backfleet.sh").read_text())
