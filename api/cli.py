@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -152,21 +151,10 @@ async def _fetch_into(
     from api.market_data.exchanges import open_exchange
     from api.market_data.fetching import Fetch
 
-    _wake_for_signals()
     async with open_exchange(asked.exchange, asked.symbol, asked.interval, asked.base_url, watcher=meter) as exchange:
         fetch = Fetch(candles, exchange, order, watcher=meter)
         fetches.append(fetch)
         await fetch.fetch()
-
-
-def _wake_for_signals() -> None:
-    """An interrupt that comes just before a loop goes to sleep is seen when it wakes, and by then taken for the end of
-    the time that it slept. A loop that minds any signal is woken by all of them.
-    """
-    import asyncio
-
-    with suppress(NotImplementedError, AttributeError):  # on Windows
-        asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, lambda: None)
 
 
 def read_order(asked: argparse.Namespace) -> FetchOrder:

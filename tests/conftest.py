@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -51,6 +52,9 @@ JWT_SECRET = "kXq5v0Zc8mWn2RtY7uHs4LdPf9Jg1Ea6Bw3TiOyQ"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Takes the settings of whoever runs the tests out of the environment, so that everybody tests the same thing."""
+    # Whoever runs the tests in the background of a shell has them, and all that they start, ignore what interrupts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         if not name.startswith((f"{PREFIX}TEST_", f"{PREFIX}REQUIRE_")):
             del os.environ[name]
