@@ -82,7 +82,9 @@ class StateMetrics(Wire):
         description="Since the state before: [when the bar opened in ms since 1970, equity at its close]."
     )
     thinned: bool | None = Field(
-        default=None, description="True where there were more: first, last, and each stretch's extremes are left."
+        default=None,
+        description="True where there were more: first, last, and each stretch's extremes are left. Never for a run of "
+        "at most 2,000 bars.",
     )
 
 

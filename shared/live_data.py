@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Data = dict[str, Any]
 Columns = dict[str, list[Any]]
 
-POINTS_MAX = 1_000  # of one state that is no snapshot
+POINTS_MAX = 2_000  # of one state
 RECENT_MAX = 20
 # Faster bars are shown by the curve alone.
 CANDLES_BELOW_BARS_PER_S = 200

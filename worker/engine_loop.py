@@ -64,6 +64,8 @@ _DECIDING_S = 0.25
 # Most of one answer's news. The last equity points may be more: they are all that who watches a short run gets to draw.
 _POINTS_MAX = 250
 _LAST_POINTS_MAX = 1_000
+# A run of no more bars than that tells every point: whoever draws it has what is stored, as its result has it all, too.
+_EXACT_BARS_MAX = 2_000
 _TRADES_MAX = 5_000
 _SIGNALS_MAX = 200
 _CANDLES_MAX = 200
@@ -205,7 +207,7 @@ class Run:
         """The equity of the bars from there on, thinned to so many points: their times, they, and whether."""
         bar = self._simulation.bar
         time_ms, equity = self._bars.time_ms[first_bar:bar], self._simulation.equity(first_bar, bar)
-        if len(equity) <= most:
+        if len(equity) <= most or self._simulation.total_bars <= _EXACT_BARS_MAX:
             return time_ms, equity, False
         rows = plot_rows(equity, most)
         return time_ms[rows], equity[rows], True

@@ -574,11 +574,26 @@ def test_what_a_run_says_as_it_is_taken_up_is_not_told_twice(files: BarFiles) ->
     assert again.logs == ()
 
 
+def test_a_run_that_can_be_drawn_whole_tells_every_point(files: BarFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_loop, "_POINTS_MAX", 20)
+    monkeypatch.setattr(engine_loop, "_LAST_POINTS_MAX", 20)
+    told: list[list[int]] = []
+    for most in (TOTAL, TOTAL - 1):
+        monkeypatch.setattr(engine_loop, "_EXACT_BARS_MAX", most)
+        begin = dataclasses.replace(load(files, "sma", until=TOTAL - 100), wanted=Wanted(news=True))
+        replies = replies_to(begin, Advance(TOTAL, Wanted(news=True)))
+        assert [news_of(reply).thinned for reply in replies] == [most < TOTAL] * 2
+        told.append([len(news_of(reply).equity) for reply in replies])
+    assert told[0] == [TOTAL - 100, 100]
+    assert max(told[1]) <= 20
+
+
 def test_news_are_thinned_to_points_that_are_stored_and_a_whole_begins_at_the_first_bar(
     files: BarFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("_POINTS_MAX", "_LAST_POINTS_MAX", "_TRADES_MAX", "_SIGNALS_MAX", "_CANDLES_MAX"):
         monkeypatch.setattr(engine_loop, name, 20)
+    monkeypatch.setattr(engine_loop, "_EXACT_BARS_MAX", TOTAL - 1)
     body = {**MANY, "strategyParams": {"sma": {"fast": 2, "slow": 5}}}
     whole = Wanted(news=True, whole=True, candles=True)
     begin = dataclasses.replace(load(files, "sma", until=200, **body), wanted=whole)

@@ -24,7 +24,7 @@ from shared.run_logs import LoggedLine, RunLogs
 from shared.wire import validate
 from tests.drawing import Drawing
 from tests.engine.markets import random_walk
-from worker import run_log, telling
+from worker import engine_loop, run_log, telling
 from worker.engine.delta import Outcome
 from worker.engine_loop import Run
 from worker.pipe import Finished, LogLine, Moved
@@ -169,18 +169,23 @@ async def test_nobody_is_told_anything_of_a_run_that_nobody_watches(monkeypatch:
     assert {one.get("type", one["channel"]) for one in stage.bus.said} == {"started", "backtest:progress"}
 
 
-async def test_who_draws_a_run_at_full_speed_has_points_of_it_and_all_trades(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("exact_bars_max", [TOTAL, TOTAL - 1])
+async def test_who_draws_a_run_at_full_speed_has_all_trades_and_all_points_or_some(
+    monkeypatch: pytest.MonkeyPatch, exact_bars_max: int
+) -> None:
+    monkeypatch.setattr(engine_loop, "_EXACT_BARS_MAX", exact_bars_max)
     stage = Stage(monkeypatch, watched=True)
     await stage.begin()
     await stage.until(TOTAL)
     bars = [one["currentCandleIndex"] for one in stage.events("state")]
     assert bars == [0, TOTAL], "by time, which stands still: the first and the last"
     assert stage.events("candle") == []
-    stage.assert_drawn(stage.drawing(), whole=False)
+    exact = exact_bars_max == TOTAL
+    stage.assert_drawn(stage.drawing(), whole=exact)
     last = stage.events("state")[-1]
     assert (last["status"], last["progressPercent"], last["openTrades"]) == ("completed", 100.0, [])
     assert len(last["recentTrades"]) == len(last["recentSignals"]) == 20
-    assert len(last["metrics"]["equityCurve"]) <= 1_000
+    assert (len(last["metrics"]["equityCurve"]) == TOTAL) is exact
 
 
 async def test_states_come_by_bars_and_never_sooner_than_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
