@@ -59,7 +59,7 @@ lock: $(VENV)/.ready ## resolve the dependencies of pyproject.toml anew into the
 	@PATH="$$PWD/$(BIN):$$PATH"; command -v uv >/dev/null || $(PIP) install --quiet uv; \
 	$(RESOLVE) pyproject.toml --extra embedded --extra dev --output-file requirements.lock && \
 	$(RESOLVE) pyproject.toml --constraint requirements.lock --output-file requirements-runtime.lock && \
-	$(RESOLVE) pyproject.toml --extra exchanges --extra files --extra calendars --constraint requirements.lock \
+	$(RESOLVE) pyproject.toml --extra exchanges --extra files --extra calendars --extra ai --extra mcp --constraint requirements.lock \
 		--output-file requirements-extras.lock && \
 	$(RESOLVE) pyproject.toml --extra peers --constraint requirements.lock --output-file requirements-peers.lock && \
 	printf '%s\n' 'nautilus_trader==1.221.0' 'python-dateutil<3' | \
