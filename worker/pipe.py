@@ -14,11 +14,15 @@ from shared.errors import FieldError
 
 if TYPE_CHECKING:
     # Only the child loads the engine: numba costs the parent a second and a hundred megabytes for nothing.
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
     from shared.bars import Bars
     from shared.candles import BarFiles
+    from shared.strategies.decision import Decision
+    from shared.strategies.question import Question
     from shared.strategies.signals import Signals
     from shared.strategies.view import OpenTrade
     from worker.engine.delta import Outcome
@@ -106,6 +110,32 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What the questions of the last `Moved` came to, by strategy; then go on as `Advance` does."""
+
+    decisions: Mapping[str, Decision]
+    until_bar: int
+    wanted: Wanted = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """The commands that follow are of that run, until the next of these. There is no answer.
+
+    A process may have several runs: those that wait for somebody's answer, and one that goes on.
+    """
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """That run goes on elsewhere, or not at all. There is no answer."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
 class Busy:
     """A sign of life in the middle of a command, any number of them before its answer: what is being computed."""
 
@@ -182,11 +212,13 @@ class News:
 
 
 class Moved(NamedTuple):
-    """Where a run stands: answer to `Load`, `Advance` and `Rewind` while bars are left. A tuple is pickled soonest.
+    """Where a run stands: answer to `Load`, `Advance`, `Answer` and `Rewind` while bars are left. A tuple is pickled
+    soonest.
 
     `time_ms` is the last processed bar's, before any the first bar's. `position` has the decisions since the last
     answer with one, or since that taken up: joined (`Decisions.join`), they are all there are. `logs` are the lines
-    since the last answer, `logs_dropped` how many more there were.
+    since the last answer, `logs_dropped` how many more there were. With `questions` the run can go on only with an
+    `Answer` to all of them; put again, they are the same.
     """
 
     bar: int
@@ -198,6 +230,7 @@ class Moved(NamedTuple):
     position: Position | None = None
     logs: tuple[LogLine, ...] = ()
     logs_dropped: int = 0
+    questions: tuple[Question, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +260,7 @@ class Raised:
     logs_dropped: int = 0
 
 
-Command = LookBack | Load | Advance | Rewind | Finish
+Command = LookBack | Load | Advance | Answer | Rewind | Finish | Select | Drop
 Reply = Busy | Ready | LookedBack | Moved | Finished | Raised
 
 

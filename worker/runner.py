@@ -21,9 +21,9 @@ from shared.settings import Settings
 from shared.wire import validate
 from worker.committer import Commit, Committer
 from worker.control import Mailboxes
+from worker.hold import Hold
 from worker.lease import LeaseKeeper
 from worker.play import Play, Run
-from worker.slot import Hold
 from worker.telling import Telling
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Runner:
             commit = Commit(failed(run.record, run.telling.failure(error, self._claims.now_ms())))
         except EngineFailed as error:
             log.warning("%s: %s", run.record["_id"], error.message)
-            await run.slot.kill()
+            await run.hold.kill()
             commit = await self._after_engine_failure(run, error)
         except StoreUnavailable:
             raise
@@ -125,7 +125,7 @@ class Runner:
         """The engine's part: from the bars to a result that is ready to be stored. None: it goes on another time."""
         run.telling.look_who_watches()
         checkpoint = _checkpoint_of(run.record)
-        await run.slot.start()
+        await run.hold.start()
         reading = self._positions.read(run.record["_id"], checkpoint.parts)
         bars, decisions = await asyncio.gather(self._resolve(run), reading)
         play = Play(
@@ -144,7 +144,7 @@ class Runner:
                 await self._leave(run, keeper, play)
             return None
         document = await self._prepare(run, bars, finished.outcome)
-        await run.slot.recycle_if_worn(finished.peak_mib)
+        await run.hold.recycle_if_worn(finished.peak_mib)
         said = run.telling.complete(document, play.stopped_by)
         ending = completed if play.stopped_by is None else stopped
         return Commit(ending(run.record, said, dataset_hash=bars.dataset_hash), document)
@@ -162,7 +162,7 @@ class Runner:
         """
         record = run.record
         params = validate(BacktestParams, record["params"])
-        warmup_bars = 0 if params.warmup_bars == 0 else await run.slot.look_back(record["params"])
+        warmup_bars = 0 if params.warmup_bars == 0 else await run.hold.look_back(record["params"])
         wanted = (params.interval, params.start_ms, params.end_ms)
         if record["manifestId"]:
             return await self._candles.reopen(record["manifestId"], *wanted, warmup_bars=warmup_bars)

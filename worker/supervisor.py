@@ -20,9 +20,9 @@ from shared.steering import Steering
 from worker.bell import Bell, Look
 from worker.control import Mailboxes
 from worker.foreign import ForeignCommands
+from worker.hold import Hold
 from worker.presence import Presence
 from worker.runner import Runner
-from worker.slot import Hold
 from worker.slots import Slots
 from worker.sweeper import Sweeper
 
@@ -98,6 +98,7 @@ class Supervisor:
         await self._sweeper.mark_published()
 
     async def _end_runs(self) -> None:
+        self._mailboxes.drain()
         if self._runs:
             await asyncio.wait(self._runs, timeout=self._settings.drain_timeout_s)
         self._mailboxes.leave_all()  # Each gives its backtest back where it stands, uncounted.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
+from shared.strategies.decision import Decision
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION
 
 
@@ -80,6 +81,8 @@ def _sealed(column: NDArray[Any], total: int) -> NDArray[Any]:
 
 def read_decision(said: Any) -> int:
     """The signal that an answer means; None is no opinion. Raises `ValueError` for an answer that is none."""
+    if isinstance(said, Decision):
+        said = said.signal
     if said is None:
         return NO_OPINION
     try:

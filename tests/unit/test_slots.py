@@ -68,7 +68,7 @@ async def test_no_slot_is_offered_before_its_process_has_started(monkeypatch: py
         await hold.kill()
         hold.let_go()
         again = await slots.take()
-        assert again.slot.pid is not None
+        assert again.warm
         assert machine.tried == 9, "a slot whose process died gets another before it is offered"
         again.let_go()
     finally:
@@ -127,15 +127,15 @@ async def test_one_that_computes_until_its_limit_is_not_taken_for_one_that_hangs
 
     monkeypatch.setattr(slot_module, "_cpu_time_s", computed_s)
     monkeypatch.setattr(slot_module.asyncio, "wait", wait_too_short)
-    slot = ComputingSlot(load_settings(stall_limit_s=0.4, run_limit_s=1.05))
+    slot = ComputingSlot(load_settings(stall_limit_s=0.4))
     with pytest.raises(RunRefused, match="has computed for") as refused:
-        await slot._reply(0)
+        await slot._reply(0, 1.05, None)
     assert refused.value.code == "run_limit"
 
 
 async def test_one_that_does_not_compute_is_found_within_its_stall_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slot_module, "_cpu_time_s", lambda _pid: 7.0)  # pyright: ignore
-    slot = ComputingSlot(load_settings(stall_limit_s=0.3, run_limit_s=600))
+    slot = ComputingSlot(load_settings(stall_limit_s=0.3))
     with pytest.raises(EngineFailed, match="hung for") as failed:
-        await slot._reply(0)
+        await slot._reply(0, 600, None)
     assert failed.value.fault
