@@ -32,17 +32,12 @@ class Asks(Protocol):
         ...
 
     def ask(self, questions: Sequence[Question]) -> asyncio.Future[dict[str, Made]]:
-        """What they came to, by strategy. Whoever stops waiting for it does not stop it. May raise `GivenUp`."""
+        """What they came to, by strategy. Whoever stops waiting for it does not stop it.
+
+        Raises `GivenUp` and `StoreUnavailable`.
+        """
         ...
 
-
-class NoAsks:
-    """Of a run in which nobody asks."""
-
-    under_way = False
-
-    def knows(self, questions: Sequence[Question]) -> bool:
-        return not questions
-
-    def ask(self, questions: Sequence[Question]) -> asyncio.Future[dict[str, Made]]:
-        raise AssertionError(f"{questions[0].strategy} asks although nobody can be asked")
+    async def flush(self) -> None:
+        """Stores what is not stored yet of what was decided, before the run ends. Raises `StoreUnavailable`."""
+        ...

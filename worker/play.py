@@ -40,6 +40,8 @@ _FETCHES_MAX = 5
 _QUIET_S = 0.05
 # What is asked of a paused run as it is let go of comes with the renewal that is made at once.
 _MAIL_WAIT_S = 1.0
+# What is stored is found so soon that it is not worth it to let go of the slot.
+_AT_ONCE_S = 0.002
 _POSITION_UNFIT = "position_unfit"
 
 
@@ -280,6 +282,7 @@ class Play:
             mailbox.leave()  # A new question could be answered when nobody is here any more.
             return None
         answers = self._asks.ask(questions)
+        await asyncio.wait([answers], timeout=_AT_ONCE_S)
         if not answers.done():
             telling.asks(questions)
             self._run.hold.park()

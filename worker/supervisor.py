@@ -17,6 +17,7 @@ from shared.errors import StoreUnavailable
 from shared.records import BacktestRecord, new_id
 from shared.settings import Settings
 from shared.steering import Steering
+from worker.asking import Asking
 from worker.bell import Bell, Look
 from worker.control import Mailboxes
 from worker.foreign import ForeignCommands
@@ -51,11 +52,13 @@ class Supervisor:
         foreign = ForeignCommands(Steering(database, bus), bus, self.worker_id, now_ms=self._claims.now_ms)
         self._bell = Bell(database.store, bus, settings, self._look, mailboxes, foreign)
         self._sweeper = Sweeper(database, bus, settings, on_swept=self._swept)
+        self._asking = Asking(database, settings)
         self._runner = Runner(
             database,
             bus,
             settings,
             mailboxes,
+            self._asking,
             on_published=self._sweeper.published,
             on_unfinished=self._sweeper.unfinished,
         )
@@ -92,6 +95,7 @@ class Supervisor:
             for task in started:
                 task.cancel()
             await asyncio.gather(*started, return_exceptions=True)
+            await self._asking.close(self._settings.store_timeout_s)
             await self._presence.leave()
             await self._bell.close()
             await self._slots.close()
