@@ -27,7 +27,8 @@ class Strategy:
     """One entry of the catalogue, in one of two forms.
 
     `signals(bars, params)` gives int8[n] for all bars at once and is causal. `decide(view)` is asked at the close of
-    every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None.
+    every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None,
+    or a `Decision`.
     Raises `ConfigurationError` where neither or both are given, `every` could be below 1, or one that decides has a
     `warmup`.
 
