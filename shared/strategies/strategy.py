@@ -28,8 +28,8 @@ class Strategy:
     """One entry of the catalogue, in one of two forms.
 
     `signals(bars, params)` gives int8[n] for all bars at once and is causal. `decide(view)` is asked at the close of
-    every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None.
-    In its place, `inquire(view)` gives what somebody outside of the engine is to be asked.
+    every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None,
+    or a `Decision`. In its place, `inquire(view)` gives what somebody outside of the engine is to be asked.
     Raises `ConfigurationError` where not exactly one of the three is given, `every` could be below 1, or one that
     decides has a `warmup`.
 

@@ -572,11 +572,13 @@ def test_levels_are_switched_off_by_one_field() -> None:
     plain = {"symbol": "X", "interval": "1h", "startDate": "2024-01-01", "endDate": "2024-02-01", "strategies": ["sma"]}
     levels = {"stopLoss": {"percent": 2.0}, "trailingStop": {"atr": 2.0}, "takeProfit": {"distance": 5.0}}
     off = {"useStopOrders": False, "useTakeProfits": False}
-    assert EngineConfig.from_params(validate(BacktestParams, {**plain, **levels, **off})) == EngineConfig()
+    assert EngineConfig.from_params(validate(BacktestParams, {**plain, **levels, **off})) == EngineConfig(
+        use_stop_orders=False, use_take_profits=False
+    )
     only_target = EngineConfig.from_params(validate(BacktestParams, {**plain, **levels, "useStopOrders": False}))
-    assert only_target == EngineConfig(take_profit_distance=5.0)
+    assert only_target == EngineConfig(take_profit_distance=5.0, use_stop_orders=False)
     only_stops = EngineConfig.from_params(validate(BacktestParams, {**plain, **levels, "useTakeProfits": False}))
-    assert only_stops == EngineConfig(stop_loss_percent=2.0, trailing_stop_atr=2.0)
+    assert only_stops == EngineConfig(stop_loss_percent=2.0, trailing_stop_atr=2.0, use_take_profits=False)
 
 
 def test_other_profiles_leave_open_trades_open_unless_asked() -> None:

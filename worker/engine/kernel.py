@@ -54,6 +54,7 @@ def _fold_nb(
     low: Floats,
     close: Floats,
     signals: NDArray[np.int8],
+    numbers: Floats,
     true_range: Floats,
     equity: Floats,
     state: Floats,
@@ -63,7 +64,8 @@ def _fold_nb(
     from_bar: int,
     until_bar: int,
 ) -> tuple[int, int]:
-    """Runs bars `from_bar` to `until_bar` (exclusive). `true_range` is read only where a level is measured in it.
+    """Runs bars `from_bar` to `until_bar` (exclusive). `true_range` is read only where a level is measured in it, and
+    `numbers`, which may have no rows, only where an order opens a trade.
 
     Writes `equity[bar]` for each, new rows of `closed_trades`, and the state. Returns (next bar, closed trades), and
     early when `closed_trades` could not hold what one more bar may close: MAX_OPEN_TRADES and the one opened in it.
@@ -105,7 +107,17 @@ def _fold_nb(
         fresh = False
         if pending != at.NO_OPINION and not lost:
             fill_order_nb(
-                state, terms, open_trades, closed_trades, pending, bar, open_[bar], close[before], true_range[before]
+                state,
+                terms,
+                open_trades,
+                closed_trades,
+                pending,
+                bar,
+                open_[bar],
+                close[before],
+                true_range[before],
+                numbers,
+                before,
             )
             fresh = levels_later and state[at.OPEN_TRADES] > 0.0 and open_trades[0, at.ENTRY_BAR] == bar
             reached = low[bar] <= state[at.TRIGGER_BELOW] or high[bar] >= state[at.TRIGGER_ABOVE]
@@ -119,7 +131,17 @@ def _fold_nb(
         if pending != at.NO_OPINION and at_close:
             if not lost:
                 fill_order_nb(
-                    state, terms, open_trades, closed_trades, pending, bar, close[bar], close[bar], true_range[bar]
+                    state,
+                    terms,
+                    open_trades,
+                    closed_trades,
+                    pending,
+                    bar,
+                    close[bar],
+                    close[bar],
+                    true_range[bar],
+                    numbers,
+                    bar,
                 )
             pending = at.NO_OPINION
         if basis_is_close:
@@ -140,14 +162,15 @@ def _fold_nb(
 
 
 # What `advance_nb` is told: where its arrays are, and how long they are.
-_ARRAYS = 11
-_TOTAL_BARS, _OPEN_ROWS, _CLOSED_ROWS = _ARRAYS, _ARRAYS + 1, _ARRAYS + 2
-_PLACES = _ARRAYS + 3
+_ARRAYS = 12
+_TOTAL_BARS, _OPEN_ROWS, _CLOSED_ROWS, _NUMBER_ROWS = range(_ARRAYS, _ARRAYS + 4)
+_PLACES = _ARRAYS + 4
 
 
 def place(
     bars: Bars,
     signals: NDArray[np.int8],
+    numbers: Floats,
     true_range: Floats,
     equity: Floats,
     state: Floats,
@@ -160,8 +183,8 @@ def place(
     Handed the arrays, numba would look up each of them at every call, which takes as long as a hundred bars.
     """
     prices = (bars.open, bars.high, bars.low, bars.close)
-    arrays = (*prices, signals, true_range, equity, state, terms, open_trades, closed_trades)
-    lengths = (equity.shape[0], open_trades.shape[0], closed_trades.shape[0])
+    arrays = (*prices, signals, numbers, true_range, equity, state, terms, open_trades, closed_trades)
+    lengths = (equity.shape[0], open_trades.shape[0], closed_trades.shape[0], numbers.shape[0])
     return np.array([*(array.ctypes.data for array in arrays), *lengths], np.int64)
 
 
@@ -188,12 +211,13 @@ def advance_nb(places_address: int, from_bar: int, until_bar: int) -> tuple[int,
         carray(_pointer(places[2]), bars, np.float64),
         carray(_pointer(places[3]), bars, np.float64),
         carray(_pointer(places[4]), bars, np.int8),
-        carray(_pointer(places[5]), bars, np.float64),
+        carray(_pointer(places[5]), (places[_NUMBER_ROWS], at.NUMBER_SLOTS), np.float64),
         carray(_pointer(places[6]), bars, np.float64),
-        carray(_pointer(places[7]), (at.STATE_SLOTS,), np.float64),
-        carray(_pointer(places[8]), (at.TERM_SLOTS,), np.float64),
-        carray(_pointer(places[9]), (places[_OPEN_ROWS], at.OPEN_TRADE_SLOTS), np.float64),
-        carray(_pointer(places[10]), (places[_CLOSED_ROWS], at.CLOSED_TRADE_SLOTS), np.float64),
+        carray(_pointer(places[7]), bars, np.float64),
+        carray(_pointer(places[8]), (at.STATE_SLOTS,), np.float64),
+        carray(_pointer(places[9]), (at.TERM_SLOTS,), np.float64),
+        carray(_pointer(places[10]), (places[_OPEN_ROWS], at.OPEN_TRADE_SLOTS), np.float64),
+        carray(_pointer(places[11]), (places[_CLOSED_ROWS], at.CLOSED_TRADE_SLOTS), np.float64),
         from_bar,
         until_bar,
     )

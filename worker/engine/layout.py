@@ -74,6 +74,12 @@ LOT_SCALE = 29
 TICK_SCALE = 30
 TERM_SLOTS = 31
 
+# What a decision may say of the trade that it opens; 0 where it says nothing. One row per bar, where anybody decides.
+SIZE_FRACTION = 0
+DECIDED_STOP = 1
+DECIDED_TARGET = 2
+NUMBER_SLOTS = 3
+
 # Kinds of distance of a stop or a target from the price, and the size each is given in.
 NO_LEVEL = 0
 SHARE_OF_PRICE = 1
