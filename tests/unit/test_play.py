@@ -208,7 +208,7 @@ class Journey:
         nothing: Any = SimpleNamespace(begin=_begins, add=_begins)
         self._logs = nothing
         self._claims = Claims(self._mongo, SETTINGS)
-        self._store = Store(self._mongo, nothing, self._positions, nothing, SETTINGS)
+        self._store = Store(self._mongo, [self._positions], SETTINGS)
         database: Any = SimpleNamespace(store=self._store, claims=self._claims, mongo=self._mongo)
         self._steering = Steering(database, self.bus)
         self._keeper: Keeper | None = None
