@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from shared.bars import Bars
@@ -21,6 +23,7 @@ _EVERY = "every"  # the parameter that says how often a strategy is asked
 
 
 Form = Literal["signals", "decide"]
+Columns = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Strategy:
     language: dict[str, list[dict[str, str]]] | None = field(default=None, hash=False, repr=False)
     warmup: Callable[[Any], int] | None = None
     speaks_from: Callable[[Any], int] | None = None
+    indicators: Callable[[Bars, Any], Columns] | None = None
 
     def __post_init__(self) -> None:
         forms = {"signals": self.signals, "decide": self.decide, "inquire": self.inquire}
@@ -100,7 +104,8 @@ class Strategy:
 
     @property
     def default_parameters(self) -> dict[str, Any]:
-        return self.parameters().model_dump()
+        """By the names users write. Where one has no default that will do, this is what it is where nothing is said."""
+        return self.parameters.model_construct().model_dump(by_alias=True)
 
     def use(self, params: Mapping[str, Any], path: str, *, name: str = "") -> StrategyUse:
         """This strategy with checked parameters. Raises `InvalidRequest` with every wrong field below `path`."""
@@ -112,10 +117,11 @@ class Strategy:
 
     def _field_error(self, item: Any, path: str) -> FieldError:
         message = worded(item)
-        known = ", ".join(self.parameters.model_fields) or "none"
+        fields = self.parameters.model_fields
+        known = ", ".join(field.alias or name for name, field in fields.items()) or "none"
         if not item["loc"]:  # a check across fields: its message begins with the field to change
             field = message.partition(" ")[0]
-            return FieldError(f"{path}.{field}" if field in self.parameters.model_fields else path, message)
+            return FieldError(f"{path}.{field}" if field in known.split(", ") else path, message)
         field = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             message = f"{self.id} has no such parameter; it has: {known}"
