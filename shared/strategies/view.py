@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import operator
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -51,6 +51,8 @@ class View:
     equity: float
     open_trades: tuple[OpenTrade, ...]  # oldest first
     seed: int  # the run's
+    # the strategy's own, of the bars 0 to `bar`, sealed as they are
+    indicators: Mapping[str, NDArray[np.float64]] = field(default_factory=dict[str, NDArray[np.float64]])
 
     @property
     def time_ms(self) -> int:
@@ -71,10 +73,11 @@ Decide = Callable[[View], int | None]
 
 def bars_until(bars: Bars, total: int) -> Bars:
     """The first `total` bars as views that nobody can make writable again."""
-    return Bars(*(_sealed(column, total) for column in bars))
+    return Bars(*(sealed(column, total) for column in bars))
 
 
-def _sealed(column: NDArray[Any], total: int) -> NDArray[Any]:
+def sealed(column: NDArray[Any], total: int) -> NDArray[Any]:
+    """The first `total`, at least one, of a contiguous column."""
     return np.frombuffer(column.data[:total].toreadonly(), column.dtype)
 
 

@@ -21,6 +21,7 @@ from worker.engine.config import EngineConfig
 from worker.engine.delta import Account, Ask, Delta, Outcome
 from worker.engine.faults import EngineFault, PositionUnfit
 from worker.engine.hashing import hash_result
+from worker.engine.indicators import Indicators
 from worker.engine.kernel import advance_nb, place
 from worker.engine.metrics import Course, Metrics, measure
 from worker.engine.orders import close_all_nb
@@ -59,6 +60,7 @@ class Simulation:
         "_voices",
         "_warmup_bars",
         "bar",
+        "indicators",
         "total_bars",
     )
 
@@ -73,6 +75,7 @@ class Simulation:
         self._strategies = tuple(strategies)
         self._seed = seed
         self._voices = Voices(self._strategies, whole, config.combine, config.weights, warmup_bars)
+        self.indicators = Indicators(self._strategies, whole, warmup_bars)
         self._ask: Ask | None = None
         self._terms = config.terms()
         self._true_range = _average_true_range(whole, config, warmup_bars)
@@ -103,7 +106,8 @@ class Simulation:
         The first `warmup_bars` of `bars` lie before the run: indicators begin with them, nothing trades in them, and no
         figure, time or number of a bar counts them. `shared.strategies.warmup` says how many are of use.
 
-        Raises `StrategyFailed` for `signals` that raise or return none, naming the strategy.
+        Raises `StrategyFailed` for `signals` that raise or return none, and for `indicators` of a strategy that
+        decides, naming the strategy.
         """
         return cls(bars, config, strategies, seed, warmup_bars)
 
@@ -316,9 +320,10 @@ class Simulation:
         cash, equity = float(self._state[layout.CASH]), float(self._state[layout.EQUITY])
         shown, bars = tuple(self.open_trades()), bars_until(self._bars, bar + 1)
         self._state[:], self._open_trades[:rows], signals[bar] = state, open_trades, said
+        indicators = self.indicators
         views = [
-            View(use.name, bar, bars, use.params, cash, equity, shown, self._seed)
-            for use in map(self._strategies.__getitem__, self._voices.due)
+            View(use.name, bar, bars, use.params, cash, equity, shown, self._seed, indicators.until(i, bar + 1))
+            for i, use in ((i, self._strategies[i]) for i in self._voices.due)
         ]
         return Ask(bar, int(self._bars.time_ms[bar]), tuple(views))
 
