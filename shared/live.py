@@ -139,7 +139,11 @@ class Candle(Wire):
     low: float
     close: float
     volume: float
-    indicators: dict[str, float | None] = Field(default_factory=dict)
+    indicators: dict[str, float | None] = Field(
+        default_factory=dict,
+        description="What the strategies look at, at most 16 values by name; null where there is none. Empty in a "
+        "replay.",
+    )
 
 
 class LogLine(Wire):

@@ -14,22 +14,21 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from shared.decisions import LlmDecision, OrderedDocument, SaidDocument, decision_id
-from shared.llm_prices import Prices, Tokens, tokens_of
-from shared.spending import Reservation, RunLimits
-from shared.trader.answer import AnswerUnusable, Said, read_answer
-from shared.trader.parameters import AiTraderParameters, ModelSettings
-from shared.trader.safety import Judged, judge
-
 from shared.batches import Batches
 from shared.database import Database
+from shared.decisions import LlmDecision, OrderedDocument, SaidDocument, decision_id
 from shared.errors import Conflict, FieldError, GivenUp, SpendingLimit, StoreUnavailable
 from shared.instants import iso_from_ms
+from shared.llm_prices import Prices, Tokens, tokens_of
 from shared.records import BacktestRecord
 from shared.settings import Settings
+from shared.spending import Reservation, RunLimits
 from shared.strategies import find
 from shared.strategies.decision import Decision
 from shared.strategies.question import Question
+from shared.trader.answer import AnswerUnusable, Said, read_answer
+from shared.trader.parameters import AiTraderParameters, ModelSettings
+from shared.trader.safety import Judged, judge
 from worker.asks import Made
 from worker.model_client import Answer, ModelClient, ModelFailed, ModelRefused
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from shared.request import BacktestParams
 from shared.strategies import StrategyUse, resolve
 from shared.strategies.causality import refuse_peeking
 from shared.strategies.decision import Decision
-from shared.strategies.signals import Signals
+from shared.strategies.strategy import Columns
 from shared.strategies.warmup import warmup_bars
 from shared.wire import validate
 from worker.engine.config import EngineConfig
@@ -61,6 +61,7 @@ from worker.pipe import (
 log = logging.getLogger(__name__)
 
 OnStep = Callable[[str], None]
+T = TypeVar("T")
 
 # A step in which strategies decide ends with the first decision after this long: far below every stall limit that
 # makes sense, and long beside a step without decisions. One decision may take as long as the stall limit allows.
@@ -114,6 +115,7 @@ class Run:
         self._marks: list[Mark] = []
         self._marked_until = self._bars_between_marks = self._bars.total // _MARKS_MAX
         self._told = _Told()
+        self._shown: Columns | None = None
         self._decided_in_positions = position.decided_until if position is not None else 0
 
     def advance(self, until_bar: int, wanted: Wanted = NOTHING, *, with_position: bool = False) -> Moved | Finished:
@@ -207,10 +209,19 @@ class Run:
             trades_lost=account.losing_trades,
             decisions=run.decisions(told.decided_until),
             candles=take_bars(self._bars, candles) if wanted.candles else None,
+            indicators=self._indicators(candles) if wanted.candles else {},
             whole=self._whole() if wanted.whole else None,
         )
         self._told = _Told(run.bar, account.total_trades, run.decided_until)
         return news
+
+    def _indicators(self, at: slice) -> Columns:
+        """Of these bars. Computed when they are first wanted; what is not shown is logged then."""
+        if self._shown is None:
+            self._shown, problems = self._simulation.indicators.shown()
+            for problem in problems:
+                log.warning("%s", problem)
+        return {name: column[at] for name, column in self._shown.items()}
 
     def _whole(self) -> Whole:
         run, total = self._simulation, self._simulation.account.total_trades
@@ -255,16 +266,22 @@ class _Told:
 
 
 def _announced(use: StrategyUse, on_step: OnStep) -> StrategyUse:
-    """The same strategy, which says when its signals are computed: once for the run, and for each cut of a check."""
-    signals = use.strategy.signals
-    if signals is None:
-        return use
+    """The same strategy, which says when it computes: once for the run, and for each cut of a check."""
+    signals, indicators = use.strategy.signals, use.strategy.indicators
+    if signals is not None:
+        use = replace(use, strategy=replace(use.strategy, signals=_announcing(signals, "signals", use.name, on_step)))
+    if indicators is not None:
+        announcing = _announcing(indicators, "indicators", use.name, on_step)
+        use = replace(use, strategy=replace(use.strategy, indicators=announcing))
+    return use
 
-    def announced(bars: Bars, params: Any) -> Signals:
-        on_step(f"Computing signals of {use.name}")
-        return signals(bars, params)
 
-    return replace(use, strategy=replace(use.strategy, signals=announced))
+def _announcing(compute: Callable[[Bars, Any], T], what: str, of: str, on_step: OnStep) -> Callable[[Bars, Any], T]:
+    def announced(bars: Bars, params: Any) -> T:
+        on_step(f"Computing {what} of {of}")
+        return compute(bars, params)
+
+    return announced
 
 
 class _Signs:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from shared.errors import FieldError
 
 if TYPE_CHECKING:
-    # Only the child loads the engine: numba costs the parent a second and a hundred megabytes for nothing.
     from collections.abc import Mapping
 
+    # Only the child loads the engine: numba costs the parent a second and a hundred megabytes for nothing.
     import numpy as np
     from numpy.typing import NDArray
 
@@ -35,8 +35,8 @@ HEADER_BYTES = 8
 class Wanted(NamedTuple):
     """What an answer is to carry beside where the run stands. Nothing else is carried, or computed.
 
-    `whole` adds to the news what came before them, `candles` the bars. A step in which strategies decide ends with the
-    first decision after `within_s` seconds, or sooner.
+    `whole` adds to the news what came before them, `candles` the bars and their indicators. A step in which strategies
+    decide ends with the first decision after `within_s` seconds, or sooner.
     """
 
     news: bool = False
@@ -208,6 +208,7 @@ class News:
     trades_lost: int
     decisions: Decisions
     candles: Bars | None
+    indicators: Mapping[str, NDArray[np.float64]]  # of the candles, by name
     whole: Whole | None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -74,6 +74,12 @@ class View:
     open_trades: tuple[OpenTrade, ...]  # oldest first
     seed: int  # the run's
     past: Past = field(repr=False, compare=False)  # what `equity_curve`, `trades` and `decisions` are taken from
+    # the strategy's own, of the bars 0 to `bar`, sealed as they are
+    indicators: Mapping[str, NDArray[np.float64]] = field(default_factory=dict[str, NDArray[np.float64]])
+    # the request's
+    initial_capital: float = 10_000.0
+    leverage: float = 1.0
+    allow_short: bool = False
 
     @property
     def time_ms(self) -> int:

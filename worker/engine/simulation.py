@@ -22,6 +22,7 @@ from worker.engine.delta import Account, Ask, Delta, Outcome
 from worker.engine.faults import PositionUnfit
 from worker.engine.hashing import hash_result
 from worker.engine.hindsight import Hindsight
+from worker.engine.indicators import Indicators
 from worker.engine.kernel import advance_nb, place
 from worker.engine.metrics import Course, Metrics, measure
 from worker.engine.orders import close_all_nb
@@ -60,6 +61,7 @@ class Simulation:
         "_voices",
         "_warmup_bars",
         "bar",
+        "indicators",
         "total_bars",
     )
 
@@ -74,6 +76,7 @@ class Simulation:
         self._strategies = tuple(strategies)
         self._seed = seed
         self._voices = Voices(self._strategies, whole, config, warmup_bars)
+        self.indicators = Indicators(self._strategies, whole, warmup_bars)
         self._ask: Ask | None = None
         self._terms = config.terms()
         self._true_range = average_true_range(whole, config, warmup_bars)
@@ -104,7 +107,8 @@ class Simulation:
         The first `warmup_bars` of `bars` lie before the run: indicators begin with them, nothing trades in them, and no
         figure, time or number of a bar counts them. `shared.strategies.warmup` says how many are of use.
 
-        Raises `StrategyFailed` for `signals` that raise or return none, naming the strategy.
+        Raises `StrategyFailed` for `signals` that raise or return none, and for `indicators` of a strategy that
+        decides, naming the strategy.
         """
         return cls(bars, config, strategies, seed, warmup_bars)
 
@@ -322,9 +326,18 @@ class Simulation:
         shown, bars = tuple(self.open_trades()), bars_until(self._bars, bar + 1)
         closed = int(self._state[layout.CLOSED_TRADES])
         self._state[:], self._open_trades[:rows], signals[bar] = state, open_trades, said
+        config, indicators = self._config, self.indicators
         pasts = [Hindsight(self, self._voices, i, bar, closed) for i in self._voices.due]
         views = [
-            View(use.name, bar, bars, use.params, cash, equity, shown, self._seed, past)
+            View(
+                *(use.name, bar, bars, use.params, cash, equity, shown, self._seed, past),
+                *(
+                    indicators.until(past.strategy, bar + 1),
+                    config.initial_capital,
+                    config.leverage,
+                    config.allow_short,
+                ),
+            )
             for use, past in ((self._strategies[past.strategy], past) for past in pasts)
         ]
         return Ask(bar, int(self._bars.time_ms[bar]), tuple(views))
