@@ -52,9 +52,10 @@ class OrderedDocument(TypedDict):
 class LlmDecision(TypedDict):
     """One document of `llm_decisions`. `_id` is of `decision_id`. `timeMs` is of the bar, `createdAt` MongoDB's.
 
-    `said` is None where no answer could be used: then the decision is `abstained`, for the `reason`. `safety` has a
-    sentence for each time that safety stepped in. `stored` says that it was taken from an earlier backtest, and cost
-    nothing; the tokens are those that it cost then. Documents without prompts have neither `system` nor `user`.
+    `said` is None where no answer could be used: then the decision is `abstained`, for the `reason`. `action` is what
+    it came to, `safety` has a sentence for each time that safety stepped in. `stored` says that it was taken from an
+    earlier backtest, and cost nothing; the tokens are those that it cost then. Documents without prompts have neither
+    `system` nor `user`.
     """
 
     _id: str
@@ -71,6 +72,7 @@ class LlmDecision(TypedDict):
     mode: str
     raw: str
     said: SaidDocument | None
+    action: str
     decision: OrderedDocument
     safety: list[str]
     abstained: bool
@@ -121,6 +123,19 @@ class LlmDecisions:
                 return cast("LlmDecision", found or document)
         return cast("LlmDecision", document)
 
+    async def add_all(self, decisions: Sequence[LlmDecision]) -> list[LlmDecision]:
+        """As `add` does, several at once."""
+        documents = [_storable(one) for one in decisions]
+        with translate_mongo_errors():
+            try:
+                await self._decisions.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                _require_duplicates(error)
+                ids = [one["_id"] for one in documents]
+                found = {one["_id"]: one for one in await self._decisions.find({"_id": {"$in": ids}}).to_list()}
+                documents = [found.get(one["_id"], one) for one in documents]
+        return cast("list[LlmDecision]", documents)
+
     async def add_many(self, decisions: Sequence[LlmDecision]) -> None:
         """Stores several, of which those whose place is taken change nothing. Doing so again is harmless."""
         if not decisions:
@@ -129,9 +144,7 @@ class LlmDecisions:
             try:
                 await self._decisions.insert_many([_storable(one) for one in decisions], ordered=False)
             except BulkWriteError as error:
-                refused = [one for one in error.details["writeErrors"] if one["code"] != _DUPLICATE_KEY]
-                if refused or error.details["writeConcernErrors"]:
-                    raise StoreUnavailable("MongoDB stored only some decisions of many; try again") from error
+                _require_duplicates(error)
 
     async def of_backtest(self, backtest_id: str) -> dict[tuple[int, int], LlmDecision]:
         """All of a backtest by strategy and bar, without prompts: what a run that is taken up need not ask again."""
@@ -179,6 +192,13 @@ class LlmDecisions:
     async def collect_garbage(self, most: int = 1_000) -> int:
         """Removes decisions of backtests that are gone: of how many."""
         return await self._leftovers.collect(most)
+
+
+def _require_duplicates(error: BulkWriteError) -> None:
+    """Raises `StoreUnavailable` where more is wrong than that some stand there already."""
+    refused = [one for one in error.details["writeErrors"] if one["code"] != _DUPLICATE_KEY]
+    if refused or error.details["writeConcernErrors"]:
+        raise StoreUnavailable("MongoDB stored only some decisions of many; try again") from error
 
 
 def _storable(decision: LlmDecision) -> Document:

@@ -110,6 +110,7 @@ class Settings(BaseSettings):
     waiting_runs_max: int = Field(
         64, ge=0, le=10_000, description="Runs of a worker that may wait for a model without keeping a slot."
     )
+    llm_timeout_s: float = Field(60.0, gt=0.01, le=3600, description="Longest wait for an answer of a model.")
     llm_asks_max: int = Field(64, ge=1, le=10_000, description="Models that a worker asks at once.")
     lease_ttl_s: float = Field(30.0, gt=0.2, le=3600, description="How long a claim holds without renewal.")
     lease_renew_s: float = Field(5.0, gt=0.05, le=600, description="How often a lease is renewed.")

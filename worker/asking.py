@@ -11,13 +11,13 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 from shared.batches import Batches
 from shared.database import Database
-from shared.decisions import LlmDecision, OrderedDocument, SaidDocument, decision_id
-from shared.errors import Conflict, FieldError, GivenUp, SpendingLimit, StoreUnavailable
+from shared.decisions import LlmDecision, decision_id
+from shared.errors import ConfigurationError, Conflict, FieldError, GivenUp, SpendingLimit, StoreUnavailable
 from shared.instants import iso_from_ms
 from shared.llm_prices import Prices, Tokens, tokens_of
 from shared.records import BacktestRecord
@@ -30,12 +30,12 @@ from shared.trader.answer import AnswerUnusable, Said, read_answer
 from shared.trader.parameters import AiTraderParameters, ModelSettings
 from shared.trader.safety import Judged, judge
 from worker.asks import Made
-from worker.model_client import Answer, ModelClient, ModelFailed, ModelRefused
+from worker.decision_documents import decision_of, ordered, said_document, said_of, told
+from worker.model_client import FORMAT_VERSION, Answer, ModelClient
+from worker.model_replies import NOTHING_SPENT, ModelFailed, ModelRefused, Spent
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1  # of the key: another one asks everything anew
-_TRIES = 2  # of a question whose answer is of no use
 # Fewer decisions than that say nothing about the share of those that failed.
 _SHARE_OF_AT_LEAST = 10
 _STORE_RETRY_S = 0.5
@@ -53,7 +53,8 @@ class Asking:
         self.prices = Prices(settings)
         self.now_ms = database.claims.now_ms
         self.patience_s = settings.lease_ttl_s
-        self.client = ModelClient(settings)
+        self.client = ModelClient(private_urls=settings.llm_private_urls)
+        self.ask_limit_s = settings.llm_timeout_s
         self.room = asyncio.Semaphore(settings.llm_asks_max)
         self.storing: Batches[LlmDecision, LlmDecision] = Batches(self._store, most=_STORED_AT_ONCE_MAX)
         self._under_way: set[asyncio.Task[Made]] = set()
@@ -73,7 +74,7 @@ class Asking:
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
-        await self.client.close()
+        await self.client.aclose()
 
     def _over(self, task: asyncio.Task[Made]) -> None:
         self._under_way.discard(task)
@@ -153,7 +154,7 @@ class RunAsks:
         trader = self._trader(question.strategy)
         known = (await self._known_decisions()).get((trader.index, question.facts.bar))
         if known is not None:
-            return Made(_decision_of(known["decision"]), _told(known))
+            return Made(decision_of(known["decision"]), told(known))
         asked = _Asked(question, trader, _key_of(trader.model, question))
         document = await self._from_store(asked)
         if document is not None:
@@ -185,7 +186,7 @@ class RunAsks:
                 f"{document['reason']}; more than {share:g} of all (maxAbstainedShare) end the run: try another model, "
                 "or a shorter prompt",
             )
-        return Made(_decision_of(document["decision"]), _told(document))
+        return Made(decision_of(document["decision"]), told(document))
 
     async def _from_store(self, asked: _Asked) -> LlmDecision | None:
         """What the user's backtests have stored under the same key, as a decision of this one."""
@@ -201,56 +202,54 @@ class RunAsks:
                 self._beside = await beside(user_id, found["backtestId"], after_bar=found["bar"])
         if found is None or (found["abstained"] and mode != "replay"):
             return None
-        again = self._document(asked, None if found["said"] is None else _said_of(found["said"]), found["reason"])
+        try:
+            again = self._document(asked, None if found["said"] is None else said_of(found["said"]), found["reason"])
+        except AnswerUnusable as error:  # It was usable in an account of another kind.
+            again = self._document(asked, None, error.message)
         if again["abstained"] and mode != "replay":
             return None
-        again |= {"raw": found["raw"], "tokensIn": found["tokensIn"], "tokensOut": found["tokensOut"], "stored": True}
+        again["raw"], again["stored"] = found["raw"], True
+        again["tokensIn"], again["tokensOut"] = found["tokensIn"], found["tokensOut"]
         return again
 
     async def _ask_model(self, asked: _Asked) -> LlmDecision:
-        asking, model = self._asking, asked.trader.model
-        key = await self._open_key(asked.trader)
-        async with asking.room:
-            reservation = await self._reserve(asked)
-            answers: list[Answer] = []
-            told_usd: float | None = None
+        """Asks, pays and stores. Raises `GivenUp` where there is no key or no money, or the model refuses."""
+        model = asked.trader.model
+        await self._open_key(asked.trader)
+        async with self._asking.room:
+            reserved = await self._reserve(asked)
             try:
-                document = await self._ask_until_usable(asked, key, answers)
-            finally:
-                if reservation is not None:
-                    used = Tokens(sum(one.tokens_in for one in answers), sum(one.tokens_out for one in answers))
-                    if answers and all(one.cost_usd is not None for one in answers):
-                        told_usd = sum(one.cost_usd or 0.0 for one in answers)
-                    await self._settle(reservation, asked, used, told_usd, bool(answers))
-        used = Tokens(sum(one.tokens_in for one in answers), sum(one.tokens_out for one in answers))
-        cost = asking.prices.to_settle(
-            model.provider, model.model, used, told_usd=told_usd, reserved_usd=reservation.usd if reservation else 0.0
-        )
-        document |= {
-            "raw": answers[-1].raw if answers else "",
-            "tokensIn": used.sent,
-            "tokensOut": used.received,
-            "costUsd": cost if answers else 0.0,
-            "latencyMs": sum(one.latency_ms for one in answers),
-        }
+                document, spent = await self._hear_model(asked)
+            except ModelRefused as error:
+                await self._settle(reserved, asked, error.spent)
+                raise GivenUp("model_refused", f"{model.model} at {model.base_url}: {error.message}") from error
+            except ConfigurationError as error:
+                await self._settle(reserved, asked, NOTHING_SPENT)
+                raise GivenUp("llm_unavailable", f"this worker cannot ask models: {error.message}") from error
+            await self._settle(reserved, asked, spent)
+        document["tokensIn"], document["tokensOut"] = spent.tokens_in, spent.tokens_out
+        document["costUsd"] = self._cost_usd(asked, spent, reserved)
         return await self._store(document)
 
-    async def _ask_until_usable(self, asked: _Asked, key: str | None, answers: list[Answer]) -> LlmDecision:
-        """Whoever gives no usable answer, also when asked again, abstains. Raises `GivenUp` for who refuses to."""
-        question, reason = asked.question, ""
-        for _ in range(_TRIES):
-            try:
-                answer = await self._asking.client.ask(asked.trader.model, key, question.system, question.user)
-            except ModelFailed as error:
-                return self._document(asked, None, error.message)
-            except ModelRefused as error:
-                raise GivenUp("model_refused", f"{asked.trader.model.model}: {error.message}") from error
-            answers.append(answer)
-            try:
-                return self._document(asked, read_answer(answer.raw))
-            except AnswerUnusable as error:
-                reason = error.message
-        return self._document(asked, None, reason)
+    async def _hear_model(self, asked: _Asked) -> tuple[LlmDecision, Answer | Spent]:
+        """Its decision, and what was spent. Whoever gives no usable answer, also when told so, abstains."""
+        question, trader = asked.question, asked.trader
+
+        def usable(text: str) -> Judged:
+            return judge(read_answer(text), question.facts, trader.params)
+
+        try:
+            answer = await self._asking.client.ask(
+                trader.model, trader.key, question.system, question.user, self._asking.ask_limit_s, usable
+            )
+        except ModelFailed as error:
+            return self._document(asked, None, error.message), error.spent
+        try:
+            document = self._document(asked, read_answer(answer.raw))
+        except AnswerUnusable as error:
+            document = self._document(asked, None, error.message)
+        document["raw"], document["latencyMs"] = answer.raw, answer.latency_ms
+        return document, answer
 
     def _document(self, asked: _Asked, said: Said | None, reason: str = "") -> LlmDecision:
         """Raises `AnswerUnusable` for what contradicts itself, unless a reason to abstain is given."""
@@ -272,9 +271,9 @@ class RunAsks:
             model=trader.model.model,
             mode=trader.params.mode,
             raw="",
-            said=None if said is None else _said_document(said),
+            said=None if said is None else said_document(said),
             action=judged.action,
-            decision=_ordered(judged.decision),
+            decision=ordered(judged.decision),
             safety=list(judged.safety),
             abstained=said is None,
             reason=reason if said is None else "",
@@ -300,31 +299,30 @@ class RunAsks:
 
     # Keys and money
 
-    async def _open_key(self, trader: _Trader) -> str | None:
+    async def _open_key(self, trader: _Trader) -> None:
         if trader.opened:
-            return trader.key
+            return
         provider = trader.model.provider
         try:
             found = await self._asking.keys.open(self._record["userId"], provider)
         except Conflict as error:
             raise GivenUp("no_llm_key", error.message, error.errors) from error
-        if found is None and provider != "local":
-            raise GivenUp(
-                "no_llm_key",
-                f"there is no key for {provider}; store one with PUT /api/llm/keys/{provider}, then resume",
-            )
         if found is not None:
             trader.key = found.key
             if found.base_url and not trader.params.base_url:
                 trader.model = trader.model._replace(base_url=found.base_url)
+        elif provider != "local":
+            raise GivenUp(
+                "no_llm_key",
+                f"there is no key for {provider}; store one with PUT /api/llm/keys/{provider}, and try again",
+            )
         trader.opened = True
-        return trader.key
 
     async def _reserve(self, asked: _Asked) -> Reservation | None:
         """None where the ask is free and need not be counted by anybody but its run."""
         model, params = asked.trader.model, asked.trader.params
         most = Tokens(tokens_of(len(asked.question.system) + len(asked.question.user)), model.max_tokens)
-        usd = self._asking.prices.to_reserve(model.provider, model.model, most) * _TRIES
+        usd = self._asking.prices.to_reserve(model.provider, model.model, most)
         limits = RunLimits(params.max_cost_usd, params.max_decisions, f"strategyParams.{asked.question.strategy}")
         if usd == 0.0:
             if self._total >= params.max_decisions:
@@ -337,21 +335,22 @@ class RunAsks:
         except SpendingLimit as error:
             raise GivenUp(error.code, error.message, error.errors) from error
 
-    async def _settle(
-        self, reservation: Reservation, asked: _Asked, used: Tokens, told_usd: float | None, answered: bool
-    ) -> None:
+    async def _settle(self, reserved: Reservation | None, asked: _Asked, spent: Answer | Spent) -> None:
         """What cannot be settled stays reserved, which is the safe side."""
-        model, spending = asked.trader.model, self._asking.spending
+        if reserved is None:
+            return
         try:
-            if not answered:
-                await spending.release(reservation)
-                return
-            cost = self._asking.prices.to_settle(
-                model.provider, model.model, used, told_usd=told_usd, reserved_usd=reservation.usd
-            )
-            await spending.settle(reservation, cost)
+            await self._asking.spending.settle(reserved, self._cost_usd(asked, spent, reserved))
         except StoreUnavailable as error:
             log.warning("%s: what an ask cost is not settled: %s", self._record["_id"], error.message)
+
+    def _cost_usd(self, asked: _Asked, spent: Answer | Spent, reserved: Reservation | None) -> float:
+        model, used = asked.trader.model, Tokens(spent.tokens_in, spent.tokens_out)
+        if used == (0, 0) and not spent.cost_usd:
+            return 0.0
+        reserved_usd = 0.0 if reserved is None else reserved.usd
+        prices = self._asking.prices
+        return prices.to_settle(model.provider, model.model, used, told_usd=spent.cost_usd, reserved_usd=reserved_usd)
 
     def _trader(self, strategy: str) -> _Trader:
         trader = self._traders.get(strategy)
@@ -386,7 +385,7 @@ class _Trader:
         self.index = index
         self.params = params
         self.model = model
-        self.key: str | None = None
+        self.key = ""
         self.opened = False
 
 
@@ -405,61 +404,5 @@ def _place(question: Question) -> tuple[str, int]:
 
 def _key_of(model: ModelSettings, question: Question) -> str:
     """Of everything that the answer depends on."""
-    asked = [_FORMAT, *model, question.system, question.user]
+    asked = [FORMAT_VERSION, *model, question.system, question.user]
     return hashlib.sha256(json.dumps(asked, separators=(",", ":")).encode()).hexdigest()
-
-
-def _said_document(said: Said) -> SaidDocument:
-    return SaidDocument(
-        action=said.action,
-        sizeFraction=said.size_fraction,
-        stopLossPrice=said.stop_loss_price,
-        takeProfitPrice=said.take_profit_price,
-        confidence=said.confidence,
-        reasoning=said.reasoning,
-    )
-
-
-def _said_of(document: SaidDocument) -> Said:
-    return Said(*(document[name] for name in _SAID))  # pyright: ignore[reportArgumentType]
-
-
-_SAID = ("action", "sizeFraction", "stopLossPrice", "takeProfitPrice", "confidence", "reasoning")
-
-
-def _ordered(decision: Decision) -> OrderedDocument:
-    return OrderedDocument(
-        signal=decision.signal,
-        sizeFraction=decision.size_fraction,
-        stopPrice=decision.stop_price,
-        targetPrice=decision.target_price,
-    )
-
-
-def _decision_of(document: OrderedDocument) -> Decision:
-    return Decision(document["signal"], document["sizeFraction"], document["stopPrice"], document["targetPrice"])
-
-
-def _told(document: LlmDecision) -> Mapping[str, object]:
-    """`data` of the event `decision`, see `shared.live.DecisionTold`."""
-    said, decision = document["said"], document["decision"]
-    return {
-        "bar": document["bar"],
-        "time": iso_from_ms(document["timeMs"]),
-        "strategy": document["strategy"],
-        "action": document["action"],
-        "reasoning": said["reasoning"] if said else document["reason"],
-        "confidence": said["confidence"] if said else 0.0,
-        "sizeFraction": decision["sizeFraction"],
-        "stopLossPrice": decision["stopPrice"],
-        "takeProfitPrice": decision["targetPrice"],
-        "abstained": document["abstained"],
-        "reason": document["reason"] or None,
-        "safety": document["safety"],
-        "model": document["model"],
-        "stored": document["stored"],
-        "costUsd": document["costUsd"],
-        "tokensIn": document["tokensIn"],
-        "tokensOut": document["tokensOut"],
-        "latencyMs": document["latencyMs"],
-    }
