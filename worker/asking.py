@@ -47,6 +47,7 @@ class Asking:
     """Of a worker: asks for all of its runs, at most `llm_asks_max` at once."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
+        logging.getLogger("httpx2").setLevel(logging.WARNING)  # It has a line for every request.
         self.decisions = database.llm.decisions
         self.spending = database.llm.spending
         self.keys = database.llm.keys

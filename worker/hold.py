@@ -30,6 +30,7 @@ class Lender(Protocol):
 
     @property
     def may_park(self) -> bool: ...
+    def wanted(self, slot: Slot) -> bool: ...
     def number(self) -> int: ...
     def free(self, slot: Slot) -> None: ...
     async def take_back(self, slot: Slot) -> None: ...
@@ -56,6 +57,11 @@ class Hold:
     @property
     def parked(self) -> bool:
         return self._parked
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a run waits to come back to this slot, so that who does nothing with it should let it go."""
+        return self._slot is not None and self._slots.wanted(self._slot)
 
     @property
     def warm(self) -> bool:

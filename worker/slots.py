@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 
 from shared.errors import EngineFailed
 from shared.settings import Settings
@@ -26,8 +27,10 @@ class Slots:
     who takes a slot for something new.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, on_wanted: Callable[[], None] = lambda: None) -> None:
+        """`on_wanted` is called when a run comes back to a slot that somebody has; see `Hold.wanted`."""
         self._settings = settings
+        self._on_wanted = on_wanted
         self._slots = [Slot(settings) for _ in range(settings.worker_slots)]
         self._free: deque[Slot] = deque()
         self._takers: deque[asyncio.Future[Slot]] = deque()
@@ -59,7 +62,7 @@ class Slots:
         if slot in self._free:
             self._free.remove(slot)
         elif slot.warm:
-            await self._wait_in(self._returners[slot])
+            await self._wait_in(self._returners[slot], self._on_wanted)
         else:
             raise EngineFailed("the engine process ended while the run waited in it", fault=False)
 
@@ -69,6 +72,10 @@ class Slots:
             self._cool(slot)
         elif not self._hand_over(slot, self._returners[slot]) and not self._hand_over(slot, self._takers):
             self._free.append(slot)
+
+    def wanted(self, slot: Slot) -> bool:
+        """Whether a run waits to come back to it."""
+        return any(not turn.done() for turn in self._returners[slot])
 
     def number(self) -> int:
         """Of a run, among all that engine processes of this worker know."""
@@ -108,9 +115,10 @@ class Slots:
             log.info("the worker is ready with %d slots", self._usable)
         self.free(slot)
 
-    async def _wait_in(self, line: deque[asyncio.Future[Slot]]) -> Slot:
+    async def _wait_in(self, line: deque[asyncio.Future[Slot]], on_wait: Callable[[], None] = lambda: None) -> Slot:
         turn: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
         line.append(turn)
+        on_wait()
         try:
             return await turn
         except asyncio.CancelledError:

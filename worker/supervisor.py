@@ -40,8 +40,8 @@ class Supervisor:
         self._claims = database.claims
         self._settings = settings
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{new_id('w')[-8:]}"
-        self._slots = Slots(settings)
         self._look = Look()
+        self._slots = Slots(settings, on_wanted=self._look.again.set)
         self._draining = asyncio.Event()
         self._runs: set[asyncio.Task[None]] = set()
         self._uncertain_claim: str | None = None
@@ -127,12 +127,12 @@ class Supervisor:
             hold = await self._slots.take()
             look.seeking = True
             try:
-                claimed = await self._next()
+                claimed = await self._next(hold)
             finally:
                 look.seeking = False
             if claimed is None:
                 hold.let_go()
-                return
+                continue
             if look.again.is_set() and look.won is not None and self._slots.none_free:
                 # The bell rang while the claim was under way, and no slot is left to answer it.
                 self._bell.pass_on(look.won)
@@ -152,12 +152,12 @@ class Supervisor:
         finally:
             hold.let_go()
 
-    async def _next(self) -> tuple[BacktestRecord, float, bool] | None:
+    async def _next(self, hold: Hold) -> tuple[BacktestRecord, float, bool] | None:
         """Waits for a backtest to run: it, when its claim was sent on the monotonic clock, and whether it was there
-        without waiting, so that others may be too. None when draining."""
+        without waiting, so that others may be too. None when draining, or when a run comes back to the slot."""
         look = self._look
         crowded = True
-        while not self._draining.is_set():
+        while not self._draining.is_set() and not hold.wanted:
             look.again.clear()
             look.won = None
             try:
