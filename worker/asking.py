@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple, cast
 
 from shared.batches import Batches
@@ -58,27 +58,33 @@ class Asking:
         self.ask_limit_s = settings.llm_timeout_s
         self.room = asyncio.Semaphore(settings.llm_asks_max)
         self.storing: Batches[LlmDecision, LlmDecision] = Batches(self._store, most=_STORED_AT_ONCE_MAX)
-        self._under_way: set[asyncio.Task[Made]] = set()
+        self._under_way: dict[str, asyncio.Task[Made]] = {}
 
     def of(self, record: BacktestRecord) -> RunAsks:
         return RunAsks(self, record)
 
-    def begin(self, task: asyncio.Task[Made]) -> None:
-        """Keeps it to its end, which nobody may wait for."""
-        self._under_way.add(task)
-        task.add_done_callback(self._over)
+    def begin(self, decision: str, answer: Coroutine[Any, Any, Made]) -> asyncio.Task[Made]:
+        """Has a question answered to its end, which nobody may wait for. One that is under way is not asked again."""
+        task = self._under_way.get(decision)
+        if task is not None:
+            answer.close()
+            return task
+        task = self._under_way[decision] = asyncio.create_task(answer)
+        task.add_done_callback(lambda over: self._over(decision, over))
+        return task
 
     async def close(self, wait_s: float) -> None:
         """What is under way may end meanwhile; the rest is given up."""
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=wait_s)
-        for task in self._under_way:
+        under_way = list(self._under_way.values())
+        if under_way:
+            await asyncio.wait(under_way, timeout=wait_s)
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
         await self.client.aclose()
 
-    def _over(self, task: asyncio.Task[Made]) -> None:
-        self._under_way.discard(task)
+    def _over(self, decision: str, task: asyncio.Task[Made]) -> None:
+        self._under_way.pop(decision, None)
         _heard(task)
 
     async def _store(self, decisions: list[LlmDecision]) -> Sequence[LlmDecision]:
@@ -132,8 +138,8 @@ class RunAsks:
         task = self._answers.get(place)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             self._forget_before(question.facts.bar)
-            task = self._answers[place] = asyncio.create_task(self._answer(question))
-            self._asking.begin(task)
+            decision = decision_id(self._record["_id"], self._trader(question.strategy).index, question.facts.bar)
+            task = self._answers[place] = self._asking.begin(decision, self._answer(question))
         return task
 
     def _forget_before(self, bar: int) -> None:
