@@ -85,7 +85,12 @@ class Slots:
     @property
     def may_park(self) -> bool:
         """Whether one more run may wait in an engine process that others use meanwhile."""
-        return sum(slot.parked for slot in self._slots) < self._settings.waiting_runs_max
+        return self.parked < self._settings.waiting_runs_max
+
+    @property
+    def parked(self) -> int:
+        """Runs that do so now."""
+        return sum(slot.parked for slot in self._slots)
 
     @property
     def none_free(self) -> bool:

@@ -46,7 +46,7 @@ class Supervisor:
         self._runs: set[asyncio.Task[None]] = set()
         self._uncertain_claim: str | None = None
         self._presence = Presence(
-            bus, settings, self.worker_id, now_ms=self._claims.now_ms, busy=lambda: len(self._runs)
+            bus, settings, self.worker_id, now_ms=self._claims.now_ms, busy=lambda: len(self._runs) - self._slots.parked
         )
         self._mailboxes = mailboxes = Mailboxes()
         foreign = ForeignCommands(Steering(database, bus), bus, self.worker_id, now_ms=self._claims.now_ms)
