@@ -55,6 +55,12 @@ def quiet(name: str, indicators: Callable[[Bars, Any], Any]) -> Strategy:
     return Strategy(name, name, "Looks.", Parameters, lambda bars, _: silent(bars.total), indicators=indicators)
 
 
+def writing(bars: Bars, _: Parameters) -> Any:
+    bars.close[:] = bars.open[:] = 7.0
+    return {"seven": bars.close}
+
+
+WRITES = quiet("writes", writing)
 COUNTED = quiet("counted", counted)
 RAISES = quiet("raises", raising)
 MANY = quiet("many", lambda bars, _: {f"line {at}": bars.close * at for at in range(20)})
@@ -62,7 +68,7 @@ MANY = quiet("many", lambda bars, _: {f"line {at}": bars.close * at for at in ra
 
 @pytest.fixture(scope="module", autouse=True)
 def _known() -> Iterator[None]:
-    with in_the_catalogue(COUNTED, RAISES, MANY):
+    with in_the_catalogue(COUNTED, RAISES, MANY, WRITES):
         yield
 
 
@@ -215,6 +221,13 @@ def test_one_that_raises_is_left_out_with_one_line_of_the_log() -> None:
     unwatched = alone.advance(TOTAL)
     assert isinstance(unwatched, Finished)
     assert unwatched.outcome.result_hash == ended.outcome.result_hash
+
+
+def test_one_that_writes_into_its_bars_does_not_change_what_is_traded() -> None:
+    unwatched, watched = begun("sma", "writes")[0], begun("sma", "writes")[0]
+    watched.advance(10, CANDLES)
+    ended = [run.advance(TOTAL) for run in (unwatched, watched)]
+    assert len({one.outcome.result_hash for one in ended if isinstance(one, Finished)}) == 1
 
 
 @pytest.mark.parametrize(
