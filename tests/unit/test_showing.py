@@ -9,6 +9,7 @@ import math
 from itertools import pairwise
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import talib
 
@@ -20,6 +21,7 @@ from shared.errors import BusUnavailable, StoreUnavailable
 from shared.findings import trade_columns
 from shared.lifecycle import Lease
 from shared.live import Candle
+from shared.live_data import candles_told
 from shared.playback import Advance, Command, End, Phase, Playback, Resume, Rewind, Seek, Speed, Step
 from shared.records import BacktestRecord, NewsDocument, new_record
 from shared.request import BacktestParams
@@ -225,6 +227,14 @@ async def test_candles_carry_what_the_strategies_look_at_also_after_the_way_back
         known = {name: float(column[bar]) for name, column in columns.items()}
         assert indicators == {name: None if math.isnan(x) else pytest.approx(x) for name, x in known.items()}
     assert told[0][1] == {"sma 2": None, "sma 5": None, "rsi 3": None}
+
+
+def test_what_is_no_number_is_null_on_a_candle() -> None:
+    told = [data for _, data in candles_told(random_walk(4, 1), 10, {"x": np.array([np.nan, np.inf, -np.inf, 1.5])})]
+    assert [(one["bar"], one["indicators"]) for one in told] == [
+        *((6 + at, {"x": None}) for at in range(3)),
+        (9, {"x": 1.5}),
+    ]
 
 
 async def test_a_drawing_follows_pace_seek_back_and_steps_and_a_client_that_joins_late(

@@ -67,7 +67,7 @@ class Indicators:
 
     def _copy(self) -> Bars:
         """For code that runs only where somebody watches: what it writes into them must not be what is traded."""
-        return Bars(*(column.copy() for column in self._bars))
+        return Bars(self._bars.time_ms.copy(), *(column.copy() for column in self._bars[1:]))
 
     def _compute(self, index: int, bars: Bars) -> Columns:
         """Of the run's bars. A plug-in may raise anything and return anything: raises `StrategyFailed` then."""
