@@ -35,7 +35,9 @@ class Indicators:
         self._bars = bars
         self._warmup_bars = warmup_bars
         self._of_deciders = {
-            i: self._compute(i) for i, use in enumerate(uses) if use.decides and use.strategy.indicators is not None
+            i: self._compute(i, bars)
+            for i, use in enumerate(uses)
+            if use.decides and use.strategy.indicators is not None
         }
 
     def until(self, index: int, total: int) -> Columns:
@@ -53,7 +55,7 @@ class Indicators:
         problems: list[str] = []
         for i in range(len(self._uses)):
             try:
-                each.append(self._of_deciders[i] if i in self._of_deciders else self._compute(i))
+                each.append(self._of_deciders[i] if i in self._of_deciders else self._compute(i, self._copy()))
             except StrategyFailed as error:
                 each.append({})
                 problems.append(f"{error.message}; none of it are shown")
@@ -63,11 +65,15 @@ class Indicators:
             problems.append(f"{SHOWN_MAX} indicators of {len(told)} are shown, and not: {names}")
         return dict(told[:SHOWN_MAX]), tuple(problems)
 
-    def _compute(self, index: int) -> Columns:
+    def _copy(self) -> Bars:
+        """For code that runs only where somebody watches: what it writes into them must not be what is traded."""
+        return Bars(self._bars.time_ms.copy(), *(column.copy() for column in self._bars[1:]))
+
+    def _compute(self, index: int, bars: Bars) -> Columns:
         """Of the run's bars. A plug-in may raise anything and return anything: raises `StrategyFailed` then."""
         use = self._uses[index]
         before = min(bars_before(index, use), self._warmup_bars) if self._warmup_bars else 0
-        bars = self._bars.after(self._warmup_bars - before)
+        bars = bars.after(self._warmup_bars - before)
         try:
             columns = _read(use.indicators(bars), bars.total)
         except Exception as error:
