@@ -26,7 +26,7 @@ from shared.strategies import Decision, Strategy, View
 from shared.wire import validate
 from tests.conftest import Backends, on_one_pair
 from tests.engine.deciders import Often, in_the_catalogue
-from tests.fleet import Fleet, fleet_on
+from tests.fleet import Fleet, fleet_on, request
 from tests.gateway import BACKTESTS, gateway_on, http_client
 from tests.model_server import HOLD, Asked, ModelServer, serving
 from worker.engine_loop import Run
@@ -98,7 +98,7 @@ def model() -> Iterator[Gated]:
 @pytest.fixture
 async def fleet(backends: Backends, make_settings: Callable[..., Settings], tmp_path: Path) -> AsyncIterator[Fleet]:
     settings = make_settings(llm_private_urls=True, lease_ttl_s=3.0, lease_renew_s=0.5, pause_hold_s=0.2)
-    async with fleet_on(settings, tmp_path, 10) as opened:
+    async with fleet_on(settings, tmp_path, 500) as opened:
         await opened.candles.import_bars("AAPL", "1d", demo_series()[0].bars, "demo")
         yield opened
 
@@ -166,3 +166,30 @@ def trades_of_the_plugin(body: dict[str, Any]) -> list[dict[str, Any]]:
     assert isinstance(finished, Finished)
     columns = trade_columns(finished.outcome.trades._asdict(), ["ai_trader"])
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+@on_one_pair
+async def test_a_run_that_waits_for_a_model_is_stopped_and_let_go_at_once(fleet: Fleet, model: Gated) -> None:
+    """And what it asked is stored all the same, for whoever asks it next."""
+    fleet.start_worker(worker_slots=1)
+    headers = {"Authorization": f"Bearer {mint_token(fleet.settings, 'ann', 600)}"}
+    async with gateway_on(fleet.settings) as url, http_client(url, headers=headers) as http:
+        answer = await http.post(BACKTESTS, json=asked_of(model.server, "record"))
+        backtest_id = answer.json()["backtestId"]
+        await model.reached(WORKER_DIES)
+        other = await fleet.submit(request(), user="bob")  # Its slot is another's meanwhile.
+        assert (await fleet.end_of(other["_id"], DEADLINE_S))["channel"] == Channel.COMPLETE
+        stopped = await http.post(f"{BACKTESTS}/{backtest_id}/stop", json={"closeOpenTrades": True})
+        assert stopped.status_code in (200, 202)
+        end = await fleet.end_of(backtest_id, DEADLINE_S)
+    assert (end["channel"], end["stopped"]) == (Channel.COMPLETE, True)
+    assert model.answered[WORKER_DIES] == 0
+    model.let_through(WORKER_DIES)
+    async with asyncio.timeout(DEADLINE_S):
+        while (0, WORKER_DIES) not in await fleet.database.llm.decisions.of_backtest(backtest_id):
+            await asyncio.sleep(0.05)
+    again = await fleet.submit(validate(BacktestParams, asked_of(model.server, "record")))
+    await model.reached(ENGINE_DIES)
+    assert model.answered[WORKER_DIES] == 1
+    record = await fleet.store.get(again["_id"], "ann")
+    assert record["status"] == "running"
