@@ -41,16 +41,16 @@ _SIGNALS = (BE_SHORT, BE_FLAT, BE_LONG, NO_OPINION)
 _FIELDS = ("size_fraction", "stop_price", "target_price")
 
 
-def read_decision(said: Any, close: float, leverage: float, profile: Profile) -> tuple[int, Numbers]:
-    """The signal that an answer means, no opinion for None, and the numbers it came with.
+def read_decision(said: Decision, close: float, leverage: float, profile: Profile) -> tuple[int, Numbers]:
+    """The signal that a decision means and its numbers, `NO_NUMBERS` where it has none.
 
     `close` is that of the bar it was decided at, `leverage` the most a trade may be, `profile` whose rules it fills by.
-    Raises `ValueError` for an answer that is none.
+    Raises `ValueError` for one that makes no sense.
     """
-    if not isinstance(said, Decision):
-        return _read_signal(said), NO_NUMBERS
-    signal = _read_signal(said.signal)
+    signal = read_signal(said.signal)
     given = {name: getattr(said, name) for name in _FIELDS if getattr(said, name) is not None}
+    if not given:
+        return signal, NO_NUMBERS
     for name, value in given.items():
         if signal not in (BE_LONG, BE_SHORT):
             meant = "None" if said.signal is None else str(signal)
@@ -92,7 +92,8 @@ _NEEDS = {
 }
 
 
-def _read_signal(said: Any) -> int:
+def read_signal(said: Any) -> int:
+    """The signal that an answer means, no opinion for None. Raises `ValueError` for an answer that is none."""
     if said is None:
         return NO_OPINION
     try:

@@ -322,11 +322,10 @@ class Simulation:
         shown, bars = tuple(self.open_trades()), bars_until(self._bars, bar + 1)
         closed = int(self._state[layout.CLOSED_TRADES])
         self._state[:], self._open_trades[:rows], signals[bar] = state, open_trades, said
-        pasts = [Hindsight(self, self._voices, i, bar, closed) for i in self._voices.due]
-        views = [
-            View(use.name, bar, bars, use.params, cash, equity, shown, self._seed, past)
-            for use, past in ((self._strategies[past.strategy], past) for past in pasts)
-        ]
+        views = list[View]()
+        for i in self._voices.due:
+            use, past = self._strategies[i], Hindsight(self, self._voices, i, bar, closed)
+            views.append(View(use.name, bar, bars, use.params, cash, equity, shown, self._seed, past))
         return Ask(bar, int(self._bars.time_ms[bar]), tuple(views))
 
     def _go_to(self, position: Position) -> None:
