@@ -39,6 +39,12 @@ class PastDecision(NamedTuple):
 
 _SIGNALS = (BE_SHORT, BE_FLAT, BE_LONG, NO_OPINION)
 _FIELDS = ("size_fraction", "stop_price", "target_price")
+_SIZE = "0.5 is half of equity"
+_NEEDS = {
+    "size_fraction": f"above 0 and finite: {_SIZE}",
+    "stop_price": "above 0 and finite: it is a price, not a distance",
+    "target_price": "above 0 and finite: it is a price, not a distance",
+}
 
 
 def read_decision(said: Decision, close: float, leverage: float, profile: Profile) -> tuple[int, Numbers]:
@@ -82,14 +88,6 @@ def decision_of(signal: int, numbers: Numbers) -> Decision:
     """What `read_decision` read, written again."""
     size, stop, target = numbers
     return Decision(None if signal == NO_OPINION else signal, size or None, stop or None, target or None)
-
-
-_SIZE = "0.5 is half of equity"
-_NEEDS = {
-    "size_fraction": f"above 0 and finite: {_SIZE}",
-    "stop_price": "above 0 and finite: it is a price, not a distance",
-    "target_price": "above 0 and finite: it is a price, not a distance",
-}
 
 
 def read_signal(said: Any) -> int:

@@ -166,6 +166,13 @@ def test_a_bar_that_opens_beyond_a_decided_level_opens_the_trade_and_closes_it_a
     ]
 
 
+def test_a_target_that_the_costs_of_the_fill_pass_is_reached_as_soon_as_the_market_is_looked_at_again() -> None:
+    config = dataclasses.replace(AT_CLOSE, slippage_bps=200.0)
+    bars = bars_of([STEADY, (100.5, 101.5, 100.5, 101.0), STEADY])
+    said = told({0: Decision(1, None, None, 101.0)})
+    assert [row[:2] + row[3:] for row in rows(bars, config, said)] == [(0, 1, 102.0, 101.0, "take_profit")]
+
+
 def test_risk_is_measured_by_the_decided_stop_and_by_none_that_the_open_has_passed() -> None:
     config = EngineConfig(sizing_mode="risk_fraction", sizing_value=0.01, stop_loss_percent=50.0, close_at_end=False)
     bars = bars_of([STEADY, STEADY, (90.0, 91.0, 89.0, 90.0)])
