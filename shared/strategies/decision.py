@@ -39,18 +39,24 @@ class PastDecision(NamedTuple):
 
 _SIGNALS = (BE_SHORT, BE_FLAT, BE_LONG, NO_OPINION)
 _FIELDS = ("size_fraction", "stop_price", "target_price")
+_SIZE = "0.5 is half of equity"
+_NEEDS = {
+    "size_fraction": f"above 0 and finite: {_SIZE}",
+    "stop_price": "above 0 and finite: it is a price, not a distance",
+    "target_price": "above 0 and finite: it is a price, not a distance",
+}
 
 
-def read_decision(said: Any, close: float, leverage: float, profile: Profile) -> tuple[int, Numbers]:
-    """The signal that an answer means, no opinion for None, and the numbers it came with.
+def read_decision(said: Decision, close: float, leverage: float, profile: Profile) -> tuple[int, Numbers]:
+    """The signal that a decision means and its numbers, `NO_NUMBERS` where it has none.
 
     `close` is that of the bar it was decided at, `leverage` the most a trade may be, `profile` whose rules it fills by.
-    Raises `ValueError` for an answer that is none.
+    Raises `ValueError` for one that makes no sense.
     """
-    if not isinstance(said, Decision):
-        return _read_signal(said), NO_NUMBERS
-    signal = _read_signal(said.signal)
+    signal = read_signal(said.signal)
     given = {name: getattr(said, name) for name in _FIELDS if getattr(said, name) is not None}
+    if not given:
+        return signal, NO_NUMBERS
     for name, value in given.items():
         if signal not in (BE_LONG, BE_SHORT):
             meant = "None" if said.signal is None else str(signal)
@@ -84,15 +90,8 @@ def decision_of(signal: int, numbers: Numbers) -> Decision:
     return Decision(None if signal == NO_OPINION else signal, size or None, stop or None, target or None)
 
 
-_SIZE = "0.5 is half of equity"
-_NEEDS = {
-    "size_fraction": f"above 0 and finite: {_SIZE}",
-    "stop_price": "above 0 and finite: it is a price, not a distance",
-    "target_price": "above 0 and finite: it is a price, not a distance",
-}
-
-
-def _read_signal(said: Any) -> int:
+def read_signal(said: Any) -> int:
+    """The signal that an answer means, no opinion for None. Raises `ValueError` for an answer that is none."""
     if said is None:
         return NO_OPINION
     try:

@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+import numpy as np
+import pytest
+
 from shared.bars import Bars
 from shared.reasons import Reason
 from shared.strategies import Decision
 from worker.engine.config import EngineConfig
+from worker.engine.delta import Outcome
 
 
 @dataclass
@@ -306,3 +310,21 @@ def run_slowly(
         account.close_everything(bars.total - 1, float(bars.close[-1]), Reason.END_OF_DATA)
         account.equity[-1] = account.cash
     return account
+
+
+def assert_agrees(outcome: Outcome, slow: Account) -> None:
+    """Every trade, every point of equity, and what is counted."""
+    assert outcome.trades.total == len(slow.closed) > 2
+    for row, other in zip(outcome.trades.as_rows(), slow.closed, strict=True):
+        assert (row["entry_bar"], row["exit_bar"], row["direction"]) == (other.entry_bar, other.exit_bar, other.side)
+        assert (row["entry_reason"], row["exit_reason"]) == (other.entry_why.wire, other.exit_why.wire)
+        assert row["quantity"] == pytest.approx(other.units, rel=1e-9)
+        assert row["entry_price"] == pytest.approx(other.entry_price, rel=1e-12)
+        assert row["exit_price"] == pytest.approx(other.exit_price, rel=1e-12)
+        assert row["fees"] == pytest.approx(other.fees, rel=1e-9)
+        assert row["pnl"] == pytest.approx(other.pnl, rel=1e-7, abs=1e-7)
+        assert row["pnl_percent"] == pytest.approx(other.pnl / (other.units * other.entry_price) * 100, abs=1e-9)
+    assert outcome.equity == pytest.approx(np.array(slow.equity), rel=1e-9, abs=1e-7)
+    assert outcome.metrics["ambiguousBars"] == slow.ambiguous
+    assert outcome.metrics["unfilledOrders"] == slow.unfilled
+    assert outcome.metrics["exposure"] == pytest.approx(100 * slow.exposed / len(slow.equity))

@@ -134,6 +134,7 @@ class EngineConfig:
         terms[at.LEVERAGE] = self.leverage
         terms[at.MAINTENANCE_SHARE] = self.maintenance_margin
         terms[at.OPENS_BEFORE_BAR] = np.inf
+        terms[at.ORDER_SIZE : at.ORDER_TARGET + 1] = 0.0
         self._set_rules(terms)
         return terms
 

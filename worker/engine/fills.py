@@ -65,21 +65,18 @@ def level_nb(terms: Floats, kind: float, distance: float, price: float, side: fl
 
 
 @njit(nogil=True, cache=True)
-def size_by_exposure_nb(
-    state: Floats, terms: Floats, market: float, price: float, risk: float, fraction: float
-) -> float:
+def size_by_exposure_nb(state: Floats, terms: Floats, market: float, price: float, risk: float) -> float:
     """Quantity of a new trade, cut so that gross exposure stays within leverage x equity after costs.
 
-    `fraction` is the share of equity that was decided on, 0 where the terms say the size.
     With q units filled at `price` and marked at `market`, exposure rises by q x market and equity falls by
     q x |price - market| and the fee, the larger of q x price x rate + fixed and the minimum: one bound for each.
     """
     equity = state[at.CASH] + state[at.NET_QUANTITY] * market
     mode = terms[at.SIZING_MODE]
     wanted = terms[at.SIZING_VALUE]
-    if fraction > 0.0:
-        mode, wanted = float(at.EQUITY_FRACTION), fraction
-    if mode == at.EQUITY_FRACTION:
+    if terms[at.ORDER_SIZE] > 0.0:
+        wanted = equity * terms[at.ORDER_SIZE] / price
+    elif mode == at.EQUITY_FRACTION:
         wanted = equity * wanted / price
     elif mode == at.FIXED_NOTIONAL:
         wanted = wanted / price

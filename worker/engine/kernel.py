@@ -33,6 +33,14 @@ def _opinion_nb(signals: NDArray[np.int8], bar: int, at_close: bool) -> int:
 
 
 @njit(nogil=True, cache=True)
+def _take_numbers_nb(terms: Floats, numbers: Floats, bar: int) -> None:
+    """Tells what fills the order of that bar's close what it came with. Where nobody decides, there is nothing."""
+    if numbers.shape[0] > 0:
+        for i in range(at.NUMBER_SLOTS):
+            terms[at.ORDER_SIZE + i] = numbers[bar, i]
+
+
+@njit(nogil=True, cache=True)
 def _highest_nb(values: Floats, first: int, until: int, least: float) -> float:
     """The highest of `least` and `values[first:until]`. Four side by side, none of which waits for another."""
     a = b = c = d = least
@@ -64,8 +72,7 @@ def _fold_nb(
     from_bar: int,
     until_bar: int,
 ) -> tuple[int, int]:
-    """Runs bars `from_bar` to `until_bar` (exclusive). `true_range` is read only where a level is measured in it, and
-    `numbers`, which may have no rows, only where an order opens a trade.
+    """Runs bars `from_bar` to `until_bar` (exclusive). `true_range` is read only where a level is measured in it.
 
     Writes `equity[bar]` for each, new rows of `closed_trades`, and the state. Returns (next bar, closed trades), and
     early when `closed_trades` could not hold what one more bar may close: MAX_OPEN_TRADES and the one opened in it.
@@ -73,10 +80,8 @@ def _fold_nb(
     room = closed_trades.shape[0] - int(terms[at.MAX_OPEN_TRADES]) - 1
     at_close = terms[at.FILL_AT_CLOSE] != 0.0
     trailing = terms[at.TRAIL_KIND] != at.NO_LEVEL
-    levels_first = terms[at.STOP_LOSES_ORDER] != 0.0
     levels_later = terms[at.LEVELS_FROM_NEXT_BAR] != 0.0
     asks_late = terms[at.ASKS_FROM_SECOND_BAR] != 0.0
-    basis_is_close = terms[at.LEVEL_BASIS] == at.FROM_ENTRY_CLOSE
     closed = int(state[at.CLOSED_TRADES])
     pending = int(state[at.PENDING])
     cash = state[at.CASH]
@@ -103,21 +108,12 @@ def _fold_nb(
                 break
         before = max(bar - 1, 0)
         reached = low[bar] <= state[at.TRIGGER_BELOW] or high[bar] >= state[at.TRIGGER_ABOVE]
-        lost = levels_first and reached
+        lost = reached and terms[at.STOP_LOSES_ORDER] != 0.0
         fresh = False
         if pending != at.NO_OPINION and not lost:
+            _take_numbers_nb(terms, numbers, before)
             fill_order_nb(
-                state,
-                terms,
-                open_trades,
-                closed_trades,
-                pending,
-                bar,
-                open_[bar],
-                close[before],
-                true_range[before],
-                numbers,
-                before,
+                state, terms, open_trades, closed_trades, pending, bar, open_[bar], close[before], true_range[before]
             )
             fresh = levels_later and state[at.OPEN_TRADES] > 0.0 and open_trades[0, at.ENTRY_BAR] == bar
             reached = low[bar] <= state[at.TRIGGER_BELOW] or high[bar] >= state[at.TRIGGER_ABOVE]
@@ -130,21 +126,12 @@ def _fold_nb(
         pending = _opinion_nb(signals, bar, at_close) if asks_late else signals[bar]
         if pending != at.NO_OPINION and at_close:
             if not lost:
+                _take_numbers_nb(terms, numbers, bar)
                 fill_order_nb(
-                    state,
-                    terms,
-                    open_trades,
-                    closed_trades,
-                    pending,
-                    bar,
-                    close[bar],
-                    close[bar],
-                    true_range[bar],
-                    numbers,
-                    bar,
+                    state, terms, open_trades, closed_trades, pending, bar, close[bar], close[bar], true_range[bar]
                 )
             pending = at.NO_OPINION
-        if basis_is_close:
+        if terms[at.LEVEL_BASIS] == at.FROM_ENTRY_CLOSE:
             measure_from_close_nb(state, terms, open_trades, bar, close[bar], true_range[bar])
         cash = state[at.CASH]
         net = state[at.NET_QUANTITY]
@@ -163,7 +150,7 @@ def _fold_nb(
 
 # What `advance_nb` is told: where its arrays are, and how long they are.
 _ARRAYS = 12
-_TOTAL_BARS, _OPEN_ROWS, _CLOSED_ROWS, _NUMBER_ROWS = range(_ARRAYS, _ARRAYS + 4)
+_TOTAL_BARS, _OPEN_ROWS, _CLOSED_ROWS, _NUMBER_ROWS = _ARRAYS, _ARRAYS + 1, _ARRAYS + 2, _ARRAYS + 3
 _PLACES = _ARRAYS + 4
 
 

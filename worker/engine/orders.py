@@ -123,27 +123,22 @@ def _open_trade_nb(
     direction: int,
     reason: int,
     decided_quantity: float,
-    fraction: float,
-    stop_price: float,
-    target_price: float,
 ) -> None:
     """Opens one trade with its levels, or counts the order as unfilled: no money, or no true range to measure with.
 
-    `fraction`, `stop_price` and `target_price` are what was decided instead of the terms', 0 for none. A decided stop
-    that the market has passed already closes what opens here, but measures no risk.
+    A stop that came with the order and that the market has passed closes what opens here, but measures no risk.
     """
     price = market_fill_nb(terms, market, direction, at.ENTRY_COST_SHARE)
     basis = decided if terms[at.LEVEL_BASIS] == at.FROM_DECIDING_CLOSE else price
     i = int(state[at.OPEN_TRADES])
-    risk = set_levels_nb(terms, open_trades[i], basis, true_range, direction, stop_price, target_price)
-    by_risk = terms[at.SIZING_MODE] == at.RISK_FRACTION and fraction == 0.0
+    risk = set_levels_nb(terms, open_trades[i], basis, true_range, direction)
     quantity = 0.0
     if terms[at.SIZE_RULE] == at.BY_WHOLE_UNITS and not _is_in_order_nb(terms, open_trades[i], decided, direction):
         quantity = 0.0
     elif terms[at.SIZE_RULE] != at.BY_EXPOSURE:
         quantity = size_by_profile_nb(state, terms, market, price, direction, decided_quantity)
-    elif risk > 0.0 or (stop_price > 0.0 and risk <= 0.0 and not by_risk):
-        quantity = size_by_exposure_nb(state, terms, market, price, risk, fraction)
+    elif risk > 0.0 or (risk <= 0.0 and _is_sized_anyhow_nb(terms)):
+        quantity = size_by_exposure_nb(state, terms, market, price, risk)
     worth = state[at.CASH] + state[at.NET_QUANTITY] * market
     if not quantity * price > max(at.DUST_SHARE * worth, 0.0):
         state[at.ORDERS_UNFILLED] += 1.0
@@ -162,6 +157,12 @@ def _open_trade_nb(
 
 
 @njit(nogil=True, cache=True)
+def _is_sized_anyhow_nb(terms: Floats) -> bool:
+    """Whether the stop came with the order and its size does not depend on it."""
+    return terms[at.ORDER_STOP] > 0.0 and (terms[at.SIZING_MODE] != at.RISK_FRACTION or terms[at.ORDER_SIZE] > 0.0)
+
+
+@njit(nogil=True, cache=True)
 def _is_in_order_nb(terms: Floats, trade: Floats, decided: float, direction: float) -> bool:
     """Whether the levels of a trade that is about to open are not below zero and on both sides of the deciding close.
 
@@ -175,19 +176,11 @@ def _is_in_order_nb(terms: Floats, trade: Floats, decided: float, direction: flo
 
 
 @njit(nogil=True, cache=True)
-def set_levels_nb(
-    terms: Floats,
-    trade: Floats,
-    basis: float,
-    true_range: float,
-    direction: float,
-    stop_price: float,
-    target_price: float,
-) -> float:
+def set_levels_nb(terms: Floats, trade: Floats, basis: float, true_range: float, direction: float) -> float:
     """Writes stop, target and trailing stop measured from `basis` into the row of an open trade.
 
-    `stop_price` and `target_price` stand instead of what the terms say, where they are not 0. Returns the distance to
-    the nearer stop, infinite for none; NaN where there is no true range to measure with.
+    A stop or target that came with the order stands as it is. Returns the distance to the nearer stop, infinite for
+    none; NaN where there is no true range to measure with.
     """
     stop_distance = distance_nb(terms[at.STOP_KIND], terms[at.STOP_SIZE], basis, true_range)
     target_distance = distance_nb(terms[at.TARGET_KIND], terms[at.TARGET_SIZE], basis, true_range)
@@ -195,12 +188,12 @@ def set_levels_nb(
     stop = level_nb(terms, terms[at.STOP_KIND], stop_distance, basis, -direction)
     target = level_nb(terms, terms[at.TARGET_KIND], target_distance, basis, direction)
     trail = level_nb(terms, terms[at.TRAIL_KIND], trail_distance, basis, -direction)
-    if stop_price > 0.0:
-        stop_distance = 0.0  # whatever the terms measure is not needed
-        stop = level_nb(terms, at.PRICE_DISTANCE, 0.0, stop_price, -direction)
-    if target_price > 0.0:
+    if terms[at.ORDER_STOP] > 0.0:
+        stop_distance = 0.0  # whatever it would be measured with is not needed
+        stop = level_nb(terms, at.PRICE_DISTANCE, 0.0, terms[at.ORDER_STOP], -direction)
+    if terms[at.ORDER_TARGET] > 0.0:
         target_distance = 0.0
-        target = level_nb(terms, at.PRICE_DISTANCE, 0.0, target_price, direction)
+        target = level_nb(terms, at.PRICE_DISTANCE, 0.0, terms[at.ORDER_TARGET], direction)
     trade[at.STOP_PRICE] = stop
     trade[at.TARGET_PRICE] = target
     trade[at.TRAIL_PRICE] = trail
@@ -221,13 +214,11 @@ def fill_order_nb(
     market: float,
     decided: float,
     true_range: float,
-    numbers: Floats,
-    decided_bar: int,
 ) -> None:
     """Fills an order at the price `market`: trades that point elsewhere close, then one opens if there is room.
 
-    `decided` and `true_range` are the close and the average true range when the order was decided, at `decided_bar`,
-    whose row of `numbers` may say more.
+    `decided` and `true_range` are the close and the average true range when the order was decided. What came with it
+    stands in the terms.
     """
     direction = wanted
     if wanted == at.BE_SHORT and terms[at.ALLOW_SHORT] == 0.0:
@@ -241,25 +232,5 @@ def fill_order_nb(
         close_all_nb(state, terms, open_trades, closed_trades, bar, market, reason)
     if bar >= terms[at.OPENS_BEFORE_BAR] or direction == at.BE_FLAT:
         return
-    if state[at.OPEN_TRADES] >= terms[at.MAX_OPEN_TRADES]:
-        return
-    fraction = stop_price = target_price = 0.0
-    if numbers.shape[0] > 0:
-        fraction = numbers[decided_bar, at.SIZE_FRACTION]
-        stop_price = numbers[decided_bar, at.DECIDED_STOP]
-        target_price = numbers[decided_bar, at.DECIDED_TARGET]
-    _open_trade_nb(
-        state,
-        terms,
-        open_trades,
-        bar,
-        market,
-        decided,
-        true_range,
-        direction,
-        reason,
-        decided_quantity,
-        fraction,
-        stop_price,
-        target_price,
-    )
+    if state[at.OPEN_TRADES] < terms[at.MAX_OPEN_TRADES]:
+        _open_trade_nb(state, terms, open_trades, bar, market, decided, true_range, direction, reason, decided_quantity)

@@ -90,9 +90,9 @@ class Decisions(NamedTuple):
         if not more.any():
             return cls(bar, strategy, signal, np.empty((0, 3)))
         one = ~more
-        numbers = np.zeros((int(one.sum()), 3))
-        numbers[np.cumsum(one)[more] - 1, signal[more] - _NUMBER] = rows["bar"][more].view("<f8")
-        found = cls(bar[one], strategy[one], signal[one], numbers)
+        numbers = np.zeros((int(one.sum()) + 1, 3))  # the first for what stands before any decision
+        numbers[np.cumsum(one)[more], signal[more] - _NUMBER] = rows["bar"][more].view("<f8")
+        found = cls(bar[one], strategy[one], signal[one], numbers[1:])
         if found.to_bytes() != data:
             raise PositionUnfit("the position is damaged: numbers of its decisions do not stand where they belong")
         return found

@@ -326,20 +326,13 @@ class Simulation:
         shown, bars = tuple(self.open_trades()), bars_until(self._bars, bar + 1)
         closed = int(self._state[layout.CLOSED_TRADES])
         self._state[:], self._open_trades[:rows], signals[bar] = state, open_trades, said
-        config, indicators = self._config, self.indicators
-        pasts = [Hindsight(self, self._voices, i, bar, closed) for i in self._voices.due]
-        views = [
-            View(
-                *(use.name, bar, bars, use.params, cash, equity, shown, self._seed, past),
-                *(
-                    indicators.until(past.strategy, bar + 1),
-                    config.initial_capital,
-                    config.leverage,
-                    config.allow_short,
-                ),
-            )
-            for use, past in ((self._strategies[past.strategy], past) for past in pasts)
-        ]
+        config, views = self._config, list[View]()
+        terms = (config.initial_capital, config.leverage, config.allow_short)
+        for i in self._voices.due:
+            use, past = self._strategies[i], Hindsight(self, self._voices, i, bar, closed)
+            indicators = self.indicators.until(i, bar + 1)
+            account = (cash, equity, shown, self._seed, past)
+            views.append(View(use.name, bar, bars, use.params, *account, indicators, *terms))
         return Ask(bar, int(self._bars.time_ms[bar]), tuple(views))
 
     def _go_to(self, position: Position) -> None:

@@ -125,7 +125,7 @@ def measure_from_close_nb(
 ) -> None:
     """Sets the levels of a trade of this bar from the bar's close."""
     if state[at.OPEN_TRADES] > 0.0 and open_trades[0, at.ENTRY_BAR] == bar:
-        set_levels_nb(terms, open_trades[0], close, true_range, open_trades[0, at.DIRECTION], 0.0, 0.0)
+        set_levels_nb(terms, open_trades[0], close, true_range, open_trades[0, at.DIRECTION])
         refresh_nb(state, terms, open_trades)
 
 

@@ -12,7 +12,15 @@ from shared.bars import Bars
 from shared.errors import StrategyFailed
 from shared.instants import iso_from_ms
 from shared.strategies import StrategyUse, combine
-from shared.strategies.decision import NO_NUMBERS, Numbers, PastDecision, decision_of, read_decision
+from shared.strategies.decision import (
+    NO_NUMBERS,
+    Decision,
+    Numbers,
+    PastDecision,
+    decision_of,
+    read_decision,
+    read_signal,
+)
 from shared.strategies.signals import BE_FLAT, BE_SHORT, NO_OPINION, Signals, combine_on, silent, standing_after
 from shared.strategies.warmup import bars_before
 from worker.engine.config import EngineConfig
@@ -78,16 +86,18 @@ class Voices:
         if set(names) != set(decisions):
             raise RuntimeError(f"at bar {bar} {', '.join(names)} must answer, not {', '.join(decisions) or 'nobody'}")
         said = [self._read(i, decisions[self._uses[i].name]) for i in due]
+        numbered = False
         for i, (signal, numbers) in zip(due, said, strict=True):
             self.each[i][bar] = signal
-            if numbers != NO_NUMBERS:
+            if numbers is not NO_NUMBERS:
                 self._said_by(i)[bar] = numbers
+                numbered = True
         self.next_ask = until = self._first_ask(bar + 1)
         if len(self.each) > 1:
             part = [voice[bar:until] for voice in self.each]
             how, weights = self._config.combine, self._config.weights
             self.combined[bar:until], self._standing = combine_on(part, self._standing, how, weights)
-        if any(numbers != NO_NUMBERS for _, numbers in said):
+        if numbered:
             self._settle_numbers(slice(bar, bar + 1))
 
     def decisions(self, since_bar: int = 0) -> Decisions:
@@ -187,8 +197,10 @@ class Voices:
         return standing_after([voice[:bar] for voice in self.each]) if self.decisive else silent(0)
 
     def _read(self, index: int, said: object) -> tuple[int, Numbers]:
-        close = float(self._bars.close[self.next_ask])
         try:
+            if not isinstance(said, Decision):
+                return read_signal(said), NO_NUMBERS
+            close = float(self._bars.close[self.next_ask])
             return read_decision(said, close, self._config.leverage, self._config.profile)
         except ValueError as error:
             time = iso_from_ms(int(self._bars.time_ms[self.next_ask]))
