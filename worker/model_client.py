@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from collections import OrderedDict
@@ -15,12 +14,14 @@ from shared.errors import BackfleetError, ConfigurationError
 from shared.trader.answer import DECISION_SCHEMA, AnswerUnusable, read_answer
 from shared.trader.parameters import ModelSettings
 from worker.model_replies import (
+    NOTHING_SPENT,
     FormatUnknown,
     ModelFailed,
     ModelRefused,
     Reply,
     Spent,
     Transient,
+    error_in,
     raise_for,
     read_body,
     read_reply,
@@ -40,6 +41,7 @@ FORMAT_VERSION = 1  # of all that is sent beside system and user; a stored answe
 TRIES_MAX = 4
 _FIRST_WAIT_S = 0.5
 _LEARNED_MAX = 1_000
+_SECRET_MIN_CHARS = 8
 _REPAIR = "That is not usable: {}. Answer anew with one JSON object of the schema and nothing else."
 
 
@@ -62,9 +64,15 @@ class _Conversation:
     key: str = field(repr=False)
     messages: list[dict[str, str]]
     format: Format
+    deadline_s: float
     ends_s: float
     tries: int = 0
-    spent: Spent = Spent()
+    spent: Spent = NOTHING_SPENT
+
+    @property
+    def request_s(self) -> float:
+        """How long one request may take: half of the time, so that a server that never answers is asked twice."""
+        return self.deadline_s / 2.0
 
     def body(self) -> dict[str, Any]:
         one = self.settings
@@ -133,10 +141,12 @@ class ModelClient:
         then is what is given back, usable or not. Raises `ModelFailed` where no answer comes, `ModelRefused` where none
         ever will, `ConfigurationError` where the SDK is missing; the first two say in `spent` what was paid for.
         """
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise ModelRefused("the key holds characters that no key has; store a valid one for this provider")
         begun_s = self._clock()
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         format_ = self._learned.get((model_settings.base_url, model_settings.model), FORMATS[0])
-        one = _Conversation(model_settings, key, messages, format_, begun_s + deadline_s)
+        one = _Conversation(model_settings, key, messages, format_, deadline_s, begun_s + deadline_s)
         try:
             async with asyncio.timeout(deadline_s):
                 raw = await self._answer_to(one, usable)
@@ -185,9 +195,7 @@ class ModelClient:
         if one.tries >= TRIES_MAX:
             raise ModelFailed(f"{fault.reason} (asked {one.tries} times)")
         if wait_s >= left_s:
-            raise ModelFailed(
-                f"{fault.reason} (and asks to wait {wait_s:g} s, of which {max(left_s, 0.0):.1f} s are left)"
-            )
+            raise ModelFailed(f"{fault.reason} (to be asked again in {wait_s:.1f} s, when the time is up)")
         await self._sleep(wait_s)
 
     def _learn(self, one: _Conversation) -> None:
@@ -200,16 +208,14 @@ class ModelClient:
     async def _try(self, one: _Conversation) -> Reply:
         """One request. Raises what `read_reply` does."""
         client = await self._open()
-        # Half of what is left, so that a server that never answers is asked twice.
-        tries_s = max((one.ends_s - self._clock()) / 2.0, 0.0) if not one.tries else None
         try:
-            async with asyncio.timeout(tries_s):
+            async with asyncio.timeout(one.request_s):
                 status, headers, text = await self._send(client, one)
         except TimeoutError:
-            raise Transient("no answer in time") from None
-        if status != 200:
-            raise_for(status, _error_in(text, one.key), headers)
-        body = read_body(_without(one.key, text))
+            raise Transient(f"no answer within {one.request_s:g} s") from None
+        if not 200 <= status < 300:
+            raise_for(status, error_in(text), headers)
+        body = read_body(text)
         if (spent := spent_of(body)) is not None:
             one.spent = one.spent.and_also(spent)
         return read_reply(body)
@@ -220,7 +226,8 @@ class ModelClient:
 
         from worker.model_transport import AddressRefused, ResponseRefused
 
-        authorization = {"Authorization": f"Bearer {one.key}"} if one.key else {}
+        # Also where there is no key, lest one out of the environment is sent.
+        authorization = {"Authorization": f"Bearer {one.key or 'none'}"}
         try:
             response = await client.post(
                 f"{one.settings.base_url}/chat/completions",
@@ -239,7 +246,7 @@ class ModelClient:
             raise ModelFailed(f"the response is not read: {error}") from None
         except APIConnectionError:
             raise Transient("the connection failed") from None
-        return response.status_code, response.headers, response.text
+        return response.status_code, response.headers, _without(one.key, response.content.decode(errors="replace"))
 
     async def _open(self) -> AsyncOpenAI:
         async with self._opening:
@@ -257,7 +264,7 @@ class ModelClient:
             raise ConfigurationError(
                 f"asking a model needs the extra `ai` ({error.name} is missing); install backfleet[ai]"
             ) from error
-        may_connect = self._may_connect or ((lambda _: True) if self._private_urls else is_public)
+        may_connect = self._may_connect or (_anywhere if self._private_urls else is_public)
         # No key, account or URL of ours: each request brings its own, and the environment's must not go anywhere.
         return AsyncOpenAI(
             api_key="none",
@@ -284,15 +291,10 @@ def _with(error: ModelFailed | ModelRefused, one: _Conversation) -> BackfleetErr
     return error
 
 
+def _anywhere(_: object) -> bool:
+    return True
+
+
 def _without(key: str, text: str) -> str:
-    """Servers repeat what they were sent."""
-    return text.replace(key, "***") if key else text
-
-
-def _error_in(text: str, key: str) -> object:
-    text = _without(key, text)
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return body.get("error", body) if isinstance(body, dict) else body
+    """Servers repeat what they were sent. What is shorter is no secret, and may be a word of the answer."""
+    return text.replace(key, "***") if len(key) >= _SECRET_MIN_CHARS else text

@@ -31,6 +31,9 @@ class Spent(NamedTuple):
         return Spent(self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out, cost)
 
 
+NOTHING_SPENT = Spent()
+
+
 class ModelFailed(BackfleetError):
     """No answer, however often it was asked. The run may go on without this one. `spent` is what it cost all the same.
 
@@ -38,14 +41,14 @@ class ModelFailed(BackfleetError):
     """
 
     code = "model_failed"
-    spent = Spent()
+    spent = NOTHING_SPENT
 
 
 class ModelRefused(Refusal):
     """Asked again it would be refused again: a wrong key, no money, no such model. `spent` is what was spent before."""
 
     code = "model_refused"
-    spent = Spent()
+    spent = NOTHING_SPENT
 
 
 class Transient(Exception):
@@ -87,6 +90,15 @@ def read_body(text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise Transient(f"answered with what is no JSON: {_told(text[:_TOLD_MAX_CHARS])}") from None
+
+
+def error_in(text: str) -> object:
+    """The error of a body that HTTP calls one: what is in it, or all of it."""
+    try:
+        body: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return _mapping(body).get("error", body)
 
 
 def read_reply(body: object) -> Reply:
