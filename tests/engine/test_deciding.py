@@ -289,7 +289,7 @@ def test_hardly_any_bars_are_no_accident(total: int) -> None:
 
 
 def test_a_strategy_has_exactly_one_form() -> None:
-    for forms, words in (({}, "has neither"), ({"signals": step_signals, "decide": steps}, "has both")):
+    for forms, words in (({}, "has none"), ({"signals": step_signals, "decide": steps}, "has signals and decide")):
         with pytest.raises(ConfigurationError, match=f"strategy odd must have exactly one .*{words}"):
             Strategy("odd", "Odd", "Odd.", Parameters, **forms)
     assert [(one.form, one.every) for one in (STEPS, BROKEN, STEP_SIGNALS)] == [
