@@ -273,6 +273,7 @@ def test_where_and_how_it_is_asked() -> None:
 
 
 def test_no_row_of_a_million_bars_costs_more_than_those_that_are_shown() -> None:
-    bars = Bars(*(np.tile(column, 10_000) for column in BARS))
+    prices: Any = (np.tile(column, 10_000) for column in BARS[1:])
+    bars = Bars(np.tile(BARS.time_ms, 10_000), *prices)
     view = replace(seen(), bars=bars, open_trades=())
     assert len(inquire(view).user) < 2_000

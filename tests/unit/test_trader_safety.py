@@ -28,12 +28,14 @@ FACTS = Facts(
 )
 LONG = Said("LONG", None, None, None, 0.9, "")
 SHORT = Said("SHORT", None, None, None, 0.9, "")
-SAFE = AiTraderParameters(model="m")
-FREE = AiTraderParameters(model="m", safety_mode=False)
 
 
 def settings(**given: Any) -> AiTraderParameters:
-    return AiTraderParameters(model="m", **given)
+    return AiTraderParameters.model_validate({"model": "m"} | given)
+
+
+SAFE = settings()
+FREE = settings(safety_mode=False)
 
 
 def test_without_safety_mode_it_is_as_the_model_says() -> None:
