@@ -14,7 +14,7 @@ from shared.settings import Settings
 
 _TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):([^\s@]+)@")
-_CHATTY = ("pymongo", "asyncio", "socketio.server", "engineio.server", "numba")
+_CHATTY = ("pymongo", "asyncio", "socketio.server", "engineio.server", "numba", "openai", "httpx2", "httpcore2")
 WARNING_INTERVAL_S = 10.0
 
 

@@ -143,13 +143,14 @@ class ModelClient:
         """
         if not (key.isascii() and key.isprintable() and " " not in key):
             raise ModelRefused("the key holds characters that no key has; store a valid one for this provider")
+        client = await self._open()
         begun_s = self._clock()
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         format_ = self._learned.get((model_settings.base_url, model_settings.model), FORMATS[0])
         one = _Conversation(model_settings, key, messages, format_, deadline_s, begun_s + deadline_s)
         try:
             async with asyncio.timeout(deadline_s):
-                raw = await self._answer_to(one, usable)
+                raw = await self._answer_to(client, one, usable)
         except TimeoutError:
             raise _with(ModelFailed(f"no answer within {deadline_s:g} s"), one) from None
         except (ModelFailed, ModelRefused) as error:
@@ -157,8 +158,8 @@ class ModelClient:
         latency_ms = (self._clock() - begun_s) * 1000.0
         return Answer(raw, one.spent.tokens_in, one.spent.tokens_out, one.spent.cost_usd, latency_ms, one.format)
 
-    async def _answer_to(self, one: _Conversation, usable: Callable[[str], object]) -> str:
-        reply = await self._insist(one)
+    async def _answer_to(self, client: AsyncOpenAI, one: _Conversation, usable: Callable[[str], object]) -> str:
+        reply = await self._insist(client, one)
         problem = _problem(reply.text, usable)
         if problem is None:
             return reply.text
@@ -167,13 +168,13 @@ class ModelClient:
             raise ModelFailed(f"the answer was cut off after {most} tokens; give it more of them by maxTokens")
         one.messages.append({"role": "assistant", "content": reply.text})
         one.messages.append({"role": "user", "content": _REPAIR.format(problem)})
-        return (await self._insist(one)).text
+        return (await self._insist(client, one)).text
 
-    async def _insist(self, one: _Conversation) -> Reply:
+    async def _insist(self, client: AsyncOpenAI, one: _Conversation) -> Reply:
         """Asks until there is a reply, in a simpler form where one is not known, and again where that may help."""
         while True:
             try:
-                reply = await self._try(one)
+                reply = await self._try(client, one)
             except FormatUnknown as unknown:
                 left = FORMATS[FORMATS.index(one.format) + 1 :]
                 if not left:
@@ -205,14 +206,13 @@ class ModelClient:
         if len(self._learned) > _LEARNED_MAX:
             self._learned.popitem(last=False)
 
-    async def _try(self, one: _Conversation) -> Reply:
+    async def _try(self, client: AsyncOpenAI, one: _Conversation) -> Reply:
         """One request. Raises what `read_reply` does."""
-        client = await self._open()
         try:
             async with asyncio.timeout(one.request_s):
                 status, headers, text = await self._send(client, one)
         except TimeoutError:
-            raise Transient(f"no answer within {one.request_s:g} s") from None
+            raise Transient(f"no answer within {one.request_s:g} s", 0.0) from None
         if not 200 <= status < 300:
             raise_for(status, error_in(text), headers)
         body = read_body(text)

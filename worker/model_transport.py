@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from contextlib import aclosing, contextmanager
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, cast
 
@@ -96,7 +98,7 @@ class _Network(httpcore2.AsyncNetworkBackend):
 class _Transport(httpx2.AsyncBaseTransport):
     def __init__(self, may_connect: MayConnect) -> None:
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=httpcore2.default_ssl_context(),
+            ssl_context=_trust(),
             max_connections=_CONNECTIONS_MAX,
             keepalive_expiry=_IDLE_S,
             network_backend=_Network(may_connect),
@@ -141,6 +143,12 @@ class _Body(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._response.aclose()
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Whom this machine trusts: read once, which takes as long as a few asks."""
+    return httpcore2.default_ssl_context()
 
 
 @contextmanager

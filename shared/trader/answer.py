@@ -69,7 +69,7 @@ class Said(NamedTuple):
 _THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 # A brace that begins an object. Others are prose.
 _OBJECT = re.compile(r'\{(?=\s*(?:"|\}))')
-_PLAIN_NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?")
+_PLAIN_NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 # Control characters, and those that change the direction of what is read around them.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 

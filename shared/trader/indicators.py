@@ -131,8 +131,8 @@ def _compute(bars: Bars, one: Indicator) -> Sequence[NDArray[np.float64]]:
     import talib
 
     kind = _KINDS[one.kind]
-    if bars.total < 2:  # of which TA-Lib does not say that it is too little
-        return [np.full(bars.total, np.nan) for _ in kind.columns]
+    if not bars.total:  # of which TA-Lib makes an error
+        return [np.empty(0) for _ in kind.columns]
     columns = (getattr(bars, name) for name in kind.inputs)
     found = getattr(talib, kind.function)(*columns, *kind.arguments(one.numbers))
     return found if len(kind.columns) > 1 else (found,)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared.strategies.parameters import Parameters
 from shared.trader.indicators import read_indicator
-from shared.wire import Whole
+from shared.wire import Whole, whole
 
 PROMPT_MAX_CHARS = 20_000
 INDICATORS_MAX = 16
@@ -63,8 +63,8 @@ class AiTraderParameters(Parameters):
     every: Whole = Field(1, ge=1, le=100_000, description="At every how many bars it is asked.")
     temperature: float | None = Field(None, ge=0, le=2, description="How freely it answers; null leaves it to it.")
     max_tokens: Whole = Field(2_000, ge=16, le=100_000, description="Most tokens of one answer.")
-    seed: Whole | None = Field(
-        None, ge=0, lt=2**31, description="Asks the model for the same answer each time, which it may not heed."
+    seed: Annotated[int | None, BeforeValidator(whole)] = Field(
+        None, ge=0, le=2**31 - 1, description="Asks the model for the same answer each time, which it may not heed."
     )
     mode: Mode = Field(
         "record",

@@ -37,9 +37,10 @@ def judge(said: Said, facts: Facts, params: AiTraderParameters) -> Judged:
         return Judged(Decision(BE_FLAT), action, tuple(notes))
     size, stop = said.size_fraction, said.stop_loss_price
     if params.safety_mode:
-        size, stop = _limited_size(size, action, facts, params, notes), _nearer_stop(stop, action, facts, params, notes)
-        if size is not None and size <= 0.0:
+        size = _limited_size(size, action, facts, params, notes)
+        if size == 0.0:
             return Judged(Decision(None), "HOLD", tuple(notes))
+        stop = _nearer_stop(stop, action, facts, params, notes)
     if size is not None and size > facts.leverage:
         raise AnswerUnusable(f"sizeFraction is {size!r}; the leverage allows at most {facts.leverage:g}")
     signal = BE_LONG if action == "LONG" else BE_SHORT
@@ -85,9 +86,9 @@ def _limited_size(
     size: float | None, action: Action, facts: Facts, params: AiTraderParameters, notes: list[str]
 ) -> float | None:
     """None leaves it to the request's sizing; 0 where nothing may be added."""
-    largest = facts.leverage if params.max_position_fraction is None else params.max_position_fraction
+    largest = min(facts.leverage, params.max_position_fraction or facts.leverage)
     held = facts.exposure_fraction if facts.direction == (1 if action == "LONG" else -1) else 0.0
-    left = max(0.0, min(largest, facts.leverage) - held)
+    left = max(0.0, largest - held)
     if size is None and params.max_position_fraction is None:
         return None
     if size is not None and size <= left:

@@ -84,7 +84,9 @@ def test_the_refusal_says_which_bar_changed_and_what_was_known_by_then() -> None
 
 @pytest.mark.parametrize("bars", [random_walk(3_000, 8), random_walk(12, 8), random_walk(1, 8), flat(500)])
 def test_every_strategy_of_the_catalogue_passes(bars: Bars) -> None:
-    refuse_peeking([*resolve([one.id for one in catalogue()], {}), STEPS.use({}, "")], bars, 7)
+    refuse_peeking(
+        [*resolve([one.id for one in catalogue()], {"ai_trader": {"model": "any"}}), STEPS.use({}, "")], bars, 7
+    )
 
 
 @settings(max_examples=200)
