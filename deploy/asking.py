@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -157,25 +159,29 @@ def _read_control(asked: argparse.Namespace) -> Callable[[Run], Awaitable[dict[s
     if asked.action == "stop":
         return lambda run: run.stop(close_open_trades=not asked.keep_open)
     if asked.action == "step":
-        bars = _read_number("BARS", asked.bars, int)
+        bars = _read_number("BARS", asked.bars, int, "5")
         return lambda run: run.step(bars)
     if asked.action == "speed":
-        speed = None if asked.speed == "max" else _read_number("N", asked.speed, float)
+        speed = None if asked.speed == "max" else _read_number("N", asked.speed, float, "50, or max")
         return lambda run: run.speed(speed)
     if asked.action == "seek":
-        bar = int(asked.where) if asked.where.isdecimal() else None
-        return lambda run: run.seek(bar=bar, time=asked.where)
+        if asked.where.isdecimal():
+            bar = _read_number("BAR", asked.where, int, "500")
+            return lambda run: run.seek(bar=bar)
+        return lambda run: run.seek(time=asked.where)
     return lambda run: run.pause() if asked.action == "pause" else run.resume()
 
 
 Number = TypeVar("Number", int, float)
 
 
-def _read_number(name: str, text: str, kind: Callable[[str], Number]) -> Number:
-    try:
-        return kind(text)
-    except ValueError:
-        raise InvalidRequest.of(name, f"{text!r} is no number; write for example 5") from None
+def _read_number(name: str, text: str, kind: Callable[[str], Number], example: str) -> Number:
+    with suppress(ValueError):
+        number = kind(text)
+        if not isinstance(number, float) or math.isfinite(number):
+            return number
+    whole = "whole " if kind is int else ""
+    raise InvalidRequest.of(name, f"{text[:80]!r} is no {whole}number; write for example {example}")
 
 
 def describe_control(answer: dict[str, Any]) -> str:

@@ -255,8 +255,10 @@ class Run:
         return await self._control("step", bars=bars)
 
     async def seek(self, *, bar: int | None = None, time: str | None = None) -> dict[str, Any]:
-        """To just before a bar, by its index or by an instant."""
-        return await self._control("seek", **{"time": time} if bar is None else {"bar": bar})
+        """To just before a bar, by its index or by an instant: one of them."""
+        return await self._control(
+            "seek", **{name: to for name, to in (("bar", bar), ("time", time)) if to is not None}
+        )
 
     async def _control(self, action: str, **fields: Any) -> dict[str, Any]:
         body = {"commandId": f"client-{uuid.uuid4()}", **fields}
