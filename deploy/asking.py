@@ -28,6 +28,8 @@ DEFAULT_USER = "dev"  # whom `make up` adds
 TOKEN_TTL_S = 3_600
 # Long enough for a gateway that is being started again, short enough for somebody who mistyped its URL.
 PATIENCE_S = 15.0
+# Of what is no terminal: there, tables need not be squeezed.
+FILE_COLUMNS = 120
 
 _SUBMIT = """\
 Stores a backtest, which the next free worker runs, and prints its id, and nothing else, on standard output.
@@ -121,7 +123,7 @@ def _submit(asked: argparse.Namespace) -> int:
 def _watch(asked: argparse.Namespace) -> int:
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_COLUMNS)
     if asked.backtest_id is not None and not asked.once:
         return _follow(asked, asked.backtest_id, console, as_json=asked.json)
 

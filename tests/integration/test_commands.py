@@ -217,7 +217,8 @@ async def test_the_fleet_is_shown_with_what_its_runs_say(site: Site, call: Call)
         assert (status, errors) == (0, [])
         assert "1 waiting, 1 running, 0 paused" in out
         assert "no worker is there" in out
-        assert record["_id"] in out
+        [shown] = [line.split() for line in out.splitlines() if line.split()[:1] == [record["_id"]]]
+        assert (shown[1:5], shown[-2:]) == (["ann", "WALK", "1h", "running"], ["0.0", "%"]), "nothing is cut"
         assert json.loads((await call("watch", "--once", "--json"))[1])["running"] == 1
         watching = asyncio.create_task(watch_fleet(fleet, console, once=False, as_json=False))
         seq = 0
