@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from shared.request import BacktestRequest
 from shared.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -412,6 +413,14 @@ def test_a_setting_that_is_only_mentioned_is_undocumented() -> None:
     assert f"{PREFIX}PORT" in undocumented_settings(f"Set `{PREFIX}PORT` as you like.\n| `{PREFIX}HOST` | address |")
     assert f"{PREFIX}HOST" not in undocumented_settings(f"| `{PREFIX}HOST` | address |")
     assert unknown_settings(f"| `{PREFIX}HOSTS` | addresses |") == {f"{PREFIX}HOSTS"}
+
+
+def test_every_field_of_a_request_has_a_row_in_the_readme() -> None:
+    rows = (ROOT / "README.md").read_text("utf-8").partition("### What a request can say")[2].partition("\n### ")[0]
+    described = {
+        name for cell in re.findall(r"^\|([^|]*)\|", rows, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
+    }
+    assert {one.alias for one in BacktestRequest.model_fields.values()} - described == set()
 
 
 def rooms(contributing: str) -> set[str]:
