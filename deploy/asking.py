@@ -9,7 +9,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from api.cli import settings_here, to_end
 from shared.errors import ConfigurationError, InvalidRequest
@@ -217,6 +216,7 @@ def find_gateway(asked: argparse.Namespace) -> tuple[str, Token]:
     A token is minted only for the stack that runs here and where the environment names the secret, so that no other
     gateway is ever sent one. Raises `ConfigurationError`, `InvalidRequest`.
     """
+    from shared.client.fleet import read_url
     from shared.settings import load_settings
     from shared.stack_file import running_stack
 
@@ -233,23 +233,12 @@ def find_gateway(asked: argparse.Namespace) -> tuple[str, Token]:
     here = stack.urls if stack else []
     if url is None and not here:
         raise ConfigurationError("no gateway is named: give --url, set BACKFLEET_URL, or start a stack with `make up`")
-    url = _checked(url or here[0])
+    url = read_url("--url", url or here[0])
     if token is not None:
         return url, token.strip()
     if url not in here and "jwt_secret" not in settings.model_fields_set:
         raise ConfigurationError(f"there is no token for {url}: give one with --token or BACKFLEET_TOKEN")
     return url, _minted(settings_here("jwt_secret"), asked.user or DEFAULT_USER)
-
-
-def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fits = False
-    if not fits:
-        raise InvalidRequest.of("--url", f"{url!r} is no URL of a gateway; write for example http://127.0.0.1:8000")
-    return url.rstrip("/")
 
 
 def _minted(settings: Settings, user: str) -> Token:

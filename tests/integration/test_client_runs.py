@@ -192,7 +192,11 @@ async def test_the_twin_steers_as_well(settings: Settings, url: str, capsys: pyt
             stopped = fleet.submit(ALWAYS_IN, startPaused=True)
             stopped.step(300)
             assert stopped.stop(close_open_trades=False)["status"] == "stopped"
-            return run, run.result(), stopped.result(show=False)
+            kept = stopped.events()
+            assert next(kept).data["backtestId"] == stopped.id
+            ended = run.result(), stopped.result(show=False)
+        kept.close()  # Later than the client, as whoever keeps it in a cell of a notebook does.
+        return run, *ended
 
     async with asyncio.timeout(DEADLINE_S):
         run, result, stopped = await asyncio.to_thread(work)
