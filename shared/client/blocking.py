@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -29,10 +29,10 @@ class BlockingBackfleet:
     """As `Backfleet`. Without `with`, call `close` at the end."""
 
     def __init__(self, url: str, token: Token, *, patience_s: float = 60.0) -> None:
+        self._fleet = Backfleet(url, token, patience_s=patience_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="backfleet", daemon=True)
         self._thread.start()
-        self._fleet = Backfleet(url, token, patience_s=patience_s)
         self.wait_for(self._fleet.__aenter__())
 
     def __enter__(self) -> Self:
@@ -43,8 +43,12 @@ class BlockingBackfleet:
     ) -> None:
         self.close()
 
+    @property
+    def closed(self) -> bool:
+        return self._loop.is_closed()
+
     def close(self) -> None:
-        if self._loop.is_closed():
+        if self.closed:
             return
         self.wait_for(self._fleet.__aexit__(None, None, None))
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -68,6 +72,9 @@ class BlockingBackfleet:
 
     def wait_for(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         """What the client's loop makes of it. An interrupt from the keyboard ends the work, too."""
+        if self.closed:
+            work.close()
+            raise RuntimeError("the client is closed; make another BlockingBackfleet")
         answer = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return answer.result()
@@ -87,26 +94,37 @@ class BlockingRun:
     def state(self) -> dict[str, Any]:
         return self._fleet.wait_for(self._run.state())
 
-    def events(self) -> Iterator[RunEvent]:
+    def events(self) -> Generator[RunEvent]:
         events = self._run.events()
         try:
             while (event := self._fleet.wait_for(_next(events))) is not None:
                 yield event
         finally:
-            self._fleet.wait_for(events.aclose())
+            if not self._fleet.closed:  # Whoever kept it may let go of it later than of the client.
+                self._fleet.wait_for(events.aclose())
 
     def result(self, timeout_s: float | None = None, *, show: bool = True) -> dict[str, Any]:
         """Its result, once it is there. `show` draws a bar meanwhile. Raises `BacktestFailed` and `TimeoutError`."""
         if not show:
             return self._fleet.wait_for(self._run.result(timeout_s))
+        state = self.state()
         with Progress() as bar:
-            task = bar.add_task("waiting for a worker", total=100.0)
+            begins = "waiting for a worker" if state["status"] == "pending" else state["status"]
+            task = bar.add_task(begins, total=100.0, completed=state["progress"])
 
             def show_progress(event: RunEvent) -> None:
-                if event.name == "backtest:progress":
-                    bar.update(task, completed=event.data["progress"], description=event.data["message"])
+                said = event.data
+                match event.name.removeprefix("backtest:"):
+                    case "progress":
+                        bar.update(task, completed=said["progress"], description=said["message"])
+                    case "paused":
+                        bar.update(task, completed=said["progressPercent"], description="paused")
+                    case _:
+                        pass
 
-            return self._fleet.wait_for(self._run.result(timeout_s, on_progress=show_progress))
+            result = self._fleet.wait_for(self._run.result(timeout_s, on_progress=show_progress))
+            bar.update(task, completed=100.0, description="done")
+            return result
 
     def trades(self, *, limit: int = 500, offset: int = 0) -> dict[str, Any]:
         return self._fleet.wait_for(self._run.trades(limit=limit, offset=offset))

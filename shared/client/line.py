@@ -236,7 +236,7 @@ class Line:
             asked["after"] = {"epoch": feed.after[0], "seq": feed.after[1]}
         feed.asked = True
         try:
-            ack: dict[str, Any] = await self._sio.call("backtest:subscribe", asked, timeout=_ACK_TIMEOUT_S)
+            ack: dict[str, Any] = await self._ask("backtest:subscribe", asked)
         except (SocketIOError, TimeoutError) as error:
             log.info("%s: not subscribed (%s: %s)", feed.backtest_id, type(error).__name__, error)
             await self._sio.disconnect()
@@ -247,6 +247,20 @@ class Line:
         if feed.early is not None and not ack.get("recovered") and not feed.asked_anew:
             feed.asked_anew = True
             await self._sio.disconnect()
+
+    async def _ask(self, event: str, data: object) -> Any:
+        """The acknowledgement. Raises `SocketIOError`, `TimeoutError`, and at once where the line breaks: the library
+        goes on waiting for what cannot come any more."""
+        asking = asyncio.create_task(self._sio.call(event, data, timeout=_ACK_TIMEOUT_S))
+        breaking = asyncio.create_task(self._broke.wait())
+        try:
+            await asyncio.wait([asking, breaking], return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise NotConnected("the line broke")
+            return asking.result()
+        finally:
+            asking.cancel()
+            breaking.cancel()
 
     def _hear(self, name: str, data: Any = None) -> None:
         backtest_id = cast("dict[str, Any]", data).get("backtestId") if isinstance(data, dict) else None

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
@@ -99,6 +100,41 @@ async def test_a_line_that_breaks_again_and_again_loses_nothing(site: Site) -> N
         assert said == [1.0, 2.0, 3.0, 4.0, 5.0], "each once and in order"
         assert [one.ends for one in heard].index(True) == len(heard) - 1
         assert proxy.opened > 2
+
+
+async def test_a_line_that_breaks_while_it_is_asked_is_made_again_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_module, "_ACK_TIMEOUT_S", 3600.0)
+    proxy = Proxy(site.url)
+    async with asyncio.timeout(DEADLINE_S), proxy.running() as url, Backfleet(url, site.token()) as fleet:
+        one, other = await fleet.submit(BODY), await fleet.submit(BODY)
+        async with aclosing(one.events()) as events:
+            await anext(events)
+            asked, call = asyncio.Event(), fleet.line._sio.call
+
+            async def noticed(*arguments: object, **named: object) -> object:
+                asked.set()
+                return await call(*arguments, **named)
+
+            monkeypatch.setattr(fleet.line._sio, "call", noticed)
+            proxy.go_silent()
+            first = asyncio.create_task(anext(other.events()))
+            await asked.wait()
+            proxy.cut()
+            assert (await first).name == "backtest:state"
+
+
+def test_what_is_no_url_and_a_client_that_is_closed_are_refused_at_once() -> None:
+    threads = threading.active_count()
+    for url in ("nonsense", "ftp://127.0.0.1", "http://", "http://127.0.0.1:0"):
+        with pytest.raises(InvalidRequest, match=r"url: .* is no URL of a gateway; write for example http://"):
+            BlockingBackfleet(url, "token")
+    assert threading.active_count() == threads
+    with BlockingBackfleet("http://127.0.0.1:9", "token") as fleet:
+        run = fleet.run("bt_1")
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        run.state()
 
 
 async def test_who_takes_slowly_is_told_all_of_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
