@@ -69,6 +69,17 @@ class Level(Wire):
         default=None, gt=0, le=1_000, description="Average true ranges (atrPeriod) when the order was decided."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_bare_number(cls, value: object) -> object:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            percent = 100 * value if 0 < value < 1 else value
+            raise ValueError(
+                f'must say what the number is: {{"percent": {percent:g}}} is {percent:g} % of the price, '
+                f'{{"distance": {value:g}}} is {value:g} in its units'
+            )
+        return value
+
     @model_validator(mode="after")
     def _is_exactly_one(self) -> Self:
         if sum(size is not None for size in (self.percent, self.distance, self.atr)) != 1:

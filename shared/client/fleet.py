@@ -146,6 +146,10 @@ class Backfleet:
             for attempt in range(1_000_000):
                 try:
                     return await self._ask_once(method, path, body, query, headers)
+                except NotFound:
+                    if method == "DELETE" and attempt:
+                        return {}  # It is gone: only the answer to the try before was lost.
+                    raise
                 except (Unavailable, aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
                     log.info("%s %s: %s; again", method, path, error)
                     await pause(attempt)
