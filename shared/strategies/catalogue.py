@@ -20,6 +20,7 @@ from shared.strategies.rule.strategy import STRATEGY as RULE
 from shared.strategies.sma_crossover import STRATEGY as SMA_CROSSOVER
 from shared.strategies.strategy import Strategy, StrategyUse, refusal_of, shown
 from shared.strategies.supertrend import STRATEGY as SUPERTREND
+from shared.trader.strategy import STRATEGY as AI_TRADER
 
 _BUILT_IN = (
     SMA_CROSSOVER,
@@ -33,6 +34,7 @@ _BUILT_IN = (
     SUPERTREND,
     BUY_AND_HOLD,
     RULE,
+    AI_TRADER,
 )
 
 

@@ -7,19 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from shared.bars import Bars
 from shared.errors import ConfigurationError, FieldError, InvalidRequest, summary
 from shared.strategies.parameters import Parameters
+from shared.strategies.question import Question
 from shared.strategies.signals import Signals, silent
-from shared.strategies.view import Decide
+from shared.strategies.view import Decide, View
 from shared.wording import worded
 
 _EVERY = "every"  # the parameter that says how often a strategy is asked
 
 
 Form = Literal["signals", "decide"]
+Columns = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,9 @@ class Strategy:
 
     `signals(bars, params)` gives int8[n] for all bars at once and is causal. `decide(view)` is asked at the close of
     every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None.
-    Raises `ConfigurationError` where neither or both are given, `every` could be below 1, or one that decides has a
-    `warmup`.
+    In its place, `inquire(view)` gives what somebody outside of the engine is to be asked.
+    Raises `ConfigurationError` where not exactly one of the three is given, `every` could be below 1, or one that
+    decides has a `warmup`.
 
     `warmup(params)` is how many bars before the first one that a signal is wanted of `signals` must be given, so that
     it says of that one what it would say with any history; without it, it is given none. One that decides sees none.
@@ -46,22 +51,26 @@ class Strategy:
     signals: Callable[[Bars, Any], Signals] | None = None
     aliases: tuple[str, ...] = ()
     decide: Decide | None = None
+    inquire: Callable[[View], Question] | None = None
     language: dict[str, list[dict[str, str]]] | None = field(default=None, hash=False, repr=False)
     warmup: Callable[[Any], int] | None = None
     speaks_from: Callable[[Any], int] | None = None
+    indicators: Callable[[Bars, Any], Columns] | None = None
 
     def __post_init__(self) -> None:
-        if (self.signals is None) == (self.decide is None):
-            given = "neither" if self.signals is None else "both"
+        forms = {"signals": self.signals, "decide": self.decide, "inquire": self.inquire}
+        given = [name for name, form in forms.items() if form is not None]
+        if len(given) != 1:
             raise ConfigurationError(
-                f"strategy {self.id} must have exactly one of signals and decide, and has {given}; "
-                "give signals(bars, params) for all bars at once, or decide(view) for one bar at a time"
+                f"strategy {self.id} must have exactly one of signals, decide and inquire, and has "
+                f"{' and '.join(given) or 'none'}; give signals(bars, params) for all bars at once, or decide(view) "
+                "for one bar at a time"
             )
-        if self.decide is not None and self.warmup is not None:
+        if self.decides and self.warmup is not None:
             raise ConfigurationError(
-                f"strategy {self.id} has warmup, but decide sees no bars before the run; leave warmup out"
+                f"strategy {self.id} has warmup, but {given[0]} sees no bars before the run; leave warmup out"
             )
-        if self.decide is not None and _EVERY in self.parameters.model_fields:
+        if self.decides and _EVERY in self.parameters.model_fields:
             every = self.parameters_schema["properties"][_EVERY]
             if every.get("type") != "integer" or every.get("minimum", 0) < 1:
                 raise ConfigurationError(
@@ -70,13 +79,18 @@ class Strategy:
                 )
 
     @property
+    def decides(self) -> bool:
+        """Whether it is asked at one bar after the other."""
+        return self.signals is None
+
+    @property
     def form(self) -> Form:
-        return "signals" if self.decide is None else "decide"
+        return "decide" if self.decides else "signals"
 
     @property
     def every(self) -> int | None:
         """At every how many bars a strategy that decides is asked by default; None for one that gives signals."""
-        return None if self.decide is None else int(self.default_parameters.get(_EVERY, 1))
+        return int(self.default_parameters.get(_EVERY, 1)) if self.decides else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,7 +104,8 @@ class Strategy:
 
     @property
     def default_parameters(self) -> dict[str, Any]:
-        return self.parameters().model_dump()
+        """By the names users write. Where one has no default that will do, this is what it is where nothing is said."""
+        return self.parameters.model_construct().model_dump(by_alias=True)
 
     def use(self, params: Mapping[str, Any], path: str, *, name: str = "") -> StrategyUse:
         """This strategy with checked parameters. Raises `InvalidRequest` with every wrong field below `path`."""
@@ -102,10 +117,11 @@ class Strategy:
 
     def _field_error(self, item: Any, path: str) -> FieldError:
         message = worded(item)
-        known = ", ".join(self.parameters.model_fields) or "none"
+        fields = self.parameters.model_fields
+        known = ", ".join(field.alias or name for name, field in fields.items()) or "none"
         if not item["loc"]:  # a check across fields: its message begins with the field to change
             field = message.partition(" ")[0]
-            return FieldError(f"{path}.{field}" if field in self.parameters.model_fields else path, message)
+            return FieldError(f"{path}.{field}" if field in known.split(", ") else path, message)
         field = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             message = f"{self.id} has no such parameter; it has: {known}"
@@ -125,7 +141,7 @@ class StrategyUse:
     @property
     def decides(self) -> bool:
         """Whether it is asked on the way. All it has to say in advance is that it has no opinion."""
-        return self.strategy.decide is not None
+        return self.strategy.decides
 
     @property
     def every(self) -> int:

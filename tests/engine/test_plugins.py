@@ -125,7 +125,7 @@ def test_the_readme_shows_this_very_package() -> None:
         ("STRATEGY = 1", "is a int, not a Strategy"),
         (
             "from backfleet import Parameters, Strategy\nSTRATEGY = Strategy('odd', 'Odd', 'Odd.', Parameters)",
-            "cannot be loaded: strategy odd must have exactly one of signals and decide, and has neither",
+            "cannot be loaded: strategy odd must have exactly one of signals, decide and inquire, and has none",
         ),
         (
             "from shared.strategies.catalogue import _BUILT_IN; STRATEGY = _BUILT_IN[0]",
