@@ -6,10 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pydantic.alias_generators import to_camel
-
 from api.auth import Identity
-from api.llm_requests import PARAMETER_OF, AgentRequest
+from api.llm_requests import PARAMETER_OF, AgentRequest, in_camel_case
 from shared import agents
 from shared.errors import FieldError, InvalidRequest, NotFound, summary
 from shared.instants import iso_from_ms
@@ -17,7 +15,7 @@ from shared.request import AI_TRADER, BacktestRequest
 from shared.strategies import resolve
 from shared.wire import validate
 
-_FIELD_OF = {theirs: to_camel(ours) for ours, theirs in PARAMETER_OF.items()}
+_FIELD_OF = {theirs: ours for ours, theirs in PARAMETER_OF.items()}
 _AT = f"strategyParams.{AI_TRADER}."
 _BYTES_MAX = 50_000  # of one version, of which a document holds many
 
@@ -67,8 +65,9 @@ class Agents:
         try:
             version = await self._agents.get_version(asker.user_id, request.agent_id, request.agent_version)
         except NotFound as unknown:
-            raise InvalidRequest(unknown.message, unknown.errors) from None
-        params = {**version["strategyParams"], **request.strategy_params.get(AI_TRADER, {})}
+            found = [FieldError(one.field, one.message, "unknown_agent") for one in unknown.errors]
+            raise InvalidRequest(unknown.message, found) from None
+        params = version["strategyParams"] | in_camel_case(request.strategy_params.get(AI_TRADER, {}))
         resolved = {"agentVersion": version["version"], "strategyParams": {AI_TRADER: params}}
         labels = {
             "agentId": request.agent_id,
@@ -80,7 +79,7 @@ class Agents:
 
 def _checked(asked: AgentRequest) -> dict[str, Any]:
     """The parameters of the strategy that it amounts to. Raises `InvalidRequest` with the paths of the agent."""
-    twice = sorted((asked.parameters or {}).keys() & _FIELD_OF.keys())
+    twice = sorted(in_camel_case(asked.parameters or {}).keys() & _FIELD_OF.keys())
     if twice:
         found = [FieldError(f"parameters.{one}", f"has a field of its own: use {_FIELD_OF[one]}") for one in twice]
         raise InvalidRequest(summary(found), found)

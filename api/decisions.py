@@ -12,7 +12,7 @@ from shared.store import Store
 DECISIONS_PAGE_MAX = 500
 _CONTEXT = ("system", "user", "raw")
 _AS_STORED = (
-    *("bar", "strategy", "model", "mode", "said", "decision", "safety", "reason", "tokensIn", "tokensOut"),
+    *("bar", "strategy", "model", "mode", "said", "action", "decision", "safety", "reason", "tokensIn", "tokensOut"),
     *("costUsd", "latencyMs", "key"),
 )
 

@@ -17,7 +17,7 @@ from shared.candles import Slice
 from shared.database import Database
 from shared.errors import FieldError, SpendingLimit, summary
 from shared.llm_prices import Prices, Tokens, tokens_of
-from shared.request import AI_TRADER, BacktestParams, BacktestRequest
+from shared.request import BacktestParams, BacktestRequest
 from shared.settings import Settings
 from shared.strategies import resolve
 from shared.strategies.strategy import StrategyUse
@@ -117,11 +117,11 @@ class Estimates:
             if one.max_decisions is not None and one.asks > one.max_decisions:
                 words = f"must be at least {one.asks:,}, as often as it would ask (got {one.max_decisions:,})"
                 remedy = "raise it, raise every, or shorten the range"
-                found.append(_limit(f"{one.path}.max_decisions", f"{words}; {remedy}"))
+                found.append(_limit(f"{one.path}.maxDecisions", f"{words}; {remedy}"))
             if one.max_cost_usd is not None and (one.cost_usd or 0.0) > one.max_cost_usd:
                 words = f"must be at least ${one.cost_usd:.6g}, what it would cost about (got ${one.max_cost_usd:.6g})"
                 remedy = "raise it, raise every, shorten the range, or choose a cheaper model"
-                found.append(_limit(f"{one.path}.max_cost_usd", f"{words}; {remedy}"))
+                found.append(_limit(f"{one.path}.maxCostUsd", f"{words}; {remedy}"))
         cost_usd = _sum_usd(estimates) or 0.0
         if cost_usd > left_usd:
             day_usd = self._settings.llm_user_day_usd
@@ -133,7 +133,7 @@ class Estimates:
 
 def asks_a_model(use: StrategyUse) -> bool:
     """Whether a strategy has its decisions made by a language model."""
-    return getattr(use.strategy, "inquire", None) is not None or use.strategy.id == AI_TRADER
+    return use.strategy.inquire is not None
 
 
 def _of(use: StrategyUse, name: str) -> Any:

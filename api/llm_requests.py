@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
 
 from shared.llm_urls import URL_MAX_CHARS
 from shared.wire import Asked, Text, Whole, storable
@@ -16,12 +18,12 @@ PARAMETER_OF = {
     "model": "model",
     "prompt": "prompt",
     "indicators": "indicators",
-    "decision_interval": "every",
-    "safety_mode": "safety_mode",
-    "stop_loss_percent": "stop_loss_percent",
-    "max_position_fraction": "max_position_fraction",
-    "max_daily_loss_percent": "max_daily_loss_percent",
-    "min_confidence": "min_confidence",
+    "decisionInterval": "every",
+    "safetyMode": "safetyMode",
+    "stopLossPercent": "stopLossPercent",
+    "maxPositionFraction": "maxPositionFraction",
+    "maxDailyLossPercent": "maxDailyLossPercent",
+    "minConfidence": "minConfidence",
 }
 _Words = Annotated[Text, Field(min_length=1, max_length=200)]
 _Prompt = Annotated[str, AfterValidator(storable), Field(max_length=40_000)]
@@ -78,13 +80,19 @@ class AgentRequest(Asked):
         default=None,
         max_length=32,
         description="Other parameters of `ai_trader`, under their names there.",
-        examples=[{"lookback_bars": 100, "temperature": 0}],
+        examples=[{"lookbackBars": 100, "temperature": 0}],
     )
 
     def strategy_params(self) -> dict[str, Any]:
         """Those of `ai_trader` that it amounts to, without what is left out."""
-        named = {theirs: getattr(self, ours) for ours, theirs in PARAMETER_OF.items()}
-        return {**(self.parameters or {}), **{name: value for name, value in named.items() if value is not None}}
+        given = self.as_wire()
+        own = {theirs: given[ours] for ours, theirs in PARAMETER_OF.items() if ours in given}
+        return in_camel_case(self.parameters or {}) | own
+
+
+def in_camel_case(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Under the names that a request has; of one that is there in both spellings both stay, to be refused."""
+    return {name if to_camel(name) in params else to_camel(name): value for name, value in params.items()}
 
 
 AGENT_EXAMPLE: dict[str, Any] = {

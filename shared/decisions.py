@@ -52,9 +52,10 @@ class OrderedDocument(TypedDict):
 class LlmDecision(TypedDict):
     """One document of `llm_decisions`. `_id` is of `decision_id`. `timeMs` is of the bar, `createdAt` MongoDB's.
 
-    `said` is None where no answer could be used: then the decision is `abstained`, for the `reason`. `safety` has a
-    sentence for each time that safety stepped in. `stored` says that it was taken from an earlier backtest, and cost
-    nothing; the tokens are those that it cost then. Documents without prompts have neither `system` nor `user`.
+    `said` is None where no answer could be used: then the decision is `abstained`, for the `reason`. `action` is what
+    it came to, and `safety` has a sentence for each time that safety stepped in. `stored` says that it was taken from
+    an earlier backtest, and cost nothing; the tokens are those that it cost then. Documents without prompts have
+    neither `system` nor `user`.
     """
 
     _id: str
@@ -71,6 +72,7 @@ class LlmDecision(TypedDict):
     mode: str
     raw: str
     said: SaidDocument | None
+    action: str
     decision: OrderedDocument
     safety: list[str]
     abstained: bool

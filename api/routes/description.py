@@ -18,7 +18,7 @@ from api.account_requests import (
     RolesRequest,
     SetPasswordRequest,
 )
-from api.llm_requests import AGENT_EXAMPLE, AgentRequest, ProviderKeyRequest
+from api.llm_requests import AGENT_EXAMPLE, PARAMETER_OF, AgentRequest, ProviderKeyRequest
 from api.routes.requests import (
     AGENTS_ROOT,
     AUTH_ROOT,
@@ -32,8 +32,8 @@ from api.routes.requests import (
 from api.session_requests import CREATE_EXAMPLE, RUN_EXAMPLE, CreateSession, RunRequest
 from shared.contracts import ValidateRequest
 from shared.controls import PlainCommand, SeekCommand, SpeedCommand, StepCommand, StopCommand
-from shared.request import EXAMPLE_REQUEST, BacktestRequest
-from shared.strategies import catalogue
+from shared.request import AI_TRADER, EXAMPLE_REQUEST, BacktestRequest
+from shared.strategies import catalogue, find
 
 _BODIES: tuple[type[BaseModel], ...] = (
     *(BacktestRequest, ValidateRequest, LoginRequest, RefreshRequest, AddUserRequest, SetPasswordRequest),
@@ -102,6 +102,7 @@ def _document(app: FastAPI, version: str) -> dict[str, Any]:
     for name, example in _EXAMPLES.items():
         schemas[name]["examples"] = [example]
     _name_strategies(schemas)
+    _bound_agents(schemas["AgentRequest"]["properties"])
     schemas["Result"]["description"] = "What a backtest came to."
     schemas["JsonValue"]["description"] = "Any JSON."
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which is never answered
@@ -138,3 +139,18 @@ def _name_strategies(schemas: dict[str, Any]) -> None:
         properties["strategyParams"] |= {"properties": parameters, "additionalProperties": False}
     schemas["BacktestRequest"]["properties"]["weights"]["propertyNames"] = {"enum": sorted(parameters)}
     schemas["RunRequest"]["properties"]["strategy_name"] |= names
+
+
+def _bound_agents(fields: dict[str, Any]) -> None:
+    """An agent's fields are parameters of its strategy, and bounded as those are."""
+    trader: dict[str, Any] = dict(find(AI_TRADER).parameters_schema["properties"])
+    for field, name in PARAMETER_OF.items():
+        bounds = {
+            word: value for word, value in trader.pop(name).items() if word not in ("title", "description", "default")
+        }
+        left_out = "default" in fields[field]
+        fields[field] = {
+            word: value for word, value in fields[field].items() if word in ("title", "description", "examples")
+        }
+        fields[field] |= {"anyOf": [bounds, {"type": "null"}]} if left_out else bounds
+    fields["parameters"]["anyOf"][0] |= {"properties": trader, "additionalProperties": False}

@@ -22,7 +22,7 @@ class Said(Answer):
 
 
 class Ordered(Answer):
-    """What the engine was told, after safety."""
+    """What the engine was told."""
 
     signal: Literal[1, -1, 0] | None = Field(description="1 long, -1 short, 0 flat; null: as it was.")
     size_fraction: float | None = Field(description="Share of equity, where it is not the request's.")
@@ -39,6 +39,7 @@ class LlmDecision(Answer):
     model: str = Field(description="Which model.", examples=["vendor/model"])
     mode: str = Field(description="`live`, `record` or `replay`.", examples=["record"])
     said: Said | None = Field(description="Null where no answer could be used.")
+    action: Literal["LONG", "SHORT", "CLOSE", "HOLD"] = Field(description="What it came to, after safety.")
     decision: Ordered = Field(description="What became of it.")
     safety: list[str] = Field(description="A sentence for each time that safety stepped in.")
     abstained: bool = Field(description="Whether it counts as holding for want of a usable answer.")

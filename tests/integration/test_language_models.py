@@ -47,6 +47,7 @@ def decision(backtest_id: str, bar: int, *, strategy_index: int = 0, user: str =
         "mode": "record",
         "raw": '{"action":"LONG"}',
         "said": None,
+        "action": "LONG",
         "decision": {"signal": 1, "sizeFraction": 0.5, "stopPrice": None, "targetPrice": 1e308},
         "safety": ["a stop of 2 % was set"],
         "abstained": False,
@@ -174,8 +175,8 @@ async def test_of_many_asks_at_once_no_more_are_paid_than_the_limits_allow(kept:
     ("usd", "limits", "field"),
     [
         (0.6, NO_LIMITS, "llmUserDayUsd"),
-        (0.2, RunLimits(max_cost_usd=0.6, path="strategyParams.ai"), "strategyParams.ai.max_cost_usd"),
-        (0.2, RunLimits(max_decisions=1), "strategyParams.ai_trader.max_decisions"),
+        (0.2, RunLimits(max_cost_usd=0.6, path="strategyParams.ai"), "strategyParams.ai.maxCostUsd"),
+        (0.2, RunLimits(max_decisions=1), "strategyParams.ai_trader.maxDecisions"),
         (float("nan"), NO_LIMITS, "llmUserDayUsd"),
     ],
 )
