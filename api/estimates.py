@@ -15,10 +15,11 @@ from api.auth import Identity
 from api.permissions import require_priority
 from shared.candles import Slice
 from shared.database import Database
-from shared.errors import FieldError, SpendingLimit, summary
+from shared.errors import FieldError, summary
 from shared.llm_prices import Prices, Tokens, tokens_of
 from shared.request import BacktestParams, BacktestRequest
 from shared.settings import Settings
+from shared.spending import SpendingLimit
 from shared.strategies import resolve
 from shared.strategies.strategy import StrategyUse
 from shared.strategies.warmup import warmup_bars

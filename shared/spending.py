@@ -23,7 +23,7 @@ from bson import Int64
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
-from shared.errors import SpendingLimit
+from shared.errors import InvalidRequest
 from shared.instants import iso_from_ms
 from shared.leftovers import Leftovers
 from shared.mongo import Document, Mongo, translate_mongo_errors
@@ -34,6 +34,12 @@ LLM_SPENDING = "llm_spending"
 _NANO = 1_000_000_000
 _USD_MAX = 1e6  # more than any limit: what a provider says beyond it is nonsense that must not overflow a sum
 _TRIES = 2  # the first may find that there is nothing to add to
+
+
+class SpendingLimit(InvalidRequest):
+    """Asking a language model would cost more than may be spent, or be once too often."""
+
+    code = "spending_limit"
 
 
 class RunLimits(NamedTuple):
