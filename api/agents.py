@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from api.auth import Identity
-from api.llm_requests import PARAMETER_OF, AgentRequest, in_camel_case
+from api.llm_requests import PARAMETER_OF, AgentRequest, camel_case, in_camel_case
 from shared import agents
 from shared.errors import FieldError, InvalidRequest, NotFound, summary
 from shared.instants import iso_from_ms
@@ -79,9 +79,11 @@ class Agents:
 
 def _checked(asked: AgentRequest) -> dict[str, Any]:
     """The parameters of the strategy that it amounts to. Raises `InvalidRequest` with the paths of the agent."""
-    twice = sorted(in_camel_case(asked.parameters or {}).keys() & _FIELD_OF.keys())
-    if twice:
-        found = [FieldError(f"parameters.{one}", f"has a field of its own: use {_FIELD_OF[one]}") for one in twice]
+    own = {name: _FIELD_OF.get(camel_case(name)) for name in asked.parameters or {}}
+    found = [
+        FieldError(f"parameters.{name}", f"has a field of its own: use {field}") for name, field in own.items() if field
+    ]
+    if found:
         raise InvalidRequest(summary(found), found)
     params = asked.strategy_params()
     if len(json.dumps(params, ensure_ascii=False).encode()) > _BYTES_MAX:
@@ -89,15 +91,18 @@ def _checked(asked: AgentRequest) -> dict[str, Any]:
     try:
         resolve([AI_TRADER], {AI_TRADER: params})
     except InvalidRequest as refusal:
-        found = [FieldError(_path(one.field), one.message, one.code) for one in refusal.errors]
+        spelled = {camel_case(name): name for name in asked.parameters or {}}
+        found = [FieldError(_path(one.field, spelled), one.message, one.code) for one in refusal.errors]
         raise InvalidRequest(summary(found), found) from None
     return params
 
 
-def _path(path: str) -> str:
-    """A path of a backtest's body as whoever wrote an agent has it."""
+def _path(path: str, spelled: Mapping[str, str]) -> str:
+    """A path of a backtest's body as whoever wrote an agent has it, who may have `spelled` parameters otherwise."""
+    if not path.startswith(_AT):
+        return "$"
     name, dot, rest = path.removeprefix(_AT).partition(".")
-    return f"{_FIELD_OF.get(name, f'parameters.{name}')}{dot}{rest}" if path.startswith(_AT) else "$"
+    return f"{_FIELD_OF.get(name) or f'parameters.{spelled.get(name, name)}'}{dot}{rest}"
 
 
 def agent_as_wire(agent: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ PARAMETER_OF = {
     "maxDailyLossPercent": "maxDailyLossPercent",
     "minConfidence": "minConfidence",
 }
+_SNAKE_CASE = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
 _Words = Annotated[Text, Field(min_length=1, max_length=200)]
 _Prompt = Annotated[str, AfterValidator(storable), Field(max_length=40_000)]
 
@@ -90,9 +92,14 @@ class AgentRequest(Asked):
         return in_camel_case(self.parameters or {}) | own
 
 
+def camel_case(name: str) -> str:
+    return to_camel(name) if _SNAKE_CASE.fullmatch(name) else name
+
+
 def in_camel_case(params: Mapping[str, Any]) -> dict[str, Any]:
     """Under the names that a request has; of one that is there in both spellings both stay, to be refused."""
-    return {name if to_camel(name) in params else to_camel(name): value for name, value in params.items()}
+    spelled = {name: camel_case(name) for name in params}
+    return {name if spelled[name] in params else spelled[name]: value for name, value in params.items()}
 
 
 AGENT_EXAMPLE: dict[str, Any] = {
