@@ -27,8 +27,7 @@ PARAMETER_OF = {
     "minConfidence": "minConfidence",
 }
 _SNAKE_CASE = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
-_Words = Annotated[Text, Field(min_length=1, max_length=200)]
-_Prompt = Annotated[str, AfterValidator(storable), Field(max_length=40_000)]
+_Text = Annotated[str, AfterValidator(storable)]
 
 
 class ProviderKeyRequest(Asked):
@@ -59,10 +58,10 @@ class AgentRequest(Asked):
     """
 
     name: Annotated[Text, Field(min_length=1, max_length=100)] = Field(description="For people.", examples=["Momentum"])
-    model: _Words = Field(description="As its provider calls it.", examples=["vendor/model"])
-    prompt: _Prompt = Field(description="The trader's instructions.", examples=["Trade with the trend."])
-    provider: _Words | None = Field(default=None, description="Whose model it is.", examples=["openrouter"])
-    indicators: list[_Words] | None = Field(
+    model: _Text = Field(description="As its provider calls it.", examples=["vendor/model"])
+    prompt: _Text = Field(description="The trader's instructions.", examples=["Trade with the trend."])
+    provider: _Text | None = Field(default=None, description="Whose model it is.", examples=["openrouter"])
+    indicators: list[_Text] | None = Field(
         default=None,
         max_length=64,
         description="Names with periods, of which it is shown values.",

@@ -115,6 +115,9 @@ def _describe_params(schema: dict[str, Any]) -> None:
     _describe_size(schema)
     schema["required"].remove("strategies")
     schema["anyOf"] = [{"required": ["strategies"]}, {"required": ["agentId"]}]
+    agent = schema["properties"]["agentId"]
+    agent |= agent.pop("anyOf")[0]  # null is none
+    del agent["default"]
 
 
 class BacktestParams(Wire):
@@ -251,8 +254,11 @@ class BacktestParams(Wire):
         if not isinstance(given, dict):
             return given
         params = cast("dict[str, Any]", given)
-        named = params.get("agentId", params.get("agent_id")) is not None
-        return {**params, "strategies": [AI_TRADER]} if named and "strategies" not in params else params
+        if not {"agentId", "agent_id"} & params.keys():
+            return params
+        if params.get("agentId", params.get("agent_id")) is None:
+            raise ValueError("agentId must be text; leave it out where no agent trades")
+        return {"strategies": [AI_TRADER], **params}
 
     @model_validator(mode="after")
     def _an_agent_trades_alone(self) -> Self:
