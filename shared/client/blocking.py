@@ -15,7 +15,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -99,7 +99,7 @@ class BlockingRun:
     def state(self) -> dict[str, Any]:
         return self._fleet.wait_for(self._run.state())
 
-    def events(self) -> Iterator[RunEvent]:
+    def events(self) -> Generator[RunEvent]:
         events = self._run.events()
         try:
             while (event := self._fleet.wait_for(_next(events))) is not None:

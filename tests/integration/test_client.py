@@ -19,7 +19,7 @@ from shared.client.blocking import BlockingBackfleet
 from shared.client.fleet import Backfleet, BacktestFailed, Run
 from shared.client.line import RunEvent
 from shared.contracts import Channel, Progress
-from shared.errors import Conflict, InvalidRequest, NotFound, Unauthenticated, Unavailable
+from shared.errors import Conflict, InvalidRequest, NotFound, Refusal, Unauthenticated, Unavailable
 from shared.records import BacktestRecord
 from shared.settings import Settings
 from tests.gateway import BODY, Site, site_on

@@ -114,14 +114,15 @@ def test_account_trades_and_decisions_are_told() -> None:
 
 
 def test_what_a_view_does_not_have_is_done_without() -> None:
-    bare = View("ai", 0, bars_until(BARS, 1), params(), 1_000.0, 1_000.0, (), 7)
+    past: Any = SimpleNamespace(equity_curve=lambda: (), trades=lambda n: (), decisions=lambda n: ())
+    bare = View("ai", 0, bars_until(BARS, 1), params(), 1_000.0, 1_000.0, (), 7, past)
     question = inquire(bare)
     assert "Open trades: none" in question.user
     assert "Your last decisions, the latest last: none" in question.user
     assert len(table(question.user, "The last 1 bars")) == 1
     facts = question.facts
     assert (facts.day_start_equity, facts.direction, facts.exposure_fraction) == (1_000.0, 0, 0.0)
-    assert (facts.leverage, facts.allow_short) == (1.0, True)
+    assert (facts.leverage, facts.allow_short) == (1.0, False)
 
 
 def test_the_facts_are_those_of_the_close() -> None:
