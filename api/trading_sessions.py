@@ -1,4 +1,4 @@
-"""A backtest as the session of an AI trader, over the topic `session:{id}`: other names, and a session's own view of it.
+"""A backtest as the session of an AI trader, over the topic `session:{id}`: other names, a session's own view of it.
 
 What is told of one backtest is translated piece by piece, for one socket. A position is told as opened with its levels,
 which the next state lists; so it waits for that state, unless it closes before.

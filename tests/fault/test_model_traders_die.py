@@ -186,7 +186,7 @@ async def test_a_run_that_waits_for_a_model_is_stopped_and_let_go_at_once(fleet:
     assert model.answered[WORKER_DIES] == 0
     model.let_through(WORKER_DIES)
     async with asyncio.timeout(DEADLINE_S):
-        while (0, WORKER_DIES) not in await fleet.database.llm.decisions.of_backtest(backtest_id):
+        while (0, WORKER_DIES) not in await fleet.database.llm.decisions.of_backtest(backtest_id):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     again = await fleet.submit(validate(BacktestParams, asked_of(model.server, "record")))
     await model.reached(ENGINE_DIES)
