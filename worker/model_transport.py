@@ -26,7 +26,7 @@ _CONNECTIONS_MAX = 1_000  # how many asks there may be at once is settled elsewh
 _IDLE_S = 30.0
 # All that leaves: what the SDK adds of itself, of this machine or out of the environment stays here.
 _HEADERS = {b"host", b"content-type", b"content-length", b"accept", b"authorization", b"user-agent"}
-_NAT64 = IPv6Network("64:ff9b::/96")
+_NAT64, _NAT64_LOCAL = IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48")
 
 
 class AddressRefused(Exception):
@@ -45,6 +45,8 @@ def is_public(address: Address) -> bool:
             inside = IPv4Address(int(address) & 0xFFFFFFFF)
         if inside is not None:
             return is_public(inside)
+        if address.is_site_local or address in _NAT64_LOCAL:
+            return False
     return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
