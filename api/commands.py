@@ -29,6 +29,7 @@ from shared.results import Result, ResultDocument
 from shared.settings import Settings
 from shared.steering import Steering
 from shared.strategies import catalogue, resolve
+from shared.strategies.inquiring import require_askable
 from shared.strategies.warmup import warmup_bars
 from shared.wire import matches, storable
 
@@ -129,6 +130,7 @@ class Commands:
         check_key(idempotency_key)
         require_priority(asker, request.priority, self._settings)
         uses = resolve(request.strategies, request.strategy_params)
+        require_askable(uses, request.profile)
         params = request.params()
         bars = await self._candles.resolve(
             params.symbol, params.interval, params.start_ms, params.end_ms, warmup_bars=warmup_bars(params, uses)

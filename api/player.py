@@ -125,7 +125,7 @@ class Player:
         run = self._run
         named = ("symbol", "interval", "startDate", "endDate", "strategies")
         begun = {name: run.params[name] for name in named} | {"totalBars": run.total_bars}
-        self._tell("started", begun | {"candles": run.bars is not None, "signals": False})
+        self._tell("started", begun | {"candles": run.bars is not None, "signals": False, "indicators": False})
         bar, stand = self._playback.bar, self._stand()
         await self._make(bar, lambda: [("state", run.snapshot(bar, stand))])
         while True:

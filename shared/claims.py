@@ -264,5 +264,11 @@ def failed(record: BacktestRecord, said: Failure) -> Ending:
     return Ending(lease_of(record), Status.FAILED, news.news_document(Channel.ERROR, said), changes)
 
 
+def given_up(record: BacktestRecord, said: Failure, result_id: str, *, dataset_hash: str) -> Ending:
+    """Of a run that could not go on, by nobody's command: with what it came to until there."""
+    changes: Document = {"error": _error_document(said), "resultId": result_id, "datasetHash": dataset_hash}
+    return Ending(lease_of(record), Status.FAILED, news.news_document(Channel.ERROR, said), changes)
+
+
 def _error_document(said: Failure) -> Document:
     return {"code": said.code or "failed", "message": said.error, "errors": said.errors or []}

@@ -76,6 +76,12 @@ class UnknownMarketData(InvalidRequest):
     code = "unknown_market_data"
 
 
+class SpendingLimit(InvalidRequest):
+    """Asking a language model would cost more than may be spent, or be once too often."""
+
+    code = "spending_limit"
+
+
 class NotFound(Refusal):
     """No such thing, or not the caller's: the two are told apart by nobody."""
 
@@ -163,6 +169,14 @@ class StrategyPeeks(StrategyFailed):
     """A strategy that sees the future: what it says of a bar depends on later bars."""
 
     code = "strategy_peeks"
+
+
+class GivenUp(Refusal):
+    """A run cannot have an answer that it needs, or may not pay for it: it ends where it is, and keeps what it has."""
+
+    def __init__(self, code: str, message: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(message, errors)
+        self.code = code
 
 
 class Unavailable(BackfleetError):

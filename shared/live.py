@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from shared.request import BarsPerSecond
 from shared.wire import Wire
@@ -139,7 +139,11 @@ class Candle(Wire):
     low: float
     close: float
     volume: float
-    indicators: dict[str, float | None] = Field(default_factory=dict)
+    indicators: dict[str, float | None] = Field(
+        default_factory=dict,
+        description="What the strategies look at, at most 16 values by name; null where there is none. Empty in a "
+        "replay.",
+    )
 
 
 class LogLine(Wire):
@@ -202,10 +206,32 @@ class Refused(Wire):
     command_id: str | None = None
 
 
-class Unsettled(Wire):
-    """`thinking` and `decision`: no run says them yet, and their fields are not settled."""
+class Thinking(Wire):
+    """`thinking`: a model is being asked, and the run waits for it."""
 
-    model_config = ConfigDict(extra="allow")
+    bar: int = Field(ge=0)
+    time: Instant
+    strategy: str = Field(description="As the request calls it.")
+
+
+class DecisionTold(Thinking):
+    """`decision`: what a model decided at the close of a bar."""
+
+    action: Literal["LONG", "SHORT", "CLOSE", "HOLD"] = Field(description="What it came to; HOLD makes no order.")
+    reasoning: str = Field(description="In the model's own words, or why there is none.")
+    confidence: float = Field(ge=0, le=1)
+    size_fraction: float | None = Field(description="Of equity; null leaves it to the request, as for the levels.")
+    stop_loss_price: float | None
+    take_profit_price: float | None
+    abstained: bool = Field(description="True: the model gave no answer that could be used.")
+    reason: str | None = Field(description="Why it abstained.")
+    safety: list[str] = Field(description="One sentence for each time that safety stepped in.")
+    model: str
+    stored: bool = Field(description="Whether it was taken from what is stored, which costs nothing.")
+    cost_usd: float | None
+    tokens_in: int | None
+    tokens_out: int | None
+    latency_ms: float | None
 
 
 LIVE_MODELS: dict[str, type[Wire]] = {
@@ -218,6 +244,6 @@ LIVE_MODELS: dict[str, type[Wire]] = {
     "paused": Standing,
     "resumed": Standing,
     "refused": Refused,
-    "thinking": Unsettled,
-    "decision": Unsettled,
+    "thinking": Thinking,
+    "decision": DecisionTold,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -91,13 +92,17 @@ def points_told(time_ms: NDArray[np.int64], equity: NDArray[np.float64]) -> list
     return [list(point) for point in zip(time_ms.tolist(), equity.tolist(), strict=True)]
 
 
-def candles_told(bars: Bars, until_bar: int) -> Iterator[tuple[Live, Data]]:
-    """One event for each of these bars, the last before `until_bar`."""
+def candles_told(
+    bars: Bars, until_bar: int, indicators: Mapping[str, NDArray[np.float64]] | None = None
+) -> Iterator[tuple[Live, Data]]:
+    """One event for each of these bars, the last before `until_bar`. A column of `indicators` has a value for each."""
+    columns = {name: _known(column) for name, column in (indicators or {}).items()}
     times = iso_column(bars.time_ms)
     rows = zip(*(column.tolist() for column in bars[1:]), strict=True)
-    for bar, (time, row) in enumerate(zip(times, rows, strict=True), until_bar - bars.total):
+    for at, (time, row) in enumerate(zip(times, rows, strict=True)):
         named = dict(zip(bars._fields[1:], row, strict=True))
-        yield "candle", {"bar": bar, "time": time, **named, "indicators": {}}
+        shown = {name: column[at] for name, column in columns.items()}
+        yield "candle", {"bar": until_bar - bars.total + at, "time": time, **named, "indicators": shown}
 
 
 def opened_told(rows: list[Data], skipped: int = 0) -> Iterator[tuple[Live, Data]]:
@@ -124,6 +129,10 @@ def last_rows(columns: Columns) -> list[Data]:
     """The last `RECENT_MAX`."""
     total = len(columns["entryBar"])
     return [_row(columns, at) for at in islice(range(total), max(0, total - RECENT_MAX), None)]
+
+
+def _known(column: NDArray[np.float64]) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in column.tolist()]
 
 
 def _entry_bar(row: Data) -> int:

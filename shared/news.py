@@ -21,7 +21,7 @@ from shared.result_warnings import ResultWarning
 from shared.results import ResultDocument
 from shared.wire import validate
 
-Live = Literal["state", "candle", "signal", "trade", "log"]
+Live = Literal["state", "candle", "signal", "trade", "log", "thinking", "decision"]
 DELETED = "deleted"
 STOPPED = "stopped"
 POISONED = "poisoned"

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple, cast
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
+from shared.leftovers import Leftovers
 from shared.lifecycle import Lease
 from shared.mongo import Document, Mongo, translate_mongo_errors
-from shared.result_garbage import Walk
 
 LOGS = "run_logs"
 BATCH_MAX = 500
@@ -52,9 +52,8 @@ class RunLogs:
     """The collection `run_logs`. Every method raises `StoreUnavailable` when MongoDB does not answer."""
 
     def __init__(self, mongo: Mongo) -> None:
-        self._mongo = mongo
         self._logs = mongo.quick_collection(LOGS)
-        self._walk = Walk(mongo, LOGS, "backtestId")
+        self._leftovers = Leftovers(mongo, LOGS)
 
     async def create_indexes(self) -> None:
         with translate_mongo_errors():
@@ -109,18 +108,8 @@ class RunLogs:
             await self._logs.delete_many({"backtestId": backtest_id})
 
     async def collect_garbage(self, most: int = 1_000) -> int:
-        """Removes lines of backtests that are gone: of how many. Looks at about `most` batches, from where the last
-        call stopped, whichever worker made it."""
-        with translate_mongo_errors():
-            async with self._mongo.settled_reads() as settled:
-                batches, after = await self._walk.look(settled, most)
-                ids = sorted({one["backtestId"] for one in batches})
-                standing = await settled.find("backtests", {"_id": {"$in": ids}}, {"_id": 1}) if ids else []
-            gone = sorted(set(ids) - {one["_id"] for one in standing})
-            if gone:
-                await self._logs.delete_many({"backtestId": {"$in": gone}})
-            await self._walk.go_on_from(after)
-        return len(gone)
+        """Removes lines of backtests that are gone: of how many."""
+        return await self._leftovers.collect(most)
 
 
 def _place(lease: Lease, first: int, last: int) -> Document:

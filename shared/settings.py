@@ -6,13 +6,14 @@ secret has a default: a missing or weak secret is a refusal to start.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,6 +26,7 @@ PREFIX = "BACKFLEET_"
 _NUMBA_CACHE = "NUMBA_CACHE_DIR"
 # One that is written otherwise would match nothing, and nobody would hear why.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\sA-Z]+")
+Dollars = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 _WEAK_SECRETS = ("secret", "password", "changeme", "change-me", "backfleet", "development", "example")
 
 
@@ -86,9 +88,30 @@ class Settings(BaseSettings):
         3600.0, gt=0, le=30 * 86_400, description="After so long a session that nobody has started is removed."
     )
 
+    key_secrets: SecretStr | None = Field(
+        None, description="Secrets that users' provider keys are sealed with: JSON list or commas, newest first."
+    )
+    llm_prices: dict[str, tuple[Dollars, Dollars]] = Field(
+        {}, description="JSON: of a model, US dollars per million tokens sent and received."
+    )
+    llm_ask_usd_max: float = Field(
+        0.05, ge=0, le=1_000, description="Reserved for an ask of a model that `LLM_PRICES` does not name."
+    )
+    llm_user_day_usd: float = Field(
+        10.0, ge=0, le=1e6, description="US dollars that one user's backtests may spend on models in a day (UTC)."
+    )
+    llm_private_urls: bool = Field(
+        False, description="Whether users' model servers may have private addresses, and speak plain http."
+    )
+
     worker_slots: int = Field(
         default_factory=lambda: max(1, os.cpu_count() or 1), ge=1, le=256, description="Engine processes per worker."
     )
+    waiting_runs_max: int = Field(
+        64, ge=0, le=10_000, description="Runs of a worker that may wait for a model without keeping a slot."
+    )
+    llm_timeout_s: float = Field(60.0, gt=0.01, le=3600, description="Longest wait for an answer of a model.")
+    llm_asks_max: int = Field(64, ge=1, le=10_000, description="Models that a worker asks at once.")
     lease_ttl_s: float = Field(30.0, gt=0.2, le=3600, description="How long a claim holds without renewal.")
     lease_renew_s: float = Field(5.0, gt=0.05, le=600, description="How often a lease is renewed.")
     sweep_interval_s: float = Field(2.0, gt=0.05, le=60, description="How often an idle worker looks without a bell.")
@@ -130,10 +153,25 @@ class Settings(BaseSettings):
     stack_dir: Path = Field(Path(".backfleet"), description="Where the embedded stack keeps its data and logs.")
     redis_server: Path | None = Field(None, description="A redis-server or valkey-server binary for the stack.")
 
-    @field_validator("jwt_secret", "metrics_token", "token")
+    @field_validator("jwt_secret", "metrics_token", "token", "key_secrets")
     @classmethod
     def _empty_secret_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value is not None and value.get_secret_value() else None
+
+    @field_validator("key_secrets")
+    @classmethod
+    def _can_seal(cls, value: SecretStr | None) -> SecretStr | None:
+        for number, one in enumerate(_listed(value), 1):
+            try:
+                fits = len(base64.b64decode(one, altchars=b"-_", validate=True)) == MINIMUM_SECRET_BYTES
+            except ValueError:
+                fits = False
+            if not fits:
+                raise ValueError(
+                    f"secret {number} is not {MINIMUM_SECRET_BYTES} bytes in URL-safe base64; make one with "
+                    "`openssl rand -base64 32 | tr +/ -_`"
+                )
+        return value
 
     @field_validator("cors_origins")
     @classmethod
@@ -170,6 +208,11 @@ class Settings(BaseSettings):
             return self.priority_max
         return 5 if self.production else 9
 
+    @property
+    def sealing_secrets(self) -> tuple[str, ...]:
+        """What provider keys are sealed with, newest first: each 32 bytes in URL-safe base64. Empty where unset."""
+        return _listed(self.key_secrets)
+
     def require_gateway_secrets(self) -> None:
         """Refuses a gateway that could not tell who is asking. Raises `ConfigurationError` naming the variable."""
         if self.jwt_jwks_url:
@@ -192,6 +235,20 @@ class Settings(BaseSettings):
         weak = len(set(secret)) < 10 or any(lowered.count(word) * len(word) * 2 > len(secret) for word in _WEAK_SECRETS)
         if self.production and weak:
             raise ConfigurationError(f"{name} is guessable. Make one with `openssl rand -base64 48`.")
+
+
+def _listed(secrets: SecretStr | None) -> tuple[str, ...]:
+    """Of a JSON list of texts, or of texts with commas between them."""
+    text = secrets.get_secret_value().strip() if secrets else ""
+    if not text.startswith("["):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise ValueError("begins as a JSON list and is none; write commas between the secrets") from None
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in cast("list[object]", found)):
+        raise ValueError("must be a JSON list of texts")
+    return tuple(cast("list[str]", found))
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -235,5 +292,5 @@ def environment_for_child(settings: Settings, kernels: Path | None = None) -> di
             child.pop(variable, None)  # Set to nothing here, whatever our own environment says.
             continue
         raw = value.get_secret_value() if isinstance(value, SecretStr) else value
-        child[variable] = json.dumps(raw) if isinstance(raw, tuple) else str(raw)
+        child[variable] = json.dumps(raw) if isinstance(raw, tuple | dict) else str(raw)
     return child

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
@@ -23,12 +23,9 @@ from shared.contracts import CURSOR_PATTERN, Task
 from shared.errors import Conflict, FieldError, InvalidRequest, NotFound, StoreUnavailable
 from shared.lifecycle import Document, Status
 from shared.mongo import Mongo, translate_mongo_errors
-from shared.positions import Positions
 from shared.records import BacktestRecord, RequestKeyDocument, new_id, new_record
 from shared.request import BacktestParams
 from shared.result_warnings import WarningDocument
-from shared.results import Results
-from shared.run_logs import RunLogs
 from shared.settings import Settings
 from shared.shares import Shares
 from shared.turns import Turns
@@ -55,16 +52,19 @@ class Ended:
     result_id: str
 
 
+class KeptBeside(Protocol):
+    """What is kept of a backtest outside its record."""
+
+    async def delete_of(self, backtest_id: str) -> None: ...
+
+
 class Store:
     """The records. Every method raises `StoreUnavailable` when MongoDB does not answer."""
 
-    def __init__(
-        self, mongo: Mongo, results: Results, positions: Positions, run_logs: RunLogs, settings: Settings
-    ) -> None:
+    def __init__(self, mongo: Mongo, kept_beside: Sequence[KeptBeside], settings: Settings) -> None:
+        """`kept_beside` goes with a backtest that is deleted, in this order."""
         self._mongo = mongo
-        self._results = results
-        self._positions = positions
-        self._run_logs = run_logs
+        self._kept_beside = tuple(kept_beside)
         self._backtests: AsyncCollection[Document] = mongo.collection("backtests")
         self._request_keys: AsyncCollection[Document] = mongo.collection("request_keys")
         self._shares = Shares(self._backtests, settings.pending_max)
@@ -277,8 +277,8 @@ class Store:
         return page, f"{page[-1]['createdAt']}.{page[-1]['_id']}" if more else None
 
     async def delete(self, backtest_id: str, user_id: str) -> BacktestRecord:
-        """Removes record, result, position, log and key. A run that is under way finds its claim gone, and discards
-        what it has.
+        """Removes the record with all that is kept beside it, and its key. A run that is under way finds its claim
+        gone, and discards what it has.
         """
         with translate_mongo_errors():
             found = await self._backtests.find_one_and_delete({"_id": backtest_id, "userId": user_id})
@@ -287,9 +287,8 @@ class Store:
                 raise Conflict(f"backtest {backtest_id} changed while it was deleted; try again")
             if found["requestKey"]:
                 await self._request_keys.delete_one({"_id": found["requestKey"]})
-        await self._results.delete_of(backtest_id)
-        await self._run_logs.delete_of(backtest_id)
-        await self._positions.delete_of(backtest_id)
+        for one in self._kept_beside:
+            await one.delete_of(backtest_id)
         return cast("BacktestRecord", found)
 
     async def forgotten(self) -> list[str]:

@@ -175,6 +175,10 @@ class Fleet(OnDatabase):
     def said_of(self, backtest_id: str) -> list[dict[str, Any]]:
         return [one for one in self.news if one["backtestId"] == backtest_id]
 
+    def logs(self) -> str:
+        """All that its workers have logged."""
+        return "".join(path.read_text() for path in sorted(self.directory.glob("worker-*.log")))
+
     async def listen(self) -> None:
         async with self.bus.listen(*NEWS_CHANNELS) as heard:
             async for item in heard:

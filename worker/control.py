@@ -22,13 +22,15 @@ log = logging.getLogger(__name__)
 
 class Mailbox:
     """Of one run. `rung` is set when somebody says that there is post, `filled` when there is some to `take`, or when
-    the run is asked to leave, at the next bar where it can be taken up again."""
+    the run is asked to leave, at the next bar where it can be taken up again. `draining`: it may end here, but should
+    begin nothing that takes long."""
 
     def __init__(self, record: BacktestRecord) -> None:
         self._newest_seq = self._heard_seq = self._done_seq = record.get("controlDone", 0)
         self._waiting: list[Control] = []
         self._watched = False
         self._looked_seq = 0
+        self.draining = False
         self.leaving = False
         self.rung = asyncio.Event()
         self.filled = asyncio.Event()
@@ -112,6 +114,11 @@ class Mailboxes:
         """Somebody has begun to watch a run, if it is here."""
         if (box := self._boxes.get(backtest_id)) is not None:
             box.watch()
+
+    def drain(self) -> None:
+        """The worker is to end soon."""
+        for box in self._boxes.values():
+            box.draining = True
 
     def leave_all(self) -> None:
         """No run is to go on here."""

@@ -7,10 +7,10 @@ import pickle
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,12 @@ from shared.findings import plot_rows
 from shared.request import BacktestParams
 from shared.strategies import StrategyUse, resolve
 from shared.strategies.causality import refuse_peeking
-from shared.strategies.signals import Signals
+from shared.strategies.decision import Decision
+from shared.strategies.strategy import Columns
 from shared.strategies.warmup import warmup_bars
 from shared.wire import validate
 from worker.engine.config import EngineConfig
-from worker.engine.deciding import play
+from worker.engine.deciding import hear, inquires, play, questions
 from worker.engine.delta import Account
 from worker.engine.faults import EngineFault
 from worker.engine.position import Mark, Position
@@ -36,8 +37,10 @@ from worker.pipe import (
     HEADER_BYTES,
     NOTHING,
     Advance,
+    Answer,
     Busy,
     Command,
+    Drop,
     Finish,
     Finished,
     Load,
@@ -48,6 +51,7 @@ from worker.pipe import (
     Raised,
     Reply,
     Rewind,
+    Select,
     Signalled,
     Wanted,
     Whole,
@@ -57,6 +61,7 @@ from worker.pipe import (
 log = logging.getLogger(__name__)
 
 OnStep = Callable[[str], None]
+T = TypeVar("T")
 
 # A step in which strategies decide ends with the first decision after this long: far below every stall limit that
 # makes sense, and long beside a step without decisions. One decision may take as long as the stall limit allows.
@@ -106,10 +111,11 @@ class Run:
             self._simulation = Simulation.resume(position, bars, config, uses, params.seed, warmup_bars)
         if params.check_causality:
             refuse_peeking(uses, self._bars, params.seed)
-        self._lines = lines or LogLines()
+        self.lines = lines or LogLines()
         self._marks: list[Mark] = []
         self._marked_until = self._bars_between_marks = self._bars.total // _MARKS_MAX
         self._told = _Told()
+        self._shown: Columns | None = None
         self._decided_in_positions = position.decided_until if position is not None else 0
 
     def advance(self, until_bar: int, wanted: Wanted = NOTHING, *, with_position: bool = False) -> Moved | Finished:
@@ -117,22 +123,40 @@ class Run:
 
         Less far where strategies take long to decide, so that the run is seen to live.
         """
-        enough_at_s = time.monotonic() + min(wanted.within_s, _DECIDING_S)
-        delta = play(self._simulation, until_bar, enough=lambda: time.monotonic() >= enough_at_s)
-        self._mark()
-        if delta.bar < self._simulation.total_bars:
-            return self._moved(delta, wanted, with_position)
+        if not self._inquires:
+            enough_at_s = time.monotonic() + min(wanted.within_s, _DECIDING_S)
+            play(self._simulation, until_bar, enough=lambda: time.monotonic() >= enough_at_s)
+            self._mark()
+        account = self._simulation.account
+        if self._simulation.bar < self._simulation.total_bars:
+            moved = self._moved(account, wanted, with_position)
+            return moved._replace(questions=questions(self._simulation)) if self._inquires else moved
         outcome = self._simulation.finish()
-        return Finished(self._moved(delta, wanted, False, ended=True), outcome, _peak_mib())
+        return Finished(self._moved(account, wanted, False, ended=True), outcome, _peak_mib())
+
+    def answer(self, decisions: Mapping[str, Decision], until_bar: int, wanted: Wanted = NOTHING) -> Moved | Finished:
+        """Takes what its questions came to, and goes on as `advance` does.
+
+        Of a question that was answered before, or that nobody asks any more, nothing is taken.
+        """
+        if self._inquires:
+            hear(self._simulation, decisions)
+        return self.advance(until_bar, wanted)
+
+    @property
+    def _inquires(self) -> bool:
+        ask = self._simulation.ask
+        return ask is not None and inquires(self._simulation, ask)
 
     def rewind(self, bar: int, wanted: Wanted = NOTHING, *, with_position: bool = False) -> Moved:
         """Goes back to just before bar `bar`, from the nearest mark before it, else from the start."""
         bar = max(min(bar, self._simulation.bar), 0)
         if bar < self._simulation.bar:
             self._simulation.rewind(max((one for one in self._marks if one.bar <= bar), key=_bar_of, default=None))
-        delta = self._simulation.advance(bar)
-        self._told.go_back(bar, delta.total_trades)
-        return self._moved(delta, wanted, with_position)
+            self._simulation.advance(bar)
+        account = self._simulation.account
+        self._told.go_back(bar, account.total_trades)
+        return self._moved(account, wanted, with_position)
 
     def finish(self, close_open_trades: bool, wanted: Wanted = NOTHING) -> Finished:
         """Ends and measures the run where it is, as if there were no further bars."""
@@ -154,7 +178,7 @@ class Run:
         if with_position:
             position = self._simulation.position(self._decided_in_positions)
             self._decided_in_positions = position.decided_until
-        lines = self._lines.take()
+        lines = self.lines.take()
         return Moved(bar, total, time_ms, account.equity, account.total_trades, news, position, *lines)
 
     def _news(self, wanted: Wanted, ended: bool) -> News:
@@ -185,10 +209,19 @@ class Run:
             trades_lost=account.losing_trades,
             decisions=run.decisions(told.decided_until),
             candles=take_bars(self._bars, candles) if wanted.candles else None,
+            indicators=self._indicators(candles) if wanted.candles else {},
             whole=self._whole() if wanted.whole else None,
         )
         self._told = _Told(run.bar, account.total_trades, run.decided_until)
         return news
+
+    def _indicators(self, at: slice) -> Columns:
+        """Of these bars. Computed when they are first wanted; what is not shown is logged then."""
+        if self._shown is None:
+            self._shown, problems = self._simulation.indicators.shown()
+            for problem in problems:
+                log.warning("%s", problem)
+        return {name: column[at] for name, column in self._shown.items()}
 
     def _whole(self) -> Whole:
         run, total = self._simulation, self._simulation.account.total_trades
@@ -233,16 +266,22 @@ class _Told:
 
 
 def _announced(use: StrategyUse, on_step: OnStep) -> StrategyUse:
-    """The same strategy, which says when its signals are computed: once for the run, and for each cut of a check."""
-    signals = use.strategy.signals
-    if signals is None:
-        return use
+    """The same strategy, which says when it computes: once for the run, and for each cut of a check."""
+    signals, indicators = use.strategy.signals, use.strategy.indicators
+    if signals is not None:
+        use = replace(use, strategy=replace(use.strategy, signals=_announcing(signals, "signals", use.name, on_step)))
+    if indicators is not None:
+        announcing = _announcing(indicators, "indicators", use.name, on_step)
+        use = replace(use, strategy=replace(use.strategy, indicators=announcing))
+    return use
 
-    def announced(bars: Bars, params: Any) -> Signals:
-        on_step(f"Computing signals of {use.name}")
-        return signals(bars, params)
 
-    return replace(use, strategy=replace(use.strategy, signals=announced))
+def _announcing(compute: Callable[[Bars, Any], T], what: str, of: str, on_step: OnStep) -> Callable[[Bars, Any], T]:
+    def announced(bars: Bars, params: Any) -> T:
+        on_step(f"Computing {what} of {of}")
+        return compute(bars, params)
+
+    return announced
 
 
 class _Signs:
@@ -265,20 +304,28 @@ def _bar_of(mark: Mark) -> int:
 
 
 def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
-    run: Run | None = None
-    lines = LogLines()
+    runs: dict[int, Run] = {}
+    selected = 0
     signs = _Signs(replies)
     while (command := _read(commands)) is not None:
+        if isinstance(command, Select):
+            selected = command.run
+            continue
+        if isinstance(command, Drop):
+            runs.pop(command.run, None)
+            continue
         signs.last_s = time.monotonic()
+        if isinstance(command, Load):
+            runs.pop(selected, None)  # Frees the last run's arrays before the next run's are made.
+        run = runs.get(selected)
+        lines = LogLines() if run is None else run.lines
         try:
             if isinstance(command, LookBack):
                 reply = _look_back(command)
             else:
                 with lines.listening():
                     if isinstance(command, Load):
-                        run = None  # Frees the last run's arrays before the next run's are made.
-                        lines.begin_run()
-                        run = _begin(command, lines, signs)
+                        run = runs[selected] = _begin(command, lines, signs)
                     reply = _step(run, command)
         except BackfleetError as error:
             reply = Raised(error.code, error.message, error.errors, *lines.take())
@@ -286,7 +333,8 @@ def serve(commands: IO[bytes], replies: IO[bytes]) -> None:
             log.exception("a fault of the engine")
             reply = Raised(EngineFault.code, EngineFault.of(error).message, (), *lines.take())
         if not isinstance(reply, Moved):
-            run = None
+            runs.pop(selected, None)
+        run = None
         replies.write(frame(reply))
         replies.flush()
 
@@ -304,9 +352,11 @@ def _begin(command: Load, lines: LogLines, signs: _Signs) -> Run:
     return run
 
 
-def _step(run: Run | None, command: Load | Advance | Rewind | Finish) -> Reply:
+def _step(run: Run | None, command: Load | Advance | Answer | Rewind | Finish) -> Reply:
     if run is None:
         return Raised("engine_protocol", "no backtest is loaded", ())
+    if isinstance(command, Answer):
+        return run.answer(command.decisions, command.until_bar, command.wanted)
     if isinstance(command, Rewind):
         return run.rewind(command.bar, command.wanted, with_position=command.with_position)
     if isinstance(command, Finish):

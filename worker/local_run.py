@@ -25,6 +25,7 @@ from shared.reading import Reading
 from shared.request import BacktestParams, BacktestRequest
 from shared.result_warnings import WarningDocument, of_columns, of_run
 from shared.strategies import resolve
+from shared.strategies.inquiring import require_askable
 from shared.strategies.warmup import warmup_bars
 from shared.wire import validate
 from worker.engine.delta import Outcome
@@ -132,7 +133,9 @@ def arrange(series: ParsedSeries, body: Mapping[str, Any]) -> Arranged:
     whole = {"interval": series.interval, "start_date": iso_from_ms(start_ms), "end_date": iso_from_ms(end_ms)}
     missing = {name: value for name, value in whole.items() if not body.keys() & {name, to_camel(name)}}
     params = validate(BacktestRequest, {**missing, **body, "symbol": series.symbol}).params()
-    before = warmup_bars(params, resolve(params.strategies, params.strategy_params))
+    uses = resolve(params.strategies, params.strategy_params)
+    require_askable(uses, params.profile, by_worker=False)
+    before = warmup_bars(params, uses)
     part = manifest.slice(params.start_ms, params.end_ms, params.interval, before)
     until = int(np.searchsorted(bars.time_ms, part.end_ms))
     bars = take_bars(bars, slice(until - part.stored_bars, until))

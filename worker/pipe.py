@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from shared.errors import FieldError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     # Only the child loads the engine: numba costs the parent a second and a hundred megabytes for nothing.
     import numpy as np
     from numpy.typing import NDArray
 
     from shared.bars import Bars
     from shared.candles import BarFiles
+    from shared.strategies.decision import Decision
+    from shared.strategies.question import Question
     from shared.strategies.signals import Signals
     from shared.strategies.view import OpenTrade
     from worker.engine.delta import Outcome
@@ -31,8 +35,8 @@ HEADER_BYTES = 8
 class Wanted(NamedTuple):
     """What an answer is to carry beside where the run stands. Nothing else is carried, or computed.
 
-    `whole` adds to the news what came before them, `candles` the bars. A step in which strategies decide ends with the
-    first decision after `within_s` seconds, or sooner.
+    `whole` adds to the news what came before them, `candles` the bars and their indicators. A step in which strategies
+    decide ends with the first decision after `within_s` seconds, or sooner.
     """
 
     news: bool = False
@@ -103,6 +107,32 @@ class Finish:
 
     close_open_trades: bool
     wanted: Wanted = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the questions of the last `Moved` came to, by strategy; then go on as `Advance` does."""
+
+    decisions: Mapping[str, Decision]
+    until_bar: int
+    wanted: Wanted = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """The commands that follow are of that run, until the next of these. There is no answer.
+
+    A process may have several runs: those that wait for somebody's answer, and one that goes on.
+    """
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """That run goes on elsewhere, or not at all. There is no answer."""
+
+    run: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +208,18 @@ class News:
     trades_lost: int
     decisions: Decisions
     candles: Bars | None
+    indicators: Mapping[str, NDArray[np.float64]]  # of the candles, by name
     whole: Whole | None
 
 
 class Moved(NamedTuple):
-    """Where a run stands: answer to `Load`, `Advance` and `Rewind` while bars are left. A tuple is pickled soonest.
+    """Where a run stands: answer to `Load`, `Advance`, `Answer` and `Rewind` while bars are left. A tuple is pickled
+    soonest.
 
     `time_ms` is the last processed bar's, before any the first bar's. `position` has the decisions since the last
     answer with one, or since that taken up: joined (`Decisions.join`), they are all there are. `logs` are the lines
-    since the last answer, `logs_dropped` how many more there were.
+    since the last answer, `logs_dropped` how many more there were. With `questions` the run can go on only with an
+    `Answer` to all of them; put again, they are the same.
     """
 
     bar: int
@@ -198,6 +231,7 @@ class Moved(NamedTuple):
     position: Position | None = None
     logs: tuple[LogLine, ...] = ()
     logs_dropped: int = 0
+    questions: tuple[Question, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +261,7 @@ class Raised:
     logs_dropped: int = 0
 
 
-Command = LookBack | Load | Advance | Rewind | Finish
+Command = LookBack | Load | Advance | Answer | Rewind | Finish | Select | Drop
 Reply = Busy | Ready | LookedBack | Moved | Finished | Raised
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.candles import BarFiles, BarFilesGone, Candles, Slice, open_bars
 from shared.controls import command_of
-from shared.errors import EngineFailed, StoreUnavailable
+from shared.errors import EngineFailed, GivenUp, StoreUnavailable
 from shared.instants import to_ms
 from shared.lifecycle import Status
 from shared.owed import Answers, Owed
@@ -19,13 +18,16 @@ from shared.playback import Advance, Deed, End, Intent, Keep, LetGo, Phase, Play
 from shared.positions import Checkpoint, Decided, Positions, Stand, Standing
 from shared.records import BacktestRecord
 from shared.settings import Settings
+from worker.asks import Asks
 from worker.control import Mailbox
+from worker.hold import Hold
 from worker.lease import LeaseKeeper
 from worker.pipe import NOTHING, Finished, Load, Moved, Wanted
-from worker.slot import Hold, RunRefused, Slot
+from worker.slot import RunRefused
 from worker.telling import Telling
 
 if TYPE_CHECKING:
+    from shared.strategies.question import Question
     from worker.engine.position import Position
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ _FETCHES_MAX = 5
 _QUIET_S = 0.05
 # What is asked of a paused run as it is let go of comes with the renewal that is made at once.
 _MAIL_WAIT_S = 1.0
+# What is stored is found so soon that it is not worth it to let go of the slot.
+_AT_ONCE_S = 0.002
 _POSITION_UNFIT = "position_unfit"
 
 
@@ -53,10 +57,6 @@ class Run:
         self.telling = telling
         self.crowded = crowded
         self.play: Play | None = None  # None: it has no bars yet
-
-    @property
-    def slot(self) -> Slot:
-        return self.hold.slot
 
     def stand(self) -> Stand:
         """Where it stands, as far as no engine has to be asked."""
@@ -79,8 +79,10 @@ class Play:
         candles: Candles,
         positions: Positions,
         settings: Settings,
+        asks: Asks,
     ) -> None:
         self._run = run
+        self._asks = asks
         self._keeper = keeper
         self._bars = bars
         self._checkpoint = checkpoint
@@ -91,6 +93,8 @@ class Play:
         self._playback = self._playback_at(0, standing)
         self._answers = Answers(standing.owed)
         self._reached: Moved | None = None  # None: the engine has nothing loaded
+        self._questions: tuple[Question, ...] = ()  # which must be answered before it goes on
+        self.given_up: GivenUp | None = None  # why it was ended where it was, by nobody's command
         self._moved = False  # since its position was found
 
     def checkpoint(self) -> Checkpoint:
@@ -127,15 +131,19 @@ class Play:
                     deed = Advance(self._playback.bar) if self._reached is None else Rewind(self._playback.bar)
             reached: Moved | Finished | None = None
             match deed:
+                case Advance(until_bar) if self._questions:
+                    reached = await self._hear_answers(until_bar)
                 case Advance(until_bar):
                     reached = await self._advance(until_bar)
                 case Rewind(bar):
-                    reached = await self._run.slot.rewind(bar, telling.wants(bar, self._playback))
+                    reached = await self._run.hold.rewind(bar, telling.wants(bar, self._playback))
                 case Wait(until_s):
                     telling.send()
                     await _wait_for(self._run.mailbox, telling.by_then_s(until_s))
                 case Keep():
                     await self._keep()
+                case LetGo() if self._asks.under_way:
+                    await _wait_for(self._run.mailbox, time.monotonic() + _MAIL_WAIT_S)
                 case LetGo():
                     await self.find_position()
                     if await self._keeper.let_go():
@@ -163,7 +171,7 @@ class Play:
         """
         if not self._moved:
             return
-        moved = await self._run.slot.rewind(self._playback.bar, with_position=True)
+        moved = await self._run.hold.rewind(self._playback.bar, with_position=True)
         position = moved.position if isinstance(moved, Moved) else None
         if position is None:
             raise EngineFailed("engine process told no position although it was asked for one")
@@ -224,7 +232,7 @@ class Play:
         """The first step, which is the only one of most runs, loads it. What lasts longer is announced meanwhile."""
         wanted = self._run.telling.wants(until_bar, self._playback)
         if self._reached is not None:
-            return await self._run.slot.advance(until_bar, wanted)
+            return await self._run.hold.advance(until_bar, wanted)
         loading = asyncio.create_task(self._load(until_bar, wanted=wanted))
         try:
             await asyncio.wait([loading], timeout=_QUIET_S)
@@ -241,7 +249,7 @@ class Play:
 
         async def load(files: BarFiles) -> Moved | Finished:
             command = Load(run.record["params"], files, until_bar, self._bars.warmup_bars, position, wanted)
-            return await run.slot.load(command, on_busy=run.telling.busy)
+            return await run.hold.load(command, on_busy=run.telling.busy)
 
         return await self._with_files(load)
 
@@ -260,9 +268,35 @@ class Play:
     # Going on
 
     def _move(self, reached: Moved) -> None:
-        self._reached, self._moved = reached, True
+        self._reached, self._moved, self._questions = reached, True, reached.questions
         self._playback.moved(reached.bar, time.monotonic())
         self._run.telling.moved(reached, self._playback)
+
+    async def _hear_answers(self, until_bar: int) -> Moved | Finished | None:
+        """Goes on with what its questions came to. None: something else has come first.
+
+        A run that cannot have an answer is ended where it is, with what it has come to.
+        """
+        telling, mailbox, questions = self._run.telling, self._run.mailbox, self._questions
+        if mailbox.draining and not self._asks.knows(questions):
+            mailbox.leave()  # A new question could be answered when nobody is here any more.
+            return None
+        answers = self._asks.ask(questions)
+        await asyncio.wait([answers], timeout=_AT_ONCE_S)
+        if not answers.done():
+            telling.asks(questions)
+            self._run.hold.park()
+            await _wait_for(mailbox, telling.by_then_s(None), answers)
+            if not answers.done():
+                return None
+        try:
+            made = answers.result()
+        except GivenUp as error:
+            self.given_up = error
+            return await self._finish(close_open_trades=True)
+        telling.decided(made.values())
+        decisions = {name: one.decision for name, one in made.items()}
+        return await self._run.hold.answer(decisions, until_bar, telling.wants(until_bar, self._playback))
 
     async def _keep(self) -> None:
         status = Status.PAUSED if self._playback.phase is Phase.PAUSED else Status.RUNNING
@@ -280,7 +314,7 @@ class Play:
             reached = await self._advance(1)
             if isinstance(reached, Finished):
                 return reached
-        return await self._run.slot.finish(
+        return await self._run.hold.finish(
             close_open_trades, self._run.telling.wants(self._bars.total_bars, self._playback)
         )
 
@@ -292,7 +326,8 @@ class Play:
         telling = self._run.telling
         if isinstance(deed, End):
             return False
-        return telling.owes or (telling.looks and (self._reached is None or isinstance(deed, Wait | LetGo)))
+        waits = self._reached is None or bool(self._questions) or isinstance(deed, Wait | LetGo)
+        return telling.owes or (telling.looks and waits)
 
     async def _hear(self) -> None:
         mailbox = self._run.mailbox
@@ -329,8 +364,13 @@ def _first_standing(record: BacktestRecord) -> Standing:
     return Standing(phase="paused" if params.get("startPaused") else "playing", speed=params.get("speed", "max"))
 
 
-async def _wait_for(mailbox: Mailbox, until_s: float | None) -> None:
-    """For a command, at most until then on the monotonic clock."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(None if until_s is None else max(0.0, until_s - time.monotonic())):
-            await mailbox.filled.wait()
+async def _wait_for(mailbox: Mailbox, until_s: float | None, answers: asyncio.Future[Any] | None = None) -> None:
+    """For a command, or for answers, at most until then on the monotonic clock."""
+    mail = asyncio.ensure_future(mailbox.filled.wait())
+    timeout_s = None if until_s is None else max(0.0, until_s - time.monotonic())
+    try:
+        await asyncio.wait(
+            [mail] if answers is None else [mail, answers], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        mail.cancel()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.bus import Bus
 from shared.candles import DamagedChunk, Slice
-from shared.claims import Published, completed, failed, lease_of, stopped
+from shared.claims import Published, completed, failed, given_up, lease_of, stopped
 from shared.database import Database
 from shared.errors import EngineFailed, InvalidRequest, Refusal, StoreUnavailable, Unavailable
 from shared.positions import Checkpoint, Stand
@@ -19,11 +19,12 @@ from shared.request import BacktestParams
 from shared.results import ResultDocument, new_result
 from shared.settings import Settings
 from shared.wire import validate
+from worker.asking import Asking
 from worker.committer import Commit, Committer
 from worker.control import Mailboxes
+from worker.hold import Hold
 from worker.lease import LeaseKeeper
 from worker.play import Play, Run
-from worker.slot import Hold
 from worker.telling import Telling
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Runner:
         bus: Bus,
         settings: Settings,
         mailboxes: Mailboxes,
+        asking: Asking,
         *,
         on_published: Callable[[Published], None],
         on_unfinished: Callable[[BacktestRecord], None],
@@ -55,6 +57,7 @@ class Runner:
         self._run_logs = database.run_logs
         self._settings = settings
         self._mailboxes = mailboxes
+        self._asking = asking
         self._on_unfinished = on_unfinished
         self._committer = Committer(self._claims, self._results, bus, settings, on_published=on_published)
 
@@ -103,7 +106,7 @@ class Runner:
             commit = Commit(failed(run.record, run.telling.failure(error, self._claims.now_ms())))
         except EngineFailed as error:
             log.warning("%s: %s", run.record["_id"], error.message)
-            await run.slot.kill()
+            await run.hold.kill()
             commit = await self._after_engine_failure(run, error)
         except StoreUnavailable:
             raise
@@ -125,9 +128,10 @@ class Runner:
         """The engine's part: from the bars to a result that is ready to be stored. None: it goes on another time."""
         run.telling.look_who_watches()
         checkpoint = _checkpoint_of(run.record)
-        await run.slot.start()
+        await run.hold.start()
         reading = self._positions.read(run.record["_id"], checkpoint.parts)
         bars, decisions = await asyncio.gather(self._resolve(run), reading)
+        asks = self._asking.of(run.record)
         play = Play(
             run,
             keeper,
@@ -136,15 +140,21 @@ class Runner:
             candles=self._candles,
             positions=self._positions,
             settings=self._settings,
+            asks=asks,
         )
         run.play = play
         finished = await play.to_end(decisions)
+        await asks.flush()
         if finished is None:
             if run.mailbox.leaving and not keeper.over:
                 await self._leave(run, keeper, play)
             return None
         document = await self._prepare(run, bars, finished.outcome)
-        await run.slot.recycle_if_worn(finished.peak_mib)
+        await run.hold.recycle_if_worn(finished.peak_mib)
+        if play.given_up is not None:
+            failure = run.telling.failure(play.given_up, self._claims.now_ms())
+            ending = given_up(run.record, failure, document["_id"], dataset_hash=bars.dataset_hash)
+            return Commit(ending, document)
         said = run.telling.complete(document, play.stopped_by)
         ending = completed if play.stopped_by is None else stopped
         return Commit(ending(run.record, said, dataset_hash=bars.dataset_hash), document)
@@ -162,7 +172,7 @@ class Runner:
         """
         record = run.record
         params = validate(BacktestParams, record["params"])
-        warmup_bars = 0 if params.warmup_bars == 0 else await run.slot.look_back(record["params"])
+        warmup_bars = 0 if params.warmup_bars == 0 else await run.hold.look_back(record["params"])
         wanted = (params.interval, params.start_ms, params.end_ms)
         if record["manifestId"]:
             return await self._candles.reopen(record["manifestId"], *wanted, warmup_bars=warmup_bars)

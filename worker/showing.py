@@ -53,7 +53,7 @@ class Showing:
             self._recall(news.whole, moved.bar)
         self._take_points(moved, news)
         if news.candles is not None:
-            yield from candles_told(news.candles, moved.bar)
+            yield from candles_told(news.candles, moved.bar, news.indicators)
         signals = _signals(news.signals)
         if signals:
             yield "signal", signals[-1] | _many("signals", signals, news.signals_skipped)

@@ -11,28 +11,19 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from shared.errors import EngineFailed, FieldError, InvalidRequest, Refusal
 from shared.settings import Settings, environment_for_child, kernel_cache_dir
 from worker.kernels import engine_digest
 from worker.pipe import (
     HEADER_BYTES,
-    NOTHING,
-    Advance,
     Busy,
     Command,
-    Finish,
-    Finished,
-    Load,
+    Drop,
     LogLine,
-    LookBack,
-    LookedBack,
-    Moved,
     Raised,
     Ready,
-    Rewind,
-    Wanted,
+    Select,
     frame,
 )
 
@@ -73,8 +64,10 @@ class Slot:
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
         self._runs = 0
-        self._spent_s = 0.0  # of the run that is loaded
-        self._on_busy: Callable[[str], None] | None = None  # of the same run: hears what a long command is at
+        self._selected = 0  # the run that the process takes commands for
+        self._dropped: list[int] = []  # what it still has of runs that will not go on in it
+        self.starts = 0  # how many processes it has had
+        self.parked = 0  # runs that wait in its process while it is another's
 
     @property
     def pid(self) -> int | None:
@@ -100,7 +93,9 @@ class Slot:
             )
         except OSError as error:  # EAGAIN, ENOMEM, EMFILE: this machine's trouble, and no backtest's
             raise EngineFailed(f"engine process cannot be started here: {error}", fault=False) from error
-        self._runs = 0
+        self._runs = self._selected = 0
+        self._dropped.clear()
+        self.starts += 1
         try:
             async with asyncio.timeout(START_LIMIT_S):
                 reply = await self._receive()
@@ -114,44 +109,12 @@ class Slot:
             raise EngineFailed(f"engine process began with {type(reply).__name__}", fault=False)
         log.debug("engine process %s is warm", self.pid)
 
-    async def look_back(self, params: dict[str, Any]) -> int:
-        """How many bars before the first a run with these params looks back at."""
-        self._spent_s, self._on_busy = 0.0, None
-        reply = await self._ask(LookBack(params))
-        if not isinstance(reply, LookedBack):
-            raise EngineFailed(f"engine process answered {type(reply).__name__}, not a number of bars")
-        return reply.bars
-
-    async def load(self, command: Load, *, on_busy: Callable[[str], None]) -> Moved | Finished:
-        """Begins a run. `on_busy` hears, now and then, what its long commands are at."""
-        self._spent_s, self._on_busy = 0.0, on_busy
-        return await self._step(command)
-
-    async def advance(
-        self, until_bar: int, wanted: Wanted = NOTHING, *, with_position: bool = False
-    ) -> Moved | Finished:
-        return await self._step(Advance(until_bar, wanted, with_position))
-
-    async def rewind(self, bar: int, wanted: Wanted = NOTHING, *, with_position: bool = False) -> Moved | Finished:
-        return await self._step(Rewind(bar, wanted, with_position))
-
-    async def finish(self, close_open_trades: bool, wanted: Wanted = NOTHING) -> Finished:
-        """Ends the run where it is."""
-        reply = await self._step(Finish(close_open_trades, wanted))
-        if not isinstance(reply, Finished):
-            raise EngineFailed("engine process went on with a run that was to be ended")
-        return reply
-
-    async def _step(self, command: Command) -> Moved | Finished:
-        reply = await self._ask(command)
-        if isinstance(reply, Finished):
-            self._runs += 1
-        elif not isinstance(reply, Moved):
-            raise EngineFailed(f"engine process answered {type(reply).__name__}, not a position")
-        return reply
-
     async def recycle_if_worn(self, peak_mib: int) -> None:
-        """Ends a process that has run long enough or grown too large; the next run starts a fresh one."""
+        """Ends a process that has run long enough or grown too large; the next run starts a fresh one. Not while other
+        runs wait in it."""
+        self._runs += 1
+        if self.parked:
+            return
         if self._runs >= self._settings.recycle_after_runs or peak_mib > self._settings.recycle_above_mib:
             log.info("engine process %s is replaced after %d runs at %d MiB", self.pid, self._runs, peak_mib)
             await self.kill()
@@ -169,21 +132,28 @@ class Slot:
         if process.stdin is not None:
             process.stdin.close()
 
-    async def _ask(self, command: Command) -> object:
-        """One command, one reply, within the limits. What goes wrong ends the process: nobody knows its state."""
+    def drop(self, run: int) -> None:
+        """That run will not go on in this process."""
+        self._dropped.append(run)
+
+    async def ask(self, run: int, command: Command, limit_s: float, on_busy: Callable[[str], None] | None) -> object:
+        """One command, one reply, within the limits. What goes wrong ends the process: nobody knows its state.
+
+        Raises `EngineFailed`, `InvalidRequest` and `RunRefused`, with the code `run_limit` after `limit_s`.
+        """
         process = self._process
         if process is None or process.stdin is None:
             raise EngineFailed("engine process is not running", fault=False)
         answered = False
-        began_s = time.monotonic()
         try:
+            for before in self._before(run):
+                process.stdin.write(frame(before))
             process.stdin.write(frame(command))
-            reply = await self._reply(process.pid)
+            reply = await self._reply(process.pid, limit_s, on_busy)
             answered = True
         except (BrokenPipeError, ConnectionResetError):
             raise EngineFailed("engine process died") from None
         finally:
-            self._spent_s += time.monotonic() - began_s
             if not answered:
                 await self.kill()
         if isinstance(reply, Raised):
@@ -192,7 +162,16 @@ class Slot:
             raise RunRefused(reply.code, reply.message, reply.errors, reply.logs, reply.logs_dropped)
         return reply
 
-    async def _reply(self, pid: int) -> object:
+    def _before(self, run: int) -> list[Command]:
+        """What the process has to know before a command of that run."""
+        before: list[Command] = [Drop(dropped) for dropped in self._dropped]
+        self._dropped.clear()
+        if run != self._selected:
+            before.append(Select(run))
+            self._selected = run
+        return before
+
+    async def _reply(self, pid: int, limit_s: float, on_busy: Callable[[str], None] | None) -> object:
         """The answer, however long it takes while the process shows that it lives, at most for what the run may take.
 
         It lives if it says so now and then, or is seen to compute: one call of a strategy says nothing before its end.
@@ -200,7 +179,7 @@ class Slot:
         """
         stall_limit_s = self._settings.stall_limit_s
         looked_s = time.monotonic()
-        ends_s = looked_s + self._settings.run_limit_s - self._spent_s
+        ends_s = looked_s + limit_s
         computed_s = None
         receiving = asyncio.create_task(self._receive())
         try:
@@ -212,8 +191,8 @@ class Slot:
                 if receiving.done():
                     if not isinstance(message := receiving.result(), Busy):
                         return message
-                    if self._on_busy is not None:
-                        self._on_busy(message.doing)
+                    if on_busy is not None:
+                        on_busy(message.doing)
                     receiving = asyncio.create_task(self._receive())
                     looked_s, computed_s = now_s, None
                 elif now_s >= ends_s:
@@ -252,25 +231,3 @@ def _cpu_time_s(pid: int) -> float:
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-class Hold:
-    """A run's hold on a slot until it lets go: from then on the slot is another run's, and nothing here reaches it."""
-
-    def __init__(self, slot: Slot, free: Callable[[Slot], None]) -> None:
-        self._slot: Slot | None = slot
-        self._free = free
-
-    @property
-    def slot(self) -> Slot:
-        assert self._slot is not None, "the slot was let go"
-        return self._slot
-
-    async def kill(self) -> None:
-        if self._slot is not None:
-            await self._slot.kill()
-
-    def let_go(self) -> None:
-        slot, self._slot = self._slot, None
-        if slot is not None:
-            self._free(slot)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
+from collections.abc import Callable
 
 from shared.errors import EngineFailed
 from shared.settings import Settings
-from worker.slot import START_LIMIT_S, Hold, Slot
+from worker.hold import Hold
+from worker.slot import START_LIMIT_S, Slot
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +22,21 @@ _START_WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 class Slots:
     """Offers slots with a warm engine process only: who claims a backtest first and fails to start one then would take
     one backtest after the other and run none.
+
+    A slot whose run waits in its engine process is free meanwhile. Whoever comes back to it is served before anybody
+    who takes a slot for something new.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, on_wanted: Callable[[], None] = lambda: None) -> None:
+        """`on_wanted` is called when a run comes back to a slot that somebody has; see `Hold.wanted`."""
+        self._settings = settings
+        self._on_wanted = on_wanted
         self._slots = [Slot(settings) for _ in range(settings.worker_slots)]
-        self._free: asyncio.Queue[Slot] = asyncio.Queue()
+        self._free: deque[Slot] = deque()
+        self._takers: deque[asyncio.Future[Slot]] = deque()
+        self._returners: dict[Slot, deque[asyncio.Future[Slot]]] = {slot: deque() for slot in self._slots}
         self._cold: asyncio.Queue[Slot] = asyncio.Queue()
+        self._numbers = 0
         self._usable = 0  # warm, or in use
         self._usable_s = time.monotonic()
         for slot in self._slots:
@@ -39,13 +51,50 @@ class Slots:
 
     async def take(self) -> Hold:
         """Waits for a slot that is free and warm."""
-        while not (slot := await self._free.get()).warm:
+        while True:
+            slot = self._free.popleft() if self._free else await self._wait_in(self._takers)
+            if slot.warm:
+                return Hold(slot, self, self._settings.run_limit_s)
             self._cool(slot)  # Its process died while nothing ran in it.
-        return Hold(slot, self._give_back)
+
+    async def take_back(self, slot: Slot) -> None:
+        """Waits for that slot, warm or not. Raises `EngineFailed` where its process has ended."""
+        if slot in self._free:
+            self._free.remove(slot)
+        elif slot.warm:
+            await self._wait_in(self._returners[slot], self._on_wanted)
+        else:
+            raise EngineFailed("the engine process ended while the run waited in it", fault=False)
+
+    def free(self, slot: Slot) -> None:
+        """Whoever had it does not need it now."""
+        if not slot.warm:
+            self._cool(slot)
+        elif not self._hand_over(slot, self._returners[slot]) and not self._hand_over(slot, self._takers):
+            self._free.append(slot)
+
+    def wanted(self, slot: Slot) -> bool:
+        """Whether a run waits to come back to it."""
+        return any(not turn.done() for turn in self._returners[slot])
+
+    def number(self) -> int:
+        """Of a run, among all that engine processes of this worker know."""
+        self._numbers += 1
+        return self._numbers
+
+    @property
+    def may_park(self) -> bool:
+        """Whether one more run may wait in an engine process that others use meanwhile."""
+        return self.parked < self._settings.waiting_runs_max
+
+    @property
+    def parked(self) -> int:
+        """Runs that do so now."""
+        return sum(slot.parked for slot in self._slots)
 
     @property
     def none_free(self) -> bool:
-        return self._free.empty()
+        return not self._free
 
     @property
     def healthy(self) -> bool:
@@ -69,15 +118,32 @@ class Slots:
         self._usable += 1
         if self._usable == len(self._slots):
             log.info("the worker is ready with %d slots", self._usable)
-        self._free.put_nowait(slot)
+        self.free(slot)
 
-    def _give_back(self, slot: Slot) -> None:
-        if slot.warm:
-            self._free.put_nowait(slot)
-        else:
-            self._cool(slot)
+    async def _wait_in(self, line: deque[asyncio.Future[Slot]], on_wait: Callable[[], None] = lambda: None) -> Slot:
+        turn: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        line.append(turn)
+        on_wait()
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self.free(turn.result())
+            raise
+
+    def _hand_over(self, slot: Slot, line: deque[asyncio.Future[Slot]]) -> bool:
+        while line:
+            turn = line.popleft()
+            if not turn.done():
+                turn.set_result(slot)
+                return True
+        return False
 
     def _cool(self, slot: Slot) -> None:
         self._usable -= 1
         self._usable_s = time.monotonic()
+        for turn in self._returners[slot]:
+            if not turn.done():
+                turn.set_exception(EngineFailed("the engine process ended while the run waited in it", fault=False))
+        self._returners[slot].clear()
         self._cold.put_nowait(slot)

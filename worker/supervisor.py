@@ -17,12 +17,13 @@ from shared.errors import StoreUnavailable
 from shared.records import BacktestRecord, new_id
 from shared.settings import Settings
 from shared.steering import Steering
+from worker.asking import Asking
 from worker.bell import Bell, Look
 from worker.control import Mailboxes
 from worker.foreign import ForeignCommands
+from worker.hold import Hold
 from worker.presence import Presence
 from worker.runner import Runner
-from worker.slot import Hold
 from worker.slots import Slots
 from worker.sweeper import Sweeper
 
@@ -39,23 +40,25 @@ class Supervisor:
         self._claims = database.claims
         self._settings = settings
         self.worker_id = f"{socket.gethostname()}-{os.getpid()}-{new_id('w')[-8:]}"
-        self._slots = Slots(settings)
         self._look = Look()
+        self._slots = Slots(settings, on_wanted=self._look.again.set)
         self._draining = asyncio.Event()
         self._runs: set[asyncio.Task[None]] = set()
         self._uncertain_claim: str | None = None
         self._presence = Presence(
-            bus, settings, self.worker_id, now_ms=self._claims.now_ms, busy=lambda: len(self._runs)
+            bus, settings, self.worker_id, now_ms=self._claims.now_ms, busy=lambda: len(self._runs) - self._slots.parked
         )
         self._mailboxes = mailboxes = Mailboxes()
         foreign = ForeignCommands(Steering(database, bus), bus, self.worker_id, now_ms=self._claims.now_ms)
         self._bell = Bell(database.store, bus, settings, self._look, mailboxes, foreign)
         self._sweeper = Sweeper(database, bus, settings, on_swept=self._swept)
+        self._asking = Asking(database, settings)
         self._runner = Runner(
             database,
             bus,
             settings,
             mailboxes,
+            self._asking,
             on_published=self._sweeper.published,
             on_unfinished=self._sweeper.unfinished,
         )
@@ -92,12 +95,14 @@ class Supervisor:
             for task in started:
                 task.cancel()
             await asyncio.gather(*started, return_exceptions=True)
+            await self._asking.close(self._settings.store_timeout_s)
             await self._presence.leave()
             await self._bell.close()
             await self._slots.close()
         await self._sweeper.mark_published()
 
     async def _end_runs(self) -> None:
+        self._mailboxes.drain()
         if self._runs:
             await asyncio.wait(self._runs, timeout=self._settings.drain_timeout_s)
         self._mailboxes.leave_all()  # Each gives its backtest back where it stands, uncounted.
@@ -122,12 +127,12 @@ class Supervisor:
             hold = await self._slots.take()
             look.seeking = True
             try:
-                claimed = await self._next()
+                claimed = await self._next(hold)
             finally:
                 look.seeking = False
             if claimed is None:
                 hold.let_go()
-                return
+                continue
             if look.again.is_set() and look.won is not None and self._slots.none_free:
                 # The bell rang while the claim was under way, and no slot is left to answer it.
                 self._bell.pass_on(look.won)
@@ -147,12 +152,12 @@ class Supervisor:
         finally:
             hold.let_go()
 
-    async def _next(self) -> tuple[BacktestRecord, float, bool] | None:
+    async def _next(self, hold: Hold) -> tuple[BacktestRecord, float, bool] | None:
         """Waits for a backtest to run: it, when its claim was sent on the monotonic clock, and whether it was there
-        without waiting, so that others may be too. None when draining."""
+        without waiting, so that others may be too. None when draining, or when a run comes back to the slot."""
         look = self._look
         crowded = True
-        while not self._draining.is_set():
+        while not self._draining.is_set() and not hold.wanted:
             look.again.clear()
             look.won = None
             try:

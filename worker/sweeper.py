@@ -43,6 +43,7 @@ class Sweeper:
         self._claims = database.claims
         self._results = database.results
         self._run_logs = database.run_logs
+        self._llm = database.llm
         self._positions = database.positions
         self._bus = bus
         self._settings = settings
@@ -133,6 +134,8 @@ class Sweeper:
             log.info("removed what dead workers left: %d results, frames of %d more", *removed)
         if gone := await self._run_logs.collect_garbage():
             log.info("removed the logs of %d backtests that were deleted", gone)
+        if gone := await self._llm.decisions.collect_garbage() + await self._llm.spending.collect_garbage():
+            log.info("removed what models decided in %d backtests that were deleted, and its cost", gone)
         if parts := await self._positions.collect_garbage():
             log.info("removed what ended or dead runs left of their positions: %d parts", parts)
 

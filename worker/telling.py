@@ -6,8 +6,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from shared import news
 from shared.bus import WATCHED_TTL_S, Bus
@@ -15,6 +15,7 @@ from shared.candles import Slice
 from shared.claims import lease_of
 from shared.contracts import Channel, Complete, Failure, News
 from shared.errors import BackfleetError, BusUnavailable
+from shared.instants import iso_from_ms
 from shared.live_data import CANDLES_BELOW_BARS_PER_S, Stand
 from shared.playback import STATUS_OF, Phase, Playback, Word
 from shared.records import BacktestRecord, NewsDocument
@@ -24,6 +25,10 @@ from worker.pipe import NOTHING, Moved, Wanted
 from worker.run_log import RunLog
 from worker.showing import Showing
 from worker.slot import RunRefused
+
+if TYPE_CHECKING:
+    from shared.strategies.question import Question
+    from worker.asks import Made
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +70,7 @@ class Telling:
         self._gap = True  # Nobody has heard all that was so far: a snapshot makes up for it.
         self._owed: list[str] = []  # commands that a state answers
         self._state_due = False
+        self._asked: dict[str, int] = {}  # at which bar, by strategy, that was said last
         self._state_bar = 0
         self._state_s = self._heard_s = float("-inf")
 
@@ -180,6 +186,20 @@ class Telling:
         self._state_due |= self._watched
         reached, speed = self._reached, playback.bars_per_s or "max"
         self._say(Channel.EVENT, news.heeded(self._numbering.next(), word, reached, speed=speed, command_id=command_id))
+
+    def asks(self, questions: Sequence[Question]) -> None:
+        """Somebody is being asked, and may take a while: said once of each question."""
+        for one in questions:
+            if self._watched and self._asked.get(one.strategy) != one.facts.bar:
+                self._asked[one.strategy] = one.facts.bar
+                time = iso_from_ms(one.facts.time_ms)
+                self._say_event("thinking", {"bar": one.facts.bar, "time": time, "strategy": one.strategy})
+        self.send()
+
+    def decided(self, made: Iterable[Made]) -> None:
+        """What the questions came to. It is sent with what comes of it."""
+        for one in made if self._watched else ():
+            self._say_event("decision", dict(one.told))
 
     def busy(self, doing: str) -> None:
         """What is being done while the run stands where it stood."""

@@ -10,7 +10,7 @@ from shared.bars import Bars
 from shared.strategies.averages import EQUAL_WITHIN
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, Signals, silent
-from shared.strategies.strategy import Strategy
+from shared.strategies.strategy import Columns, Strategy
 
 
 class BollingerParameters(Parameters):
@@ -42,6 +42,18 @@ def bollinger_signals(bars: Bars, params: BollingerParameters) -> Signals:
     return signals
 
 
+def bollinger_indicators(bars: Bars, params: BollingerParameters) -> Columns:
+    from shared.strategies.rolling import mean_and_deviation_nb
+
+    mean, deviation = mean_and_deviation_nb(bars.close, params.period)
+    width = params.deviations * deviation
+    return {
+        f"bollinger upper {params.period} {params.deviations:g}": mean + width,
+        f"bollinger middle {params.period}": mean,
+        f"bollinger lower {params.period} {params.deviations:g}": mean - width,
+    }
+
+
 def _ended(held: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether it held at the bar before and does not at this one, from the second bar on."""
     return held[:-1] & ~held[1:]
@@ -60,4 +72,5 @@ STRATEGY = Strategy(
     signals=bollinger_signals,
     warmup=_warmup,
     speaks_from=_warmup,
+    indicators=bollinger_indicators,
 )

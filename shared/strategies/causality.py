@@ -1,6 +1,7 @@
 """Whether a strategy sees the future: what it says of the first k bars must not depend on there being more.
 
-A strategy that decides cannot: its view ends at the bar it is asked about. It passes without being asked.
+A strategy that decides cannot: its view ends at the bar it is asked about. It passes without being asked, but for its
+indicators: what its views show of them is computed once, of all bars.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.bars import Bars
 from shared.errors import FieldError, StrategyFailed, StrategyPeeks
 from shared.instants import iso_from_ms
-from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals
+from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals, silent
 from shared.strategies.strategy import StrategyUse
 
 _STRATA = 16
+# Of what is as large: sums that are made in another order differ as much.
+_ROUNDING = 1e-9
 _WORDS = {BE_LONG: "long", BE_SHORT: "short", BE_FLAT: "flat", NO_OPINION: "no opinion"}
 
 
@@ -70,30 +74,58 @@ def refuse_peeking(uses: Sequence[StrategyUse], bars: Bars, seed: int) -> None:
     """
     found: list[FieldError] = []
     for i, use in enumerate(uses):
-        peek = _sampled_peek(i, use, bars, seed)
-        if peek is not None:
-            found += StrategyPeeks.of(i, use.name, _told(peek, bars)).errors
+        told = _sampled_change(i, use, bars, seed) if use.decides else _sampled_peek(i, use, bars, seed)
+        if told is not None:
+            found += StrategyPeeks.of(i, use.name, told).errors
     if found:
         raise StrategyPeeks("; ".join(error.message for error in found), found)
 
 
-def _sampled_peek(index: int, use: StrategyUse, bars: Bars, seed: int) -> Peek | None:
+def _sampled_peek(index: int, use: StrategyUse, bars: Bars, seed: int) -> str | None:
     try:
         whole = np.array(use.signals(bars))  # a copy: a plug-in may write into the same array again
     except Exception as error:
         raise StrategyFailed.of(index, use.name, f"raised {type(error).__name__}: {error}") from error
     try:
-        return first_peek(use, bars, whole, sample_cuts(whole, seed))
+        peek = first_peek(use, bars, whole, sample_cuts(whole, seed))
     except Exception as error:
-        problem = f"cannot be checked for seeing the future: on fewer bars it raises {type(error).__name__}: {error}"
-        raise StrategyFailed.of(index, use.name, problem) from error
+        raise _unchecked(index, use, error) from error
+    return _told(bars, peek.bar, peek.cut, f"it says {_word(peek.then)}", _word(peek.later)) if peek else None
 
 
-def _told(peek: Peek, bars: Bars) -> str:
+def _sampled_change(index: int, use: StrategyUse, bars: Bars, seed: int) -> str | None:
+    try:
+        whole = {name: np.array(column, np.float64) for name, column in use.indicators(bars).items()}
+        for cut in sample_cuts(silent(bars.total), seed) if whole else []:
+            known = use.indicators(bars.first(cut))
+            for name, column in whole.items():
+                then, later = np.asarray(known[name], np.float64), column[:cut]
+                bar = _first_change(then, later)
+                if bar is not None:
+                    return _told(bars, bar, cut, f"its indicator {name} is {then[bar]:g}", f"{later[bar]:g}")
+    except Exception as error:
+        raise _unchecked(index, use, error) from error
+    return None
+
+
+def _first_change(then: NDArray[np.float64], later: NDArray[np.float64]) -> int | None:
+    if then.shape != later.shape:
+        raise ValueError(f"it must give {later.shape[0]} values and gave shape {then.shape}")
+    size = np.max(np.abs(later), initial=0.0, where=np.isfinite(later))
+    changed = np.flatnonzero(~np.isclose(then, later, rtol=_ROUNDING, atol=1e-3 * _ROUNDING * size, equal_nan=True))
+    return int(changed[0]) if changed.shape[0] else None
+
+
+def _unchecked(index: int, use: StrategyUse, error: Exception) -> StrategyFailed:
+    problem = f"cannot be checked for seeing the future: on fewer bars it raises {type(error).__name__}: {error}"
+    return StrategyFailed.of(index, use.name, problem)
+
+
+def _told(bars: Bars, bar: int, cut: int, then: str, later: str) -> str:
     return (
-        f"sees the future: of bar {peek.bar} ({_time(bars, peek.bar)}) it says {_word(peek.then)} while bars up to "
-        f"{peek.cut - 1} ({_time(bars, peek.cut - 1)}) are known, and {_word(peek.later)} once those up to "
-        f"{bars.total - 1} ({_time(bars, bars.total - 1)}) are; let it read only bars up to the one it speaks of"
+        f"sees the future: of bar {bar} ({_time(bars, bar)}) {then} while bars up to {cut - 1} "
+        f"({_time(bars, cut - 1)}) are known, and {later} once those up to {bars.total - 1} "
+        f"({_time(bars, bars.total - 1)}) are; let it read only bars up to the one it speaks of"
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from shared.bars import Bars
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
-from shared.strategies.strategy import Strategy
+from shared.strategies.strategy import Columns, Strategy
 
 
 class DonchianParameters(Parameters):
@@ -38,14 +38,19 @@ def donchian_signals(bars: Bars, params: DonchianParameters) -> Signals:
         return silent(bars.total)
     from shared.strategies.rolling import channel_breaks_nb
 
-    return channel_breaks_nb(
-        bars.close,
-        _highest_before(bars.high, params.entry),
-        -_highest_before(-bars.low, params.entry),
-        _highest_before(bars.high, params.exit),
-        -_highest_before(-bars.low, params.exit),
-        params.entry,
-    )
+    return channel_breaks_nb(bars.close, *_channel(bars, params.entry), *_channel(bars, params.exit), params.entry)
+
+
+def donchian_indicators(bars: Bars, params: DonchianParameters) -> Columns:
+    columns: dict[str, NDArray[np.float64]] = {}
+    for period in (params.entry, params.exit):
+        columns[f"donchian high {period}"], columns[f"donchian low {period}"] = _channel(bars, period)
+    return columns
+
+
+def _channel(bars: Bars, period: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The highest high and the lowest low of the `period` bars before each."""
+    return _highest_before(bars.high, period), -_highest_before(-bars.low, period)
 
 
 def _highest_before(prices: NDArray[np.float64], period: int) -> NDArray[np.float64]:
@@ -74,4 +79,5 @@ STRATEGY = Strategy(
     aliases=("turtle",),
     warmup=_warmup,
     speaks_from=_warmup,
+    indicators=donchian_indicators,
 )

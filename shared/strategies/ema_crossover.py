@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from shared.bars import Bars
 from shared.strategies.averages import EXPONENTIAL_PERIODS, tell_crossings
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
-from shared.strategies.strategy import Strategy
+from shared.strategies.strategy import Columns, Strategy
 
 
 class EmaCrossoverParameters(Parameters):
@@ -35,12 +37,20 @@ def ema_crossover_signals(bars: Bars, params: EmaCrossoverParameters) -> Signals
     signals = silent(bars.total)
     if bars.total <= params.slow:
         return signals
-    from talib import EMA
-
-    fast = EMA(bars.close, params.fast)[params.slow - 1 :]
-    slow = EMA(bars.close, params.slow)[params.slow - 1 :]
+    fast, slow = (line[params.slow - 1 :] for line in _averages(bars, params))
     tell_crossings(signals, fast - slow, slow)
     return signals
+
+
+def ema_crossover_indicators(bars: Bars, params: EmaCrossoverParameters) -> Columns:
+    fast, slow = _averages(bars, params)
+    return {f"ema {params.fast}": fast, f"ema {params.slow}": slow}
+
+
+def _averages(bars: Bars, params: EmaCrossoverParameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    from talib import EMA
+
+    return EMA(bars.close, params.fast), EMA(bars.close, params.slow)
 
 
 def _warmup(params: EmaCrossoverParameters) -> int:
@@ -61,4 +71,5 @@ STRATEGY = Strategy(
     aliases=("ema",),
     warmup=_warmup,
     speaks_from=_speaks_from,
+    indicators=ema_crossover_indicators,
 )

@@ -10,7 +10,7 @@ from shared.bars import Bars
 from shared.strategies.averages import EXPONENTIAL_PERIODS, tell_crossings
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
-from shared.strategies.strategy import Strategy
+from shared.strategies.strategy import Columns, Strategy
 
 
 class MacdParameters(Parameters):
@@ -43,6 +43,19 @@ def macd_signals(bars: Bars, params: MacdParameters) -> Signals:
     return signals
 
 
+def macd_indicators(bars: Bars, params: MacdParameters) -> Columns:
+    """All three from the first bar on at which the signal line is defined."""
+    from talib import MACD
+
+    line, signal, histogram = MACD(bars.close, params.fast, params.slow, params.signal)
+    periods = f"{params.fast} {params.slow}"
+    return {
+        f"macd {periods}": line,
+        f"macd signal {periods} {params.signal}": signal,
+        f"macd histogram {periods} {params.signal}": histogram,
+    }
+
+
 def _warmup(params: MacdParameters) -> int:
     return params.slow + params.signal + EXPONENTIAL_PERIODS * (params.slow + params.signal + 2)
 
@@ -59,4 +72,5 @@ STRATEGY = Strategy(
     signals=macd_signals,
     warmup=_warmup,
     speaks_from=_speaks_from,
+    indicators=macd_indicators,
 )

@@ -12,7 +12,7 @@ from shared.bars import Bars
 from shared.strategies.averages import EQUAL_WITHIN
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, Signals, silent
-from shared.strategies.strategy import Strategy
+from shared.strategies.strategy import Columns, Strategy
 
 
 class MeanReversionParameters(Parameters):
@@ -55,6 +55,16 @@ def mean_reversion_signals(bars: Bars, params: MeanReversionParameters) -> Signa
     return signals
 
 
+def mean_reversion_indicators(bars: Bars, params: MeanReversionParameters) -> Columns:
+    from shared.strategies.rolling import mean_and_deviation_nb
+
+    mean, deviation = mean_and_deviation_nb(bars.close, params.period)
+    away = bars.close - mean
+    still = deviation <= EQUAL_WITHIN * bars.close
+    away[still], deviation[still] = 0.0, 1.0
+    return {f"zscore {params.period}": away / deviation}
+
+
 def _began(holds: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether it holds at this bar and did not at the one before, from the second bar on."""
     return holds[1:] & ~holds[:-1]
@@ -74,4 +84,5 @@ STRATEGY = Strategy(
     aliases=("zscore",),
     warmup=_warmup,
     speaks_from=_warmup,
+    indicators=mean_reversion_indicators,
 )

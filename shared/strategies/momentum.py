@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import Field
 
 from shared.bars import Bars
 from shared.strategies.averages import EQUAL_WITHIN
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_LONG, BE_SHORT, Signals, silent, told_once
-from shared.strategies.strategy import Strategy
+from shared.strategies.strategy import Columns, Strategy
 
 
 class MomentumParameters(Parameters):
@@ -36,6 +37,14 @@ def momentum_signals(bars: Bars, params: MomentumParameters) -> Signals:
     return told_once(signals)
 
 
+def momentum_indicators(bars: Bars, params: MomentumParameters) -> Columns:
+    """The change in percent, which is compared with the threshold."""
+    change = np.full(bars.total, np.nan)
+    if bars.total > params.period:
+        change[params.period :] = 100.0 * (bars.close[params.period :] / bars.close[: -params.period] - 1.0)
+    return {f"momentum {params.period}": change}
+
+
 def _warmup(params: MomentumParameters) -> int:
     return params.period
 
@@ -48,4 +57,5 @@ STRATEGY = Strategy(
     signals=momentum_signals,
     warmup=_warmup,
     speaks_from=_warmup,
+    indicators=momentum_indicators,
 )

@@ -195,13 +195,15 @@ def channel_breaks_nb(
 
 
 @njit(nogil=True, cache=True)
-def ratchet_breaks_nb(close: Floats, upper: Floats, lower: Floats, first: int) -> NDArray[np.int8]:
+def ratchet_breaks_nb(close: Floats, upper: Floats, lower: Floats, first: int) -> tuple[NDArray[np.int8], Floats]:
     """int8[n]: +1 where the close breaks the ratcheted upper band, -1 where it breaks the lower; said when it changes.
 
     The upper band only falls and the lower only rises, until the previous close was beyond it. `upper` and `lower` are
-    the bands before ratcheting, float64[n], defined from bar `first` on.
+    the bands before ratcheting, float64[n], defined from bar `first` on. The other column is float64[n]: of the two
+    ratcheted bands the one that the next break is of, NaN until there was one.
     """
     signals = np.full(close.shape[0], NO_OPINION, np.int8)
+    ahead = np.full(close.shape[0], np.nan)
     above, below = np.inf, -np.inf
     side = BE_FLAT
     for bar in range(first, close.shape[0]):
@@ -215,4 +217,6 @@ def ratchet_breaks_nb(close: Floats, upper: Floats, lower: Floats, first: int) -
         elif side != BE_SHORT and close[bar] < below:
             side = BE_SHORT
             signals[bar] = side
-    return signals
+        if side != BE_FLAT:
+            ahead[bar] = below if side == BE_LONG else above
+    return signals, ahead

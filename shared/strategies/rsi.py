@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from shared.bars import Bars
 from shared.strategies.averages import WILDER_PERIODS, relative_strength
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import BE_LONG, BE_SHORT, Signals, silent
-from shared.strategies.strategy import Strategy
+from shared.strategies.strategy import Columns, Strategy
 
 
 class RsiParameters(Parameters):
@@ -48,6 +49,12 @@ def rsi_signals(bars: Bars, params: RsiParameters) -> Signals:
     return signals
 
 
+def rsi_indicators(bars: Bars, params: RsiParameters) -> Columns:
+    defined = bars.total > params.period
+    index = relative_strength(bars.close, params.period) if defined else np.full(bars.total, np.nan)
+    return {f"rsi {params.period}": index}
+
+
 def _warmup(params: RsiParameters) -> int:
     return 1 + params.period + WILDER_PERIODS * params.period
 
@@ -64,4 +71,5 @@ STRATEGY = Strategy(
     signals=rsi_signals,
     warmup=_warmup,
     speaks_from=_speaks_from,
+    indicators=rsi_indicators,
 )

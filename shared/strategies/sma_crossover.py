@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from shared.bars import Bars
 from shared.strategies.averages import tell_crossings
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import Signals, silent
-from shared.strategies.strategy import Strategy
+from shared.strategies.strategy import Columns, Strategy
 
 
 class SmaCrossoverParameters(Parameters):
@@ -33,12 +35,20 @@ def sma_crossover_signals(bars: Bars, params: SmaCrossoverParameters) -> Signals
     signals = silent(bars.total)
     if bars.total <= params.slow:
         return signals
-    from shared.strategies.rolling import mean_nb
-
-    fast = mean_nb(bars.close, params.fast)[params.slow - 1 :]
-    slow = mean_nb(bars.close, params.slow)[params.slow - 1 :]
+    fast, slow = (line[params.slow - 1 :] for line in _averages(bars, params))
     tell_crossings(signals, fast - slow, slow)
     return signals
+
+
+def sma_crossover_indicators(bars: Bars, params: SmaCrossoverParameters) -> Columns:
+    fast, slow = _averages(bars, params)
+    return {f"sma {params.fast}": fast, f"sma {params.slow}": slow}
+
+
+def _averages(bars: Bars, params: SmaCrossoverParameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    from shared.strategies.rolling import mean_nb
+
+    return mean_nb(bars.close, params.fast), mean_nb(bars.close, params.slow)
 
 
 def _warmup(params: SmaCrossoverParameters) -> int:
@@ -55,4 +65,5 @@ STRATEGY = Strategy(
     aliases=("sma",),
     warmup=_warmup,
     speaks_from=_warmup,
+    indicators=sma_crossover_indicators,
 )

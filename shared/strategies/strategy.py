@@ -22,6 +22,8 @@ from shared.wording import worded
 _EVERY = "every"  # the parameter that says how often a strategy is asked
 
 
+INDICATOR_NAME_MAX_CHARS = 60
+
 Form = Literal["signals", "decide"]
 Columns = Mapping[str, NDArray[np.float64]]
 
@@ -31,13 +33,17 @@ class Strategy:
     """One entry of the catalogue, in one of two forms.
 
     `signals(bars, params)` gives int8[n] for all bars at once and is causal. `decide(view)` is asked at the close of
-    every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None.
-    In its place, `inquire(view)` gives what somebody outside of the engine is to be asked.
+    every bar, or of every n-th where the parameter model has a whole number called `every`; it says +1, -1, 0 or None,
+    or a `Decision`. In its place, `inquire(view)` gives what somebody outside of the engine is to be asked.
     Raises `ConfigurationError` where not exactly one of the three is given, `every` could be below 1, or one that
-    decides has a `warmup`.
+    decides has a `warmup` and no `indicators`.
+
+    `indicators(bars, params)` is what it looks at: columns of n values, NaN where there is none, by the names they have
+    on a chart, short and with periods. Causal and pure as `signals` is. One that decides finds them in its views.
 
     `warmup(params)` is how many bars before the first one that a signal is wanted of `signals` must be given, so that
-    it says of that one what it would say with any history; without it, it is given none. One that decides sees none.
+    it says of that one what it would say with any history; without it, it is given none. `indicators` are given as
+    many, `decide` sees none of them.
 
     `speaks_from(params)` is the number of the first bar of all it is given, from 0 on, that it can have an opinion on.
 
@@ -66,9 +72,10 @@ class Strategy:
                 f"{' and '.join(given) or 'none'}; give signals(bars, params) for all bars at once, or decide(view) "
                 "for one bar at a time"
             )
-        if self.decides and self.warmup is not None:
+        if self.decides and self.warmup is not None and self.indicators is None:
             raise ConfigurationError(
-                f"strategy {self.id} has warmup, but {given[0]} sees no bars before the run; leave warmup out"
+                f"strategy {self.id} has warmup, but {given[0]} sees no bars before the run; leave warmup out, or give "
+                "the indicators that begin with them"
             )
         if self.decides and _EVERY in self.parameters.model_fields:
             every = self.parameters_schema["properties"][_EVERY]
@@ -163,6 +170,10 @@ class StrategyUse:
         if self.strategy.signals is None:
             return silent(bars.total)
         return self.strategy.signals(bars, self.params)
+
+    def indicators(self, bars: Bars) -> Columns:
+        """What it looks at, float64[n] by name, as it gives them: a plug-in may raise anything and return anything."""
+        return self.strategy.indicators(bars, self.params) if self.strategy.indicators else {}
 
 
 class Mute(NamedTuple):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from shared.bars import Bars
 from shared.strategies.averages import WILDER_PERIODS
 from shared.strategies.parameters import Parameters
-from shared.strategies.signals import Signals, silent
-from shared.strategies.strategy import Strategy
+from shared.strategies.signals import Signals
+from shared.strategies.strategy import Columns, Strategy
 
 
 class SupertrendParameters(Parameters):
@@ -24,8 +26,15 @@ def supertrend_signals(bars: Bars, params: SupertrendParameters) -> Signals:
     Source: Seban, "Das SuperTrend-Konzept" (2008); the rules of TradingView's `ta.supertrend`, which however begins in
     a downtrend where this says nothing before the first break.
     """
-    if bars.total <= params.period:
-        return silent(bars.total)
+    return _follow(bars, params)[0]
+
+
+def supertrend_indicators(bars: Bars, params: SupertrendParameters) -> Columns:
+    """The band that the next close could break: the lower one after a break upwards, the upper one after the other."""
+    return {f"supertrend {params.period} {params.multiplier:g}": _follow(bars, params)[1]}
+
+
+def _follow(bars: Bars, params: SupertrendParameters) -> tuple[Signals, NDArray[np.float64]]:
     from talib import ATR
 
     from shared.strategies.rolling import ratchet_breaks_nb
@@ -52,4 +61,5 @@ STRATEGY = Strategy(
     signals=supertrend_signals,
     warmup=_warmup,
     speaks_from=_speaks_from,
+    indicators=supertrend_indicators,
 )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.bars import Bars
-from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION
+from shared.strategies.decision import Decision, PastDecision
 
 
 class OpenTrade(NamedTuple):
@@ -29,6 +28,29 @@ class OpenTrade(NamedTuple):
     stop_price: float | None
     target_price: float | None
     trailing_stop_price: float | None
+
+
+class ClosedTrade(NamedTuple):
+    """One trade that has been closed."""
+
+    entry_bar: int
+    exit_bar: int
+    direction: int  # +1 long, -1 short
+    quantity: float  # always above zero
+    entry_price: float
+    exit_price: float
+    fees: float  # both sides
+    pnl: float  # after fees
+    entry_reason: str
+    exit_reason: str
+
+
+class Past(Protocol):
+    """What a view looks up when it is asked for it, so that a question costs nothing by it."""
+
+    def equity_curve(self) -> NDArray[np.float64]: ...
+    def trades(self, n: int) -> tuple[ClosedTrade, ...]: ...
+    def decisions(self, n: int) -> tuple[PastDecision, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -51,11 +73,31 @@ class View:
     equity: float
     open_trades: tuple[OpenTrade, ...]  # oldest first
     seed: int  # the run's
+    past: Past = field(repr=False, compare=False)  # what `equity_curve`, `trades` and `decisions` are taken from
+    # the strategy's own, of the bars 0 to `bar`, sealed as they are
+    indicators: Mapping[str, NDArray[np.float64]] = field(default_factory=dict[str, NDArray[np.float64]])
+    # the request's
+    initial_capital: float = 10_000.0
+    leverage: float = 1.0
+    allow_short: bool = False
 
     @property
     def time_ms(self) -> int:
         """When the bar opened, in milliseconds since 1970-01-01T00:00Z. The view is of its close."""
         return int(self.bars.time_ms[-1])
+
+    @property
+    def equity_curve(self) -> NDArray[np.float64]:
+        """Equity at the closes of bars 0 to `bar` - 1; it cannot be written. That of this close is `equity`."""
+        return self.past.equity_curve()
+
+    def trades(self, n: int) -> tuple[ClosedTrade, ...]:
+        """The last `n` trades that have been closed, of the whole run, as many as there are; the latest last."""
+        return self.past.trades(_at_least_none(n))
+
+    def decisions(self, n: int) -> tuple[PastDecision, ...]:
+        """The last `n` decisions of this strategy that were an opinion, as many as there are; the latest last."""
+        return self.past.decisions(_at_least_none(n))
 
     @cached_property
     def random(self) -> random.Random:
@@ -64,32 +106,20 @@ class View:
         return random.Random(int.from_bytes(hashlib.sha256(text.encode()).digest(), "big"))
 
 
-_DECISIONS = (BE_SHORT, BE_FLAT, BE_LONG, NO_OPINION)
-
-Decide = Callable[[View], int | None]
+Decide = Callable[[View], int | Decision | None]
 
 
 def bars_until(bars: Bars, total: int) -> Bars:
     """The first `total` bars as views that nobody can make writable again."""
-    return Bars(*(_sealed(column, total) for column in bars))
+    return Bars(*(sealed(column, total) for column in bars))
 
 
-def _sealed(column: NDArray[Any], total: int) -> NDArray[Any]:
+def sealed(column: NDArray[Any], total: int) -> NDArray[Any]:
+    """The first `total` values as a view that nobody can make writable again."""
     return np.frombuffer(column.data[:total].toreadonly(), column.dtype)
 
 
-def read_decision(said: Any) -> int:
-    """The signal that an answer means; None is no opinion. Raises `ValueError` for an answer that is none."""
-    if said is None:
-        return NO_OPINION
-    try:
-        decision = None if isinstance(said, bool) else operator.index(said)  # an int of Python's or NumPy's
-    except TypeError:
-        decision = None
-    if decision not in _DECISIONS:
-        shown = repr(said)
-        raise ValueError(
-            "must answer 1 (long), -1 (short), 0 (flat) or None (no opinion), "
-            f"not {shown if len(shown) <= 80 else shown[:77] + '...'}"
-        )
-    return decision
+def _at_least_none(n: int) -> int:
+    if n < 0:
+        raise ValueError(f"n must be at least 0: how many of the last ones are wanted (got {n})")
+    return n

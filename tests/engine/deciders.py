@@ -15,6 +15,7 @@ from pydantic import Field
 from shared.bars import Bars
 from shared.strategies import NO_OPINION, Strategy, View
 from shared.strategies.parameters import Parameters
+from shared.strategies.question import Facts, Question
 from shared.strategies.signals import Signals
 from worker.engine.position import Decisions, Position
 from worker.engine.simulation import Simulation
@@ -63,9 +64,20 @@ def broken(view: View) -> int | None:
     return None
 
 
+def inquire(view: View) -> Question:
+    """Asks for what `steps` would say, and tells it."""
+    return Question(view.strategy, "Follow two steps.", json.dumps(steps(view)), facts_of(view))
+
+
+def facts_of(view: View) -> Facts:
+    close = float(view.bars.close[-1])
+    return Facts(view.bar, view.time_ms, close, view.cash, view.equity, view.equity, 0, 0.0, 1.0, True)
+
+
 STEPS = Strategy("steps", "Steps", "Follows two steps.", Often, decide=steps)
 STEP_SIGNALS = Strategy("step_signals", "Steps", "Follows two steps.", Often, step_signals)
 CAREFUL = Strategy("careful", "Careful", "Looks at everything.", Often, decide=careful)
+ASKING = Strategy("asking", "Asking", "Has somebody else follow two steps.", Often, inquire=inquire)
 BROKEN = Strategy("broken", "Broken", "Raises at bar 7.", Parameters, decide=broken)
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+import numpy as np
+import pytest
+
 from shared.bars import Bars
 from shared.reasons import Reason
+from shared.strategies import Decision
 from worker.engine.config import EngineConfig
+from worker.engine.delta import Outcome
 
 
 @dataclass
@@ -112,7 +118,16 @@ class Account:
         for position in list(self.positions):
             self.close(position, bar, self.against(price, -position.side), why)
 
-    def order(self, bar: int, market: float, wanted: int, true_range: float | None, *, opens: bool = True) -> None:
+    def order(
+        self,
+        bar: int,
+        market: float,
+        wanted: int,
+        true_range: float | None,
+        said: Decision | None,
+        *,
+        opens: bool = True,
+    ) -> None:
         side = 0 if wanted == -1 and not self.config.allow_short else wanted
         why = Reason.SIGNAL
         if any(one.side != side for one in self.positions):
@@ -122,11 +137,19 @@ class Account:
             return
         price = self.against(market, side)
         c = self.config
+        decided_stop = said.stop_price if said and c.use_stop_orders else None
+        decided_target = said.target_price if said and c.use_take_profits else None
         try:
-            stop = self.level(price, -side, c.stop_loss_percent, c.stop_loss_distance, c.stop_loss_atr, true_range)
-            target = self.level(
-                price, side, c.take_profit_percent, c.take_profit_distance, c.take_profit_atr, true_range
-            )
+            if decided_stop is not None:
+                stop: float | None = self.on_grid(decided_stop, -side)
+            else:
+                stop = self.level(price, -side, c.stop_loss_percent, c.stop_loss_distance, c.stop_loss_atr, true_range)
+            if decided_target is not None:
+                target: float | None = self.on_grid(decided_target, side)
+            else:
+                target = self.level(
+                    price, side, c.take_profit_percent, c.take_profit_distance, c.take_profit_atr, true_range
+                )
             trail = self.level(
                 price, -side, c.trailing_stop_percent, c.trailing_stop_distance, c.trailing_stop_atr, true_range
             )
@@ -135,7 +158,7 @@ class Account:
             return
         behind = c.trailing_stop_percent / 100 or c.trailing_stop_distance or c.trailing_stop_atr * (true_range or 0.0)
         position = Position(bar, side, 0.0, price, 0.0, why, stop, target, trail, behind)
-        position.units = self.units(position, market)
+        position.units = self.units(position, market, said.size_fraction if said else None)
         worth = self.worth(market)
         if worth <= 0 or position.units * price <= 1e-9 * worth:
             self.unfilled += 1
@@ -145,15 +168,19 @@ class Account:
         self.cash -= position.fee
         self.positions.append(position)
 
-    def units(self, position: Position, market: float) -> float:
+    def units(self, position: Position, market: float, fraction: float | None) -> float:
         c, price, worth = self.config, position.price, self.worth(market)
         stop = position.nearest_stop()
-        wanted = {
+        at_risk = position.side * price - stop[0] if stop else math.inf
+        if fraction is None and c.sizing_mode == "risk_fraction" and at_risk <= 0:
+            return 0.0  # the market is beyond the stop: there is no risk to measure
+        rule = {
             "equity_fraction": lambda: c.position_size_percent * worth / price,
             "fixed_quantity": lambda: c.sizing_value,
             "fixed_notional": lambda: c.sizing_value / price,
-            "risk_fraction": lambda: c.sizing_value * worth / ((position.side * price - stop[0]) if stop else math.inf),
-        }[c.sizing_mode]()
+            "risk_fraction": lambda: c.sizing_value * worth / at_risk,
+        }[c.sizing_mode]
+        wanted = rule() if fraction is None else fraction * worth / price
 
         def left(units: float) -> float:
             """Equity x leverage less exposure, had so many units been bought."""
@@ -259,23 +286,45 @@ def true_ranges(bars: Bars, period: int) -> list[float | None]:
     return found
 
 
-def run_slowly(bars: Bars, config: EngineConfig, signals: list[int]) -> Account:
+def run_slowly(
+    bars: Bars, config: EngineConfig, signals: list[int], decided: Mapping[int, Decision] | None = None
+) -> Account:
+    """`decided` is what was said at some bars beside the signal there."""
+    decided = decided or {}
     account = Account(config, config.initial_capital)
     ranges = true_ranges(bars, config.atr_period)
     pending = 2
     for bar in range(bars.total):
         opening, high, low, close = (float(c[bar]) for c in (bars.open, bars.high, bars.low, bars.close))
         if pending != 2 and config.fill_at == "open":
-            account.order(bar, opening, pending, ranges[bar - 1])
+            account.order(bar, opening, pending, ranges[bar - 1], decided.get(bar - 1))
         account.exposed += bool(account.positions)
         account.inside(bar, opening, high, low)
         account.follow(high, low)
         pending = signals[bar]
         if pending != 2 and config.fill_at == "close":
             ends_here = bar == bars.total - 1  # where everything is closed: nothing can be held for no time
-            account.order(bar, close, pending, ranges[bar], opens=not ends_here)
+            account.order(bar, close, pending, ranges[bar], decided.get(bar), opens=not ends_here)
         account.equity.append(account.worth(close))
     if account.positions:
         account.close_everything(bars.total - 1, float(bars.close[-1]), Reason.END_OF_DATA)
         account.equity[-1] = account.cash
     return account
+
+
+def assert_agrees(outcome: Outcome, slow: Account) -> None:
+    """Every trade, every point of equity, and what is counted."""
+    assert outcome.trades.total == len(slow.closed) > 2
+    for row, other in zip(outcome.trades.as_rows(), slow.closed, strict=True):
+        assert (row["entry_bar"], row["exit_bar"], row["direction"]) == (other.entry_bar, other.exit_bar, other.side)
+        assert (row["entry_reason"], row["exit_reason"]) == (other.entry_why.wire, other.exit_why.wire)
+        assert row["quantity"] == pytest.approx(other.units, rel=1e-9)
+        assert row["entry_price"] == pytest.approx(other.entry_price, rel=1e-12)
+        assert row["exit_price"] == pytest.approx(other.exit_price, rel=1e-12)
+        assert row["fees"] == pytest.approx(other.fees, rel=1e-9)
+        assert row["pnl"] == pytest.approx(other.pnl, rel=1e-7, abs=1e-7)
+        assert row["pnl_percent"] == pytest.approx(other.pnl / (other.units * other.entry_price) * 100, abs=1e-9)
+    assert outcome.equity == pytest.approx(np.array(slow.equity), rel=1e-9, abs=1e-7)
+    assert outcome.metrics["ambiguousBars"] == slow.ambiguous
+    assert outcome.metrics["unfilledOrders"] == slow.unfilled
+    assert outcome.metrics["exposure"] == pytest.approx(100 * slow.exposed / len(slow.equity))

@@ -20,7 +20,7 @@ from shared.strategies import NO_OPINION, Strategy, resolve
 from shared.strategies.parameters import Parameters
 from shared.wire import validate
 from tests.engine.markets import bars_of, flat, random_walk, raw, scripted
-from tests.engine.reference import run_slowly
+from tests.engine.reference import assert_agrees, run_slowly
 from tests.engine.runs import CONFIGS, COSTS, EVERYTHING, STOPS, quick_uses, run
 from worker.engine.config import EngineConfig
 from worker.engine.kernel import advance_nb
@@ -38,20 +38,7 @@ def test_every_trade_is_that_of_a_slow_reimplementation(name: str, seed: int) ->
     simulation.advance(500)
     outcome = simulation.finish()
     slow = run_slowly(bars, config, said)
-    assert outcome.trades.total == len(slow.closed) > 2
-    for row, other in zip(outcome.trades.as_rows(), slow.closed, strict=True):
-        assert (row["entry_bar"], row["exit_bar"], row["direction"]) == (other.entry_bar, other.exit_bar, other.side)
-        assert (row["entry_reason"], row["exit_reason"]) == (other.entry_why.wire, other.exit_why.wire)
-        assert row["quantity"] == pytest.approx(other.units, rel=1e-9)
-        assert row["entry_price"] == pytest.approx(other.entry_price, rel=1e-12)
-        assert row["exit_price"] == pytest.approx(other.exit_price, rel=1e-12)
-        assert row["fees"] == pytest.approx(other.fees, rel=1e-9)
-        assert row["pnl"] == pytest.approx(other.pnl, rel=1e-7, abs=1e-7)
-        assert row["pnl_percent"] == pytest.approx(other.pnl / (other.units * other.entry_price) * 100, abs=1e-9)
-    assert outcome.equity == pytest.approx(np.array(slow.equity), rel=1e-9, abs=1e-7)
-    assert outcome.metrics["ambiguousBars"] == slow.ambiguous
-    assert outcome.metrics["unfilledOrders"] == slow.unfilled
-    assert outcome.metrics["exposure"] == pytest.approx(100 * slow.exposed / 500)
+    assert_agrees(outcome, slow)
 
 
 def test_the_walks_reach_every_reason_there_is_a_rule_for() -> None:
@@ -572,11 +559,13 @@ def test_levels_are_switched_off_by_one_field() -> None:
     plain = {"symbol": "X", "interval": "1h", "startDate": "2024-01-01", "endDate": "2024-02-01", "strategies": ["sma"]}
     levels = {"stopLoss": {"percent": 2.0}, "trailingStop": {"atr": 2.0}, "takeProfit": {"distance": 5.0}}
     off = {"useStopOrders": False, "useTakeProfits": False}
-    assert EngineConfig.from_params(validate(BacktestParams, {**plain, **levels, **off})) == EngineConfig()
+    assert EngineConfig.from_params(validate(BacktestParams, {**plain, **levels, **off})) == EngineConfig(
+        use_stop_orders=False, use_take_profits=False
+    )
     only_target = EngineConfig.from_params(validate(BacktestParams, {**plain, **levels, "useStopOrders": False}))
-    assert only_target == EngineConfig(take_profit_distance=5.0)
+    assert only_target == EngineConfig(take_profit_distance=5.0, use_stop_orders=False)
     only_stops = EngineConfig.from_params(validate(BacktestParams, {**plain, **levels, "useTakeProfits": False}))
-    assert only_stops == EngineConfig(stop_loss_percent=2.0, trailing_stop_atr=2.0)
+    assert only_stops == EngineConfig(stop_loss_percent=2.0, trailing_stop_atr=2.0, use_take_profits=False)
 
 
 def test_other_profiles_leave_open_trades_open_unless_asked() -> None:

@@ -594,8 +594,7 @@ def test_any_interleaving_keeps_the_promises_in_memory(make_settings: Callable[.
     )
     mongo: Any = MemoryMongo()
     results: Any = Results()
-    logs: Any = SimpleNamespace(delete_of=results.delete_of)
-    store, claims, bus = Store(mongo, results, Positions(mongo), logs, options), Claims(mongo, options), MemoryBus()
+    store, claims, bus = Store(mongo, [results, Positions(mongo)], options), Claims(mongo, options), MemoryBus()
     database: Any = SimpleNamespace(mongo=mongo, store=store, claims=claims)
     told: Any = bus
     steering = Steering(database, told)

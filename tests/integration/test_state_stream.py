@@ -87,6 +87,12 @@ async def test_a_drawing_survives_pause_pace_seek_back_a_late_client_and_a_chang
     await run.heeded()
     await run.ask("seek", bar=400)
     await run.reaches(400)
+    await run.ask("step", bars=5)
+    await run.reaches(405)
+    candles = [one["data"] for one in fleet.said_of(run.id) if one.get("type") == "candle"][-5:]
+    assert candles[-1]["bar"] == 404
+    assert list(candles[-1]["indicators"]) == ["sma 5", "sma 20"]
+    assert candles[-1]["indicators"]["sma 5"] == pytest.approx(sum(one["close"] for one in candles) / 5)
     late = await watch(fleet, run.id)
     await run.ask("resume", ring=False)  # Whoever takes it up is to hear of it.
     fleet.workers[0].terminate()

@@ -7,8 +7,9 @@ stand, are let go, drained or killed, and are taken up by the next worker with a
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
 
@@ -25,12 +26,15 @@ from shared.records import BacktestRecord
 from shared.settings import load_settings
 from shared.steering import Steering
 from shared.store import Store
+from shared.strategies.decision import Decision
+from shared.strategies.question import Question
 from shared.wire import parse_json, validate
-from tests.engine.deciders import CAREFUL, STEPS, in_the_catalogue
+from tests.engine.deciders import ASKING, CAREFUL, STEPS, in_the_catalogue
 from tests.engine.markets import random_walk
 from tests.fleet import request
 from tests.memory_records import MemoryBus, MemoryMongo
 from worker import play
+from worker.asks import Made
 from worker.control import Mailbox
 from worker.engine_loop import Run as Engine
 from worker.lease import LeaseKeeper
@@ -46,6 +50,11 @@ KINDS: dict[str, dict[str, Any]] = {
         "strategies": ["sma", "careful", "steps"],
         "strategyParams": {"sma": {"fast": 3, "slow": 9}, "careful": {"every": 11}, "steps": {"every": 8}},
         "combine": "majority",
+    },
+    "asking": {
+        "strategies": ["careful", "asking"],
+        "strategyParams": {"careful": {"every": 12}, "asking": {"every": 8}},
+        "combine": "any",
     },
 }
 SLICE: Any = SimpleNamespace(start_ms=int(BARS.time_ms[0]), total_bars=BARS.total, warmup_bars=0, resampled_from=None)
@@ -78,18 +87,21 @@ class Clock:
         assert self.now_s < _ENDS_S, "it goes round and round"
         return self.now_s
 
-    async def wait_for(self, mailbox: Mailbox, until_s: float | None) -> None:
-        assert until_s is not None
-        if not mailbox.filled.is_set():
-            self.now_s = max(self.now_s, until_s)
+    async def wait_for(
+        self, mailbox: Mailbox, until_s: float | None, answers: asyncio.Future[Any] | None = None
+    ) -> None:
+        if answers is None:
+            assert until_s is not None
+            if not mailbox.filled.is_set():
+                self.now_s = max(self.now_s, until_s)
         await asyncio.sleep(0)
 
 
 CLOCK = Clock()
 
 
-class EngineSlot:
-    """In the place of `worker.slot.Slot`: an engine without a process. Something happens during each step."""
+class EngineHold:
+    """In the place of `worker.hold.Hold`: an engine without a process. Something happens during each step."""
 
     def __init__(self, journey: Journey) -> None:
         self._journey = journey
@@ -111,6 +123,55 @@ class EngineSlot:
         await asyncio.sleep(0)  # News is on its way meanwhile.
         assert self._engine is not None
         return self._engine.rewind(bar, wanted, with_position=with_position)
+
+    async def answer(
+        self, decisions: Mapping[str, Decision], until_bar: int, wanted: Wanted = NOTHING
+    ) -> Moved | Finished:
+        await asyncio.sleep(0)
+        assert self._engine is not None
+        return self._engine.answer(decisions, until_bar, wanted)
+
+    def park(self) -> None:
+        self.parked = True
+
+
+class Model:
+    """Answers each question once, a while later, and remembers it. Something happens meanwhile."""
+
+    def __init__(self, journey: Journey) -> None:
+        self._journey = journey
+        self._asked: dict[tuple[str, int], asyncio.Task[Decision]] = {}
+        self.answered: Counter[tuple[str, int]] = Counter()
+
+    @property
+    def under_way(self) -> bool:
+        return not all(one.done() for one in self._asked.values())
+
+    def knows(self, questions: Sequence[Question]) -> bool:
+        return all((one.strategy, one.facts.bar) in self._asked for one in questions)
+
+    def ask(self, questions: Sequence[Question]) -> asyncio.Future[dict[str, Made]]:
+        return asyncio.ensure_future(self._ask(questions))
+
+    async def _ask(self, questions: Sequence[Question]) -> dict[str, Made]:
+        return {one.strategy: Made(await self._answer(one), {}) for one in questions}
+
+    async def _answer(self, question: Question) -> Decision:
+        key = question.strategy, question.facts.bar
+        if key not in self._asked:
+            self._asked[key] = asyncio.create_task(self._think(question))
+        try:
+            return await asyncio.shield(self._asked[key])
+        except Killed:
+            self._asked.pop(key, None)
+            raise
+
+    async def _think(self, question: Question) -> Decision:
+        await asyncio.sleep(0)
+        if question.facts.bar % 3 == 0:
+            await self._journey.goes_on()
+        self.answered[question.strategy, question.facts.bar] += 1
+        return Decision(json.loads(question.user))
 
 
 class Keeper(LeaseKeeper):
@@ -147,12 +208,13 @@ class Journey:
         nothing: Any = SimpleNamespace(begin=_begins, add=_begins)
         self._logs = nothing
         self._claims = Claims(self._mongo, SETTINGS)
-        self._store = Store(self._mongo, nothing, self._positions, nothing, SETTINGS)
+        self._store = Store(self._mongo, [self._positions], SETTINGS)
         database: Any = SimpleNamespace(store=self._store, claims=self._claims, mongo=self._mongo)
         self._steering = Steering(database, self.bus)
         self._keeper: Keeper | None = None
         self._mailbox: Mailbox | None = None
         self._id = ""
+        self.model = Model(self)
 
     async def result_hash(self) -> str:
         record, _ = await self._store.insert(user_id="ann", params=self.params, priority=0, idempotency_key=None)
@@ -177,10 +239,10 @@ class Journey:
         raise AssertionError(f"it never ends: {await self._store.get(self._id, 'ann')}")
 
     async def _one_run(self, record: BacktestRecord) -> Finished | None:
-        with_slot: Any = SimpleNamespace(slot=EngineSlot(self))
+        hold: Any = EngineHold(self)
         self._mailbox = Mailbox(record)
         telling = Telling(record, self.bus, self._logs, self._claims.now_ms, 60.0)
-        run = Run(record, with_slot, self._mailbox, telling, crowded=False)
+        run = Run(record, hold, self._mailbox, telling, crowded=False)
         self._keeper = Keeper(
             self._claims, SETTINGS, lease_of(record), self._mailbox, sent_s=0.0, stand=run.stand, on_lost=_never
         )
@@ -189,7 +251,14 @@ class Journey:
         decisions = await self._positions.read(record["_id"], checkpoint.parts)
         candles: Any = SimpleNamespace(fetch=_begins)
         run.play = Play(
-            run, self._keeper, SLICE, checkpoint, candles=candles, positions=self._positions, settings=SETTINGS
+            run,
+            self._keeper,
+            SLICE,
+            checkpoint,
+            candles=candles,
+            positions=self._positions,
+            settings=SETTINGS,
+            asks=self.model,
         )
         finished = await run.play.to_end(decisions)
         await telling.settle()
@@ -253,7 +322,7 @@ def _never() -> None:
 
 @pytest.fixture(scope="module")
 def undisturbed() -> Iterator[dict[str, str]]:
-    with in_the_catalogue(STEPS, CAREFUL), pytest.MonkeyPatch.context() as patch:
+    with in_the_catalogue(STEPS, CAREFUL, ASKING), pytest.MonkeyPatch.context() as patch:
         patch.setattr(play, "time", CLOCK)
         patch.setattr(play, "_wait_for", CLOCK.wait_for)
         hashes = {kind: asyncio.run(Journey(kind, [], born_paused=False).result_hash()) for kind in KINDS}
@@ -282,6 +351,8 @@ def test_whatever_is_asked_and_whoever_runs_it_the_result_is_the_same(
     answers = journey.answers
     assert set(answers) | journey.unheard == set(journey.taken)
     assert journey.killed or max(answers.values(), default=1) == 1, answers
+    assert max(journey.model.answered.values(), default=1) == 1, "what was answered is not asked again"
+    assert len(journey.model.answered) == (len(range(7, BARS.total, 8)) if kind == "asking" else 0)
 
 
 def test_what_is_done_but_not_said_yet_is_said_by_whoever_takes_the_run_up(undisturbed: dict[str, str]) -> None:

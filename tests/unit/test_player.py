@@ -125,7 +125,8 @@ async def test_at_any_pace_all_is_told_that_is_stored(screen: Screen, speed: Any
     assert_drawn(screen)
     assert time.s == pytest.approx(seconds, abs=0.2)
     assert screen.count("candle") == (TOTAL if speed == 10 else 0)
-    assert screen.told[0][0] == "started"
+    kind, started = screen.told[0]
+    assert (kind, started["candles"], started["signals"], started["indicators"]) == ("started", True, False, False)
     opened = [one for kind, one in screen.told if kind == "trade" and one["what"] == "opened"]
     rows = sum(len(one["trades"]["entryBar"]) if "trades" in one else 1 for one in opened)
     assert rows == len(TRADES["pnl"])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from itertools import pairwise
 from typing import Any, cast
 
+import numpy as np
 import pytest
+import talib
 
 from shared.bars import Bars
 from shared.bus import Bus
@@ -17,6 +20,8 @@ from shared.contracts import Channel
 from shared.errors import BusUnavailable, StoreUnavailable
 from shared.findings import trade_columns
 from shared.lifecycle import Lease
+from shared.live import Candle
+from shared.live_data import candles_told
 from shared.playback import Advance, Command, End, Phase, Playback, Resume, Rewind, Seek, Speed, Step
 from shared.records import BacktestRecord, NewsDocument, new_record
 from shared.request import BacktestParams
@@ -201,6 +206,35 @@ async def test_states_come_by_bars_and_never_sooner_than_by_time(monkeypatch: py
     assert bars[0] >= 400
     assert all(after - before >= 400 for before, after in pairwise(bars)), "a tenth of a second"
     assert len(stage.events("candle")) == 200
+
+
+async def test_candles_carry_what_the_strategies_look_at_also_after_the_way_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage(monkeypatch, watched=True)
+    await stage.begin()
+    stage.hear(Speed(100.0))
+    await stage.until(60, step_s=0.05)
+    stage.hear(Seek(40))
+    await stage.until(40, step_s=0.05)
+    stage.hear(Step(15))
+    await stage.until(55, step_s=0.05)
+    told = [(one["bar"], validate(Candle, one).indicators) for one in stage.events("candle")]
+    assert [bar for bar, _ in told] == [*range(60), *range(40, 55)]
+    close = stage.bars.close
+    columns = {"sma 2": talib.SMA(close, 2), "sma 5": talib.SMA(close, 5), "rsi 3": talib.RSI(close, 3)}
+    for bar, indicators in told:
+        known = {name: float(column[bar]) for name, column in columns.items()}
+        assert indicators == {name: None if math.isnan(x) else pytest.approx(x) for name, x in known.items()}
+    assert told[0][1] == {"sma 2": None, "sma 5": None, "rsi 3": None}
+
+
+def test_what_is_no_number_is_null_on_a_candle() -> None:
+    told = [data for _, data in candles_told(random_walk(4, 1), 10, {"x": np.array([np.nan, np.inf, -np.inf, 1.5])})]
+    assert [(one["bar"], one["indicators"]) for one in told] == [
+        *((6 + at, {"x": None}) for at in range(3)),
+        (9, {"x": 1.5}),
+    ]
 
 
 async def test_a_drawing_follows_pace_seek_back_and_steps_and_a_client_that_joins_late(

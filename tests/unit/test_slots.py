@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from typing import Any
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +15,8 @@ from shared.errors import EngineFailed
 from shared.settings import load_settings
 from worker import slot as slot_module
 from worker import slots as slots_module
+from worker.hold import Hold
+from worker.pipe import Load, Moved
 from worker.slot import RunRefused, Slot
 from worker.slots import Slots
 
@@ -68,7 +72,7 @@ async def test_no_slot_is_offered_before_its_process_has_started(monkeypatch: py
         await hold.kill()
         hold.let_go()
         again = await slots.take()
-        assert again.slot.pid is not None
+        assert again.warm
         assert machine.tried == 9, "a slot whose process died gets another before it is offered"
         again.let_go()
     finally:
@@ -127,15 +131,116 @@ async def test_one_that_computes_until_its_limit_is_not_taken_for_one_that_hangs
 
     monkeypatch.setattr(slot_module, "_cpu_time_s", computed_s)
     monkeypatch.setattr(slot_module.asyncio, "wait", wait_too_short)
-    slot = ComputingSlot(load_settings(stall_limit_s=0.4, run_limit_s=1.05))
+    slot = ComputingSlot(load_settings(stall_limit_s=0.4))
     with pytest.raises(RunRefused, match="has computed for") as refused:
-        await slot._reply(0)
+        await slot._reply(0, 1.05, None)
     assert refused.value.code == "run_limit"
 
 
 async def test_one_that_does_not_compute_is_found_within_its_stall_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slot_module, "_cpu_time_s", lambda _pid: 7.0)  # pyright: ignore
-    slot = ComputingSlot(load_settings(stall_limit_s=0.3, run_limit_s=600))
+    slot = ComputingSlot(load_settings(stall_limit_s=0.3))
     with pytest.raises(EngineFailed, match="hung for") as failed:
-        await slot._reply(0)
+        await slot._reply(0, 600, None)
     assert failed.value.fault
+
+
+class Engines:
+    """In the place of engine processes: each answers where it stands, or dies when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.commands: list[tuple[Slot, int, object]] = []
+        engines = self
+
+        async def start(slot: Slot) -> None:
+            if not slot.warm:
+                slot.starts += 1
+                slot._process = SimpleNamespace(returncode=None, pid=1)  # pyright: ignore
+
+        async def kill(slot: Slot) -> None:
+            slot._process = None
+
+        async def ask(slot: Slot, run: int, command: object, *_: object) -> object:
+            if not slot.warm:
+                raise EngineFailed("engine process is not running", fault=False)
+            engines.commands.append((slot, run, command))
+            return MOVED
+
+        for name, stand_in in (("start", start), ("kill", kill), ("ask", ask)):
+            monkeypatch.setattr(Slot, name, stand_in)
+
+
+MOVED = Moved(1, 10, 0, 1.0, 0)
+LOAD = Load({}, cast("Any", None), 1)
+
+
+@pytest.fixture
+async def two_slots(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Slots]:
+    Engines(monkeypatch)
+    slots = Slots(load_settings(worker_slots=2, waiting_runs_max=3))
+    keeping = asyncio.create_task(slots.keep_warm())
+    yield slots
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def loaded(slots: Slots) -> Hold:
+    hold = await slots.take()
+    await hold.load(LOAD, on_busy=print)
+    return hold
+
+
+async def test_a_run_that_waits_lends_its_slot_and_comes_back_to_it_before_anybody_new(two_slots: Slots) -> None:
+    waiting = [await loaded(two_slots) for _ in range(2)]
+    for hold in waiting:
+        hold.park()
+    others = [await loaded(two_slots) for _ in range(2)]
+    newcomer = asyncio.create_task(two_slots.take())
+    back = asyncio.create_task(waiting[0].advance(2))
+    await asyncio.sleep(0)
+    assert [hold.wanted for hold in others].count(True) == 1
+    [lent] = [hold for hold in others if hold.wanted]
+    lent.let_go()
+    assert await back == MOVED
+    assert not newcomer.done(), "it is served after who came back"
+    waiting[0].let_go()
+    assert (await newcomer).warm
+
+
+async def test_so_many_may_wait_and_no_more(two_slots: Slots) -> None:
+    holds = [await loaded(two_slots)]
+    for _ in range(3):
+        holds[-1].park()
+        holds.append(await loaded(two_slots))
+    holds[-1].park()
+    assert [hold.parked for hold in holds] == [True, True, True, False]
+    for hold in holds:
+        hold.let_go()
+    assert two_slots.parked == 0
+
+
+async def test_what_a_dead_process_had_loaded_is_lost_and_nobodys_fault(two_slots: Slots) -> None:
+    waiting = await loaded(two_slots)
+    waiting.park()
+    other = await two_slots.take()
+    while other._slot is not waiting._slot:
+        other = await two_slots.take()
+    back = asyncio.create_task(waiting.advance(2))
+    await asyncio.sleep(0)
+    await other.kill()
+    other.let_go()
+    with pytest.raises(EngineFailed, match="ended while the run waited") as failed:
+        await back
+    assert not failed.value.fault
+    await waiting.kill()
+    assert two_slots.parked == 0
+    assert (await two_slots.take()).warm
+
+
+async def test_who_gives_up_waiting_for_a_slot_does_not_keep_it(two_slots: Slots) -> None:
+    holds = [await two_slots.take() for _ in range(2)]
+    waiting = [asyncio.create_task(two_slots.take()) for _ in range(2)]
+    await asyncio.sleep(0)
+    holds[0].let_go()  # It is the first one's now, who is cancelled before hearing of it.
+    waiting[0].cancel()
+    assert (await waiting[1]).warm

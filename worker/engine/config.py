@@ -66,6 +66,8 @@ class EngineConfig:
     weights: tuple[float, ...] = ()  # one per strategy where combine is weighted
     profile: Profile = "backfleet"
     close_at_end: bool = True
+    use_stop_orders: bool = True  # whether a stop that a strategy decided counts; levels above are those that do
+    use_take_profits: bool = True
     periods_per_year: float = 0.0  # 0: as many as are seen
 
     @classmethod
@@ -93,6 +95,8 @@ class EngineConfig:
             weights=tuple(params.weights[name] for name in params.strategies) if params.weights else (),
             profile=params.profile,
             close_at_end=params.closes_at_end,
+            use_stop_orders=params.use_stop_orders,
+            use_take_profits=params.use_take_profits,
             periods_per_year=params.periods_per_year or 0.0,
             **_sizes(params.levels),
         )
@@ -130,6 +134,7 @@ class EngineConfig:
         terms[at.LEVERAGE] = self.leverage
         terms[at.MAINTENANCE_SHARE] = self.maintenance_margin
         terms[at.OPENS_BEFORE_BAR] = np.inf
+        terms[at.ORDER_SIZE : at.ORDER_TARGET + 1] = 0.0
         self._set_rules(terms)
         return terms
 

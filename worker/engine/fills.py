@@ -74,7 +74,9 @@ def size_by_exposure_nb(state: Floats, terms: Floats, market: float, price: floa
     equity = state[at.CASH] + state[at.NET_QUANTITY] * market
     mode = terms[at.SIZING_MODE]
     wanted = terms[at.SIZING_VALUE]
-    if mode == at.EQUITY_FRACTION:
+    if terms[at.ORDER_SIZE] > 0.0:
+        wanted = equity * terms[at.ORDER_SIZE] / price
+    elif mode == at.EQUITY_FRACTION:
         wanted = equity * wanted / price
     elif mode == at.FIXED_NOTIONAL:
         wanted = wanted / price

@@ -33,6 +33,14 @@ def _opinion_nb(signals: NDArray[np.int8], bar: int, at_close: bool) -> int:
 
 
 @njit(nogil=True, cache=True)
+def _take_numbers_nb(terms: Floats, numbers: Floats, bar: int) -> None:
+    """Tells what fills the order of that bar's close what it came with. Where nobody decides, there is nothing."""
+    if numbers.shape[0] > 0:
+        for i in range(at.NUMBER_SLOTS):
+            terms[at.ORDER_SIZE + i] = numbers[bar, i]
+
+
+@njit(nogil=True, cache=True)
 def _highest_nb(values: Floats, first: int, until: int, least: float) -> float:
     """The highest of `least` and `values[first:until]`. Four side by side, none of which waits for another."""
     a = b = c = d = least
@@ -54,6 +62,7 @@ def _fold_nb(
     low: Floats,
     close: Floats,
     signals: NDArray[np.int8],
+    numbers: Floats,
     true_range: Floats,
     equity: Floats,
     state: Floats,
@@ -71,10 +80,8 @@ def _fold_nb(
     room = closed_trades.shape[0] - int(terms[at.MAX_OPEN_TRADES]) - 1
     at_close = terms[at.FILL_AT_CLOSE] != 0.0
     trailing = terms[at.TRAIL_KIND] != at.NO_LEVEL
-    levels_first = terms[at.STOP_LOSES_ORDER] != 0.0
     levels_later = terms[at.LEVELS_FROM_NEXT_BAR] != 0.0
     asks_late = terms[at.ASKS_FROM_SECOND_BAR] != 0.0
-    basis_is_close = terms[at.LEVEL_BASIS] == at.FROM_ENTRY_CLOSE
     closed = int(state[at.CLOSED_TRADES])
     pending = int(state[at.PENDING])
     cash = state[at.CASH]
@@ -101,9 +108,10 @@ def _fold_nb(
                 break
         before = max(bar - 1, 0)
         reached = low[bar] <= state[at.TRIGGER_BELOW] or high[bar] >= state[at.TRIGGER_ABOVE]
-        lost = levels_first and reached
+        lost = reached and terms[at.STOP_LOSES_ORDER] != 0.0
         fresh = False
         if pending != at.NO_OPINION and not lost:
+            _take_numbers_nb(terms, numbers, before)
             fill_order_nb(
                 state, terms, open_trades, closed_trades, pending, bar, open_[bar], close[before], true_range[before]
             )
@@ -118,11 +126,12 @@ def _fold_nb(
         pending = _opinion_nb(signals, bar, at_close) if asks_late else signals[bar]
         if pending != at.NO_OPINION and at_close:
             if not lost:
+                _take_numbers_nb(terms, numbers, bar)
                 fill_order_nb(
                     state, terms, open_trades, closed_trades, pending, bar, close[bar], close[bar], true_range[bar]
                 )
             pending = at.NO_OPINION
-        if basis_is_close:
+        if terms[at.LEVEL_BASIS] == at.FROM_ENTRY_CLOSE:
             measure_from_close_nb(state, terms, open_trades, bar, close[bar], true_range[bar])
         cash = state[at.CASH]
         net = state[at.NET_QUANTITY]
@@ -140,14 +149,15 @@ def _fold_nb(
 
 
 # What `advance_nb` is told: where its arrays are, and how long they are.
-_ARRAYS = 11
-_TOTAL_BARS, _OPEN_ROWS, _CLOSED_ROWS = _ARRAYS, _ARRAYS + 1, _ARRAYS + 2
-_PLACES = _ARRAYS + 3
+_ARRAYS = 12
+_TOTAL_BARS, _OPEN_ROWS, _CLOSED_ROWS, _NUMBER_ROWS = _ARRAYS, _ARRAYS + 1, _ARRAYS + 2, _ARRAYS + 3
+_PLACES = _ARRAYS + 4
 
 
 def place(
     bars: Bars,
     signals: NDArray[np.int8],
+    numbers: Floats,
     true_range: Floats,
     equity: Floats,
     state: Floats,
@@ -160,8 +170,8 @@ def place(
     Handed the arrays, numba would look up each of them at every call, which takes as long as a hundred bars.
     """
     prices = (bars.open, bars.high, bars.low, bars.close)
-    arrays = (*prices, signals, true_range, equity, state, terms, open_trades, closed_trades)
-    lengths = (equity.shape[0], open_trades.shape[0], closed_trades.shape[0])
+    arrays = (*prices, signals, numbers, true_range, equity, state, terms, open_trades, closed_trades)
+    lengths = (equity.shape[0], open_trades.shape[0], closed_trades.shape[0], numbers.shape[0])
     return np.array([*(array.ctypes.data for array in arrays), *lengths], np.int64)
 
 
@@ -188,12 +198,13 @@ def advance_nb(places_address: int, from_bar: int, until_bar: int) -> tuple[int,
         carray(_pointer(places[2]), bars, np.float64),
         carray(_pointer(places[3]), bars, np.float64),
         carray(_pointer(places[4]), bars, np.int8),
-        carray(_pointer(places[5]), bars, np.float64),
+        carray(_pointer(places[5]), (places[_NUMBER_ROWS], at.NUMBER_SLOTS), np.float64),
         carray(_pointer(places[6]), bars, np.float64),
-        carray(_pointer(places[7]), (at.STATE_SLOTS,), np.float64),
-        carray(_pointer(places[8]), (at.TERM_SLOTS,), np.float64),
-        carray(_pointer(places[9]), (places[_OPEN_ROWS], at.OPEN_TRADE_SLOTS), np.float64),
-        carray(_pointer(places[10]), (places[_CLOSED_ROWS], at.CLOSED_TRADE_SLOTS), np.float64),
+        carray(_pointer(places[7]), bars, np.float64),
+        carray(_pointer(places[8]), (at.STATE_SLOTS,), np.float64),
+        carray(_pointer(places[9]), (at.TERM_SLOTS,), np.float64),
+        carray(_pointer(places[10]), (places[_OPEN_ROWS], at.OPEN_TRADE_SLOTS), np.float64),
+        carray(_pointer(places[11]), (places[_CLOSED_ROWS], at.CLOSED_TRADE_SLOTS), np.float64),
         from_bar,
         until_bar,
     )

@@ -40,7 +40,7 @@ LIQUIDATION_PRICE = 15  # where equity meets the maintenance margin; below zero 
 PEAK_EQUITY = 16  # the highest at any close so far, the initial capital included
 STATE_SLOTS = 17
 
-# The terms: numbers of the configuration, constant during a run.
+# The terms: numbers of the configuration, constant during a run; and those that the order at hand came with.
 SIZING_MODE = 0
 SIZING_VALUE = 1
 MAX_OPEN_TRADES = 2
@@ -72,7 +72,13 @@ ASKS_FROM_SECOND_BAR = 27  # where the opinion of the first still stands; and no
 OPENS_BEFORE_BAR = 28  # no trade opens from this bar on
 LOT_SCALE = 29
 TICK_SCALE = 30
-TERM_SLOTS = 31
+ORDER_SIZE = 31  # share of equity
+ORDER_STOP = 32  # a price, as the next
+ORDER_TARGET = 33
+TERM_SLOTS = 34
+
+# What a decision may say of the trade that it opens, a row per bar where anybody decides; 0 where it says nothing.
+NUMBER_SLOTS = 3  # as the last three terms
 
 # Kinds of distance of a stop or a target from the price, and the size each is given in.
 NO_LEVEL = 0

@@ -124,7 +124,10 @@ def _open_trade_nb(
     reason: int,
     decided_quantity: float,
 ) -> None:
-    """Opens one trade with its levels, or counts the order as unfilled: no money, or no true range to measure with."""
+    """Opens one trade with its levels, or counts the order as unfilled: no money, or no true range to measure with.
+
+    A stop that came with the order and that the market has passed closes what opens here, but measures no risk.
+    """
     price = market_fill_nb(terms, market, direction, at.ENTRY_COST_SHARE)
     basis = decided if terms[at.LEVEL_BASIS] == at.FROM_DECIDING_CLOSE else price
     i = int(state[at.OPEN_TRADES])
@@ -134,7 +137,7 @@ def _open_trade_nb(
         quantity = 0.0
     elif terms[at.SIZE_RULE] != at.BY_EXPOSURE:
         quantity = size_by_profile_nb(state, terms, market, price, direction, decided_quantity)
-    elif risk > 0.0:
+    elif risk > 0.0 or (risk <= 0.0 and _is_sized_anyhow_nb(terms)):
         quantity = size_by_exposure_nb(state, terms, market, price, risk)
     worth = state[at.CASH] + state[at.NET_QUANTITY] * market
     if not quantity * price > max(at.DUST_SHARE * worth, 0.0):
@@ -154,6 +157,12 @@ def _open_trade_nb(
 
 
 @njit(nogil=True, cache=True)
+def _is_sized_anyhow_nb(terms: Floats) -> bool:
+    """Whether the stop came with the order and its size does not depend on it."""
+    return terms[at.ORDER_STOP] > 0.0 and (terms[at.SIZING_MODE] != at.RISK_FRACTION or terms[at.ORDER_SIZE] > 0.0)
+
+
+@njit(nogil=True, cache=True)
 def _is_in_order_nb(terms: Floats, trade: Floats, decided: float, direction: float) -> bool:
     """Whether the levels of a trade that is about to open are not below zero and on both sides of the deciding close.
 
@@ -170,15 +179,23 @@ def _is_in_order_nb(terms: Floats, trade: Floats, decided: float, direction: flo
 def set_levels_nb(terms: Floats, trade: Floats, basis: float, true_range: float, direction: float) -> float:
     """Writes stop, target and trailing stop measured from `basis` into the row of an open trade.
 
-    Returns the distance to the nearer stop, infinite for none; NaN where there is no true range to measure with.
+    A stop or target that came with the order stands as it is. Returns the distance to the nearer stop, infinite for
+    none; NaN where there is no true range to measure with.
     """
     stop_distance = distance_nb(terms[at.STOP_KIND], terms[at.STOP_SIZE], basis, true_range)
     target_distance = distance_nb(terms[at.TARGET_KIND], terms[at.TARGET_SIZE], basis, true_range)
     trail_distance = distance_nb(terms[at.TRAIL_KIND], terms[at.TRAIL_SIZE], basis, true_range)
     stop = level_nb(terms, terms[at.STOP_KIND], stop_distance, basis, -direction)
+    target = level_nb(terms, terms[at.TARGET_KIND], target_distance, basis, direction)
     trail = level_nb(terms, terms[at.TRAIL_KIND], trail_distance, basis, -direction)
+    if terms[at.ORDER_STOP] > 0.0:
+        stop_distance = 0.0  # whatever it would be measured with is not needed
+        stop = level_nb(terms, at.PRICE_DISTANCE, 0.0, terms[at.ORDER_STOP], -direction)
+    if terms[at.ORDER_TARGET] > 0.0:
+        target_distance = 0.0
+        target = level_nb(terms, at.PRICE_DISTANCE, 0.0, terms[at.ORDER_TARGET], direction)
     trade[at.STOP_PRICE] = stop
-    trade[at.TARGET_PRICE] = level_nb(terms, terms[at.TARGET_KIND], target_distance, basis, direction)
+    trade[at.TARGET_PRICE] = target
     trade[at.TRAIL_PRICE] = trail
     trade[at.TRAIL_STEP] = terms[at.TRAIL_SIZE] if terms[at.TRAIL_KIND] == at.SHARE_OF_PRICE else trail_distance
     if not (stop_distance >= 0.0 and target_distance >= 0.0 and trail_distance >= 0.0):
@@ -200,7 +217,8 @@ def fill_order_nb(
 ) -> None:
     """Fills an order at the price `market`: trades that point elsewhere close, then one opens if there is room.
 
-    `decided` and `true_range` are the close and the average true range when the order was decided.
+    `decided` and `true_range` are the close and the average true range when the order was decided. What came with it
+    stands in the terms.
     """
     direction = wanted
     if wanted == at.BE_SHORT and terms[at.ALLOW_SHORT] == 0.0:

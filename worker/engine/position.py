@@ -21,6 +21,8 @@ from worker.engine.config import EngineConfig
 from worker.engine.faults import PositionUnfit
 
 _ROW = np.dtype([("bar", "<i8"), ("strategy", "<i2"), ("signal", "i1")])  # packed: bytes of two parts join to a whole
+# Rows that say one number more of the decision before them, as a float64 where the bar stands else: size, stop, target.
+_NUMBER = 3
 _WIRE = {
     "bar": ("bar", int),
     "timeMs": ("time_ms", int),
@@ -39,6 +41,7 @@ class Decisions(NamedTuple):
     bar: NDArray[np.int64]
     strategy: NDArray[np.int64]  # its index in the request
     signal: NDArray[np.int8]
+    numbers: NDArray[np.float64]  # float64[total, 3]: size, stop and target, 0 for none; [0, 3] where nobody said any
 
     @property
     def total(self) -> int:
@@ -47,30 +50,52 @@ class Decisions(NamedTuple):
     def since(self, bar: int) -> Decisions:
         """Those at `bar` and later."""
         first = int(np.searchsorted(self.bar, bar))
-        return Decisions(self.bar[first:], self.strategy[first:], self.signal[first:])
+        return Decisions(self.bar[first:], self.strategy[first:], self.signal[first:], self.numbers[first:])
 
     @classmethod
     def join(cls, parts: Sequence[Decisions]) -> Decisions:
         """Parts that follow one another, as one."""
         if not parts:
             return cls.of(b"")
-        bar, strategy, signal = zip(*parts, strict=True)
-        return cls(np.concatenate(bar), np.concatenate(strategy), np.concatenate(signal))
+        bar, strategy, signal, numbers = zip(*parts, strict=True)
+        if any(one.shape[0] for one in numbers):
+            numbers = [part.numbers if part.numbers.shape[0] else np.zeros((part.total, 3)) for part in parts]
+        return cls(np.concatenate(bar), np.concatenate(strategy), np.concatenate(signal), np.concatenate(numbers))
 
     def to_bytes(self) -> bytes:
-        """Eleven bytes each, the same on every machine. The bytes of parts, joined, are the bytes of the whole."""
-        rows = np.empty(self.total, _ROW)
-        for name, column in self._asdict().items():
-            rows[name] = column
+        """Eleven bytes each, the same on every machine, and as many again for each number that one came with.
+
+        The bytes of parts, joined, are the bytes of the whole.
+        """
+        which, number = np.nonzero(self.numbers)
+        at = np.arange(self.total) + np.searchsorted(which, np.arange(self.total))  # after the numbers of those before
+        rows = np.empty(self.total + which.shape[0], _ROW)
+        more = np.ones(rows.shape[0], np.bool_)
+        more[at] = False
+        for name, column in (("bar", self.bar), ("strategy", self.strategy), ("signal", self.signal)):
+            rows[name][at] = column
+        rows["bar"][more] = self.numbers[which, number].astype("<f8").view("<i8")
+        rows["strategy"][more], rows["signal"][more] = self.strategy[which], _NUMBER + number
         return rows.tobytes()
 
     @classmethod
     def of(cls, data: bytes) -> Decisions:
-        """What `to_bytes` gave. Raises `PositionUnfit` for bytes that are not whole rows."""
+        """What `to_bytes` gave. Raises `PositionUnfit` for bytes that it cannot have given."""
         if len(data) % _ROW.itemsize:
             raise PositionUnfit(f"{len(data)} bytes of decisions are damaged: each has {_ROW.itemsize}")
         rows = np.frombuffer(data, _ROW)
-        return cls(rows["bar"].astype(np.int64), rows["strategy"].astype(np.int64), rows["signal"].astype(np.int8))
+        bar, strategy = rows["bar"].astype(np.int64), rows["strategy"].astype(np.int64)
+        signal = rows["signal"].astype(np.int8)
+        more = (signal >= _NUMBER) & (signal < _NUMBER + 3)
+        if not more.any():
+            return cls(bar, strategy, signal, np.empty((0, 3)))
+        one = ~more
+        numbers = np.zeros((int(one.sum()) + 1, 3))  # the first for what stands before any decision
+        numbers[np.cumsum(one)[more], signal[more] - _NUMBER] = rows["bar"][more].view("<f8")
+        found = cls(bar[one], strategy[one], signal[one], numbers[1:])
+        if found.to_bytes() != data:
+            raise PositionUnfit("the position is damaged: numbers of its decisions do not stand where they belong")
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,12 +15,14 @@ from shared.strategies import StrategyUse, View
 from shared.strategies.signals import NO_OPINION, Signals
 from shared.strategies.strategy import mute_among
 from shared.strategies.view import OpenTrade, bars_until
-from shared.strategies.warmup import true_range_bars
 from worker.engine import layout
+from worker.engine.columns import average_true_range, contiguous
 from worker.engine.config import EngineConfig
 from worker.engine.delta import Account, Ask, Delta, Outcome
-from worker.engine.faults import EngineFault, PositionUnfit
+from worker.engine.faults import PositionUnfit
 from worker.engine.hashing import hash_result
+from worker.engine.hindsight import Hindsight
+from worker.engine.indicators import Indicators
 from worker.engine.kernel import advance_nb, place
 from worker.engine.metrics import Course, Metrics, measure
 from worker.engine.orders import close_all_nb
@@ -59,23 +61,25 @@ class Simulation:
         "_voices",
         "_warmup_bars",
         "bar",
+        "indicators",
         "total_bars",
     )
 
     def __init__(
         self, bars: Bars, config: EngineConfig, strategies: Sequence[StrategyUse], seed: int, warmup_bars: int
     ) -> None:
-        whole = _contiguous(bars)
+        whole = contiguous(bars)
         bars = whole.after(warmup_bars)
         self._bars = bars
         self._warmup_bars = warmup_bars
         self._config = config
         self._strategies = tuple(strategies)
         self._seed = seed
-        self._voices = Voices(self._strategies, whole, config.combine, config.weights, warmup_bars)
+        self._voices = Voices(self._strategies, whole, config, warmup_bars)
+        self.indicators = Indicators(self._strategies, whole, warmup_bars)
         self._ask: Ask | None = None
         self._terms = config.terms()
-        self._true_range = _average_true_range(whole, config, warmup_bars)
+        self._true_range = average_true_range(whole, config, warmup_bars)
         self._equity = np.empty(bars.total)
         self._state = _initial_state(config)
         self._open_trades = np.zeros((config.max_open_trades, layout.OPEN_TRADE_SLOTS))
@@ -103,7 +107,8 @@ class Simulation:
         The first `warmup_bars` of `bars` lie before the run: indicators begin with them, nothing trades in them, and no
         figure, time or number of a bar counts them. `shared.strategies.warmup` says how many are of use.
 
-        Raises `StrategyFailed` for `signals` that raise or return none, naming the strategy.
+        Raises `StrategyFailed` for `signals` that raise or return none, and for `indicators` of a strategy that
+        decides, naming the strategy.
         """
         return cls(bars, config, strategies, seed, warmup_bars)
 
@@ -134,7 +139,7 @@ class Simulation:
         return self._ask
 
     def answer(self, decisions: Mapping[str, object]) -> None:
-        """What the strategies of the `ask` decided, by name: +1, -1, 0, or None for no opinion.
+        """What the strategies of the `ask` decided, by name: +1, -1, 0, None for no opinion, or a `Decision`.
 
         Raises `StrategyFailed` for an answer that is none of these; the ask still stands then.
         """
@@ -274,6 +279,10 @@ class Simulation:
     def equity(self, first_bar: int, until_bar: int) -> NDArray[np.float64]:
         return self._equity[first_bar:until_bar]
 
+    def closed_rows(self, first: int, until: int) -> NDArray[np.float64]:
+        """Closed trades `first` to `until` (exclusive), as the kernel wrote them."""
+        return self._closed_trades[first:until]
+
     def opinions(self, first_bar: int, until_bar: int) -> tuple[NDArray[np.int64], Signals]:
         part = self._voices.combined[first_bar:until_bar]
         at = np.flatnonzero(part != NO_OPINION)
@@ -315,11 +324,15 @@ class Simulation:
         self._run(bar + 1)
         cash, equity = float(self._state[layout.CASH]), float(self._state[layout.EQUITY])
         shown, bars = tuple(self.open_trades()), bars_until(self._bars, bar + 1)
+        closed = int(self._state[layout.CLOSED_TRADES])
         self._state[:], self._open_trades[:rows], signals[bar] = state, open_trades, said
-        views = [
-            View(use.name, bar, bars, use.params, cash, equity, shown, self._seed)
-            for use in map(self._strategies.__getitem__, self._voices.due)
-        ]
+        config, views = self._config, list[View]()
+        terms = (config.initial_capital, config.leverage, config.allow_short)
+        for i in self._voices.due:
+            use, past = self._strategies[i], Hindsight(self, self._voices, i, bar, closed)
+            indicators = self.indicators.until(i, bar + 1)
+            account = (cash, equity, shown, self._seed, past)
+            views.append(View(use.name, bar, bars, use.params, *account, indicators, *terms))
         return Ask(bar, int(self._bars.time_ms[bar]), tuple(views))
 
     def _go_to(self, position: Position) -> None:
@@ -360,6 +373,7 @@ class Simulation:
         self._places = place(
             self._bars,
             self._voices.combined,
+            self._voices.numbers,
             self._true_range,
             self._equity,
             self._state,
@@ -415,24 +429,3 @@ def _initial_state(config: EngineConfig) -> NDArray[np.float64]:
     state[layout.TRIGGER_BELOW] = -np.inf
     state[layout.TRIGGER_ABOVE] = np.inf
     return state
-
-
-def _average_true_range(bars: Bars, config: EngineConfig, warmup_bars: int) -> NDArray[np.float64]:
-    """Wilder's average true range, NaN until it is defined. Where no level needs it, any column will do."""
-    before = min(true_range_bars(config.atr_period), warmup_bars) if config.needs_true_range else 0
-    bars = bars.after(warmup_bars - before)
-    if not config.needs_true_range:
-        return bars.close
-    if bars.total <= config.atr_period:
-        return np.full(bars.total - before, np.nan)
-    from talib import ATR
-
-    return np.ascontiguousarray(ATR(bars.high, bars.low, bars.close, config.atr_period)[before:])
-
-
-def _contiguous(bars: Bars) -> Bars:
-    """The columns as the kernel reads them, copied only where they are not. It trusts addresses, so lengths matter."""
-    if {column.shape for column in bars} != {(bars.total,)}:
-        raise EngineFault(f"the columns of bars differ in length: {[column.shape for column in bars]}")
-    prices = (np.ascontiguousarray(column, np.float64) for column in bars[1:])
-    return Bars(np.ascontiguousarray(bars.time_ms, np.int64), *prices)

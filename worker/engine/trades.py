@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shared.reasons import Reason
 from shared.strategies.signals import Signals, speaker
-from shared.strategies.view import OpenTrade
+from shared.strategies.view import ClosedTrade, OpenTrade
 from worker.engine import layout
 
 REASON_WIRE = {int(reason): reason.wire for reason in Reason}
@@ -77,6 +77,25 @@ def read_trades(
         entry_reason=columns[layout.CLOSED_ENTRY_REASON].astype(np.int64),
         exit_reason=columns[layout.EXIT_REASON].astype(np.int64),
         strategy=speaker(voices, entry_bar - decided_before, direction.astype(np.int8)),
+    )
+
+
+def read_closed_trades(rows: NDArray[np.float64]) -> tuple[ClosedTrade, ...]:
+    """The kernel's rows of closed trades, in the order they closed."""
+    return tuple(
+        ClosedTrade(
+            entry_bar=int(row[layout.ENTRY_BAR]),
+            exit_bar=int(row[layout.EXIT_BAR]),
+            direction=int(row[layout.DIRECTION]),
+            quantity=row[layout.QUANTITY],
+            entry_price=row[layout.ENTRY_PRICE],
+            exit_price=row[layout.EXIT_PRICE],
+            fees=row[layout.TRADE_FEES],
+            pnl=row[layout.PNL],
+            entry_reason=REASON_WIRE[int(row[layout.CLOSED_ENTRY_REASON])],
+            exit_reason=REASON_WIRE[int(row[layout.EXIT_REASON])],
+        )
+        for row in rows.tolist()
     )
 
 

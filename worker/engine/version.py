@@ -4,4 +4,4 @@
 ENGINE_VERSION = "4"
 
 # A run may be taken up at a position of the same one: layout of the state and order of operations are as they were.
-FOLD_VERSION = "2"
+FOLD_VERSION = "3"

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shared.bars import Bars
+    from shared.strategies.decision import Decision, PastDecision
     from shared.strategies.parameters import Parameters
     from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals, silent, told_once
     from shared.strategies.strategy import Strategy
-    from shared.strategies.view import OpenTrade, View
+    from shared.strategies.view import ClosedTrade, OpenTrade, View
 
 __all__ = [
     "BE_FLAT",
@@ -24,8 +25,11 @@ __all__ = [
     "BE_SHORT",
     "NO_OPINION",
     "Bars",
+    "ClosedTrade",
+    "Decision",
     "OpenTrade",
     "Parameters",
+    "PastDecision",
     "Signals",
     "Strategy",
     "View",
@@ -35,6 +39,8 @@ __all__ = [
 
 _HOMES = {
     "Bars": "shared.bars",
+    "Decision": "shared.strategies.decision",
+    "PastDecision": "shared.strategies.decision",
     "Parameters": "shared.strategies.parameters",
     "BE_FLAT": "shared.strategies.signals",
     "BE_LONG": "shared.strategies.signals",
@@ -44,6 +50,7 @@ _HOMES = {
     "silent": "shared.strategies.signals",
     "told_once": "shared.strategies.signals",
     "Strategy": "shared.strategies.strategy",
+    "ClosedTrade": "shared.strategies.view",
     "OpenTrade": "shared.strategies.view",
     "View": "shared.strategies.view",
 }

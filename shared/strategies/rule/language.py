@@ -64,6 +64,27 @@ def parse(text: str) -> Node:
     return _Parser(_tokens(text)).whole()
 
 
+def chart_name(node: Node) -> str:
+    """What a function is called on a chart: `sma 10` where it is of the close or of the bars, else `sma(high, 10)`."""
+    if node.settings and node.parts in ((), (_CLOSE,)):
+        return " ".join([node.name.replace("_", " "), *map(_setting_text, node.settings)])
+    return _text(node)
+
+
+def _text(node: Node) -> str:
+    if node.name == "number":
+        return _setting_text(node.settings[0])
+    if node.name in FUNCTIONS:
+        return f"{node.name}({', '.join([*map(_text, node.parts), *map(_setting_text, node.settings)])})"
+    if node.name == "negative":
+        return f"-{_text(node.parts[0])}"
+    return f"({f' {node.name} '.join(map(_text, node.parts))})" if node.parts else node.name
+
+
+def _setting_text(value: float) -> str:
+    return repr(value).removesuffix(".0")
+
+
 def describe() -> dict[str, list[dict[str, str]]]:
     """The series and functions there are, as they are shown to users."""
     return {
@@ -78,6 +99,9 @@ def describe() -> dict[str, list[dict[str, str]]]:
             for one in FUNCTIONS.values()
         ],
     }
+
+
+_CLOSE = Node("close")
 
 
 class _Token(NamedTuple):

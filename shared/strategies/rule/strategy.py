@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -13,10 +13,10 @@ from shared.bars import Bars
 from shared.strategies.averages import WILDER_PERIODS
 from shared.strategies.parameters import Parameters
 from shared.strategies.rule.functions import FUNCTIONS, RECURSIVE, SERIES
-from shared.strategies.rule.language import TEXT_MAX_CHARS, Node, describe, parse
-from shared.strategies.rule.operators import OPERATORS, Floats, Truth
+from shared.strategies.rule.language import TEXT_MAX_CHARS, Node, chart_name, describe, parse
+from shared.strategies.rule.operators import OPERATORS, Flags, Floats, Truth
 from shared.strategies.signals import BE_FLAT, BE_LONG, BE_SHORT, NO_OPINION, Signals, silent
-from shared.strategies.strategy import Strategy
+from shared.strategies.strategy import INDICATOR_NAME_MAX_CHARS, Columns, Strategy
 
 _CONDITIONS = ("long", "short", "exit")
 
@@ -70,17 +70,40 @@ def rule_signals(bars: Bars, params: RuleParameters) -> Signals:
     zero) makes each comparison with it unknown, and so what depends on that: unknown `and` false is false, unknown `or`
     true is true, `not` unknown is unknown (Kleene, "Introduction to Metamathematics" (1952), section 64).
     """
-    texts = (params.long, params.short, params.exit)
-    trees = [parse(text) if text.strip() else None for text in texts]
+    trees = _trees(params)
     found = iter(_Evaluation(bars).all([tree for tree in trees if tree is not None]))
     opinion = silent(bars.total)
-    long, short, flat = (next(found).yes if tree else np.zeros(bars.total, np.bool_) for tree in trees)
+    long, short, flat = (_holds(next(found)) if tree else np.zeros(bars.total, np.bool_) for tree in trees)
     opinion[long] = BE_LONG
     opinion[short] = BE_SHORT
     opinion[long & short] = NO_OPINION
     opinion[flat] = BE_FLAT
     opinion[1:][opinion[1:] == opinion[:-1]] = NO_OPINION
     return opinion
+
+
+def rule_indicators(bars: Bars, params: RuleParameters) -> Columns:
+    """Each number that the conditions name a function of, in the order in which they are read."""
+    nodes = {chart_name(node): node for tree in _trees(params) if tree for node in _numbers(tree)}
+    named = {name: node for name, node in nodes.items() if len(name) <= INDICATOR_NAME_MAX_CHARS}
+    values = _Evaluation(bars).all(list(named.values()))
+    return {name: column for name, column in zip(named, values, strict=True) if not isinstance(column, Truth)}
+
+
+def _trees(params: RuleParameters) -> list[Node | None]:
+    return [parse(text) if text.strip() else None for text in (params.long, params.short, params.exit)]
+
+
+def _holds(found: Floats | Truth) -> Flags:
+    assert isinstance(found, Truth), "the parser has seen to it"
+    return found.yes
+
+
+def _numbers(node: Node) -> Iterator[Node]:
+    if node.name in FUNCTIONS and node.kind == "number":
+        yield node
+    for part in node.parts:
+        yield from _numbers(part)
 
 
 class _Evaluation:
@@ -91,11 +114,11 @@ class _Evaluation:
         self._uses: Counter[Node] = Counter()
         self._kept: dict[Node, Floats | Truth] = {}
 
-    def all(self, trees: Sequence[Node]) -> list[Truth]:
+    def all(self, trees: Sequence[Node]) -> list[Floats | Truth]:
         for tree in trees:
             self._count(tree)
         with np.errstate(all="ignore"):  # what numpy would warn about is unknown, and the conditions say so
-            return [truth for truth in map(self._value, trees) if isinstance(truth, Truth)]
+            return [self._value(tree) for tree in trees]
 
     def _count(self, node: Node) -> None:
         self._uses[node] += 1
@@ -178,4 +201,5 @@ STRATEGY = Strategy(
     language=describe(),
     warmup=_warmup,
     speaks_from=_speaks_from,
+    indicators=rule_indicators,
 )
