@@ -131,10 +131,6 @@ class Settings(BaseSettings):
     )
     pause_hold_s: float = Field(10.0, ge=0, le=3600, description="How long a paused run keeps its slot.")
 
-    llm_private_urls: bool = Field(
-        False, description="Whether the URL of a model may lead to addresses that are not of the public internet."
-    )
-
     health_file: Path | None = Field(None, description="File a healthy worker touches; `python -m worker --check`.")
 
     cache_dir: Path = Field(
