@@ -13,13 +13,16 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.accounts import Accounts
+from api.agents import Agents
 from api.auth import Authenticator
 from api.awaited import Awaited
 from api.commands import Commands
 from api.compression import Compression
+from api.decisions import Decisions
 from api.fleet import Fleet
 from api.gate import Gate
 from api.limits import LoginLimits
+from api.llm_keys import LlmKeys
 from api.market_data.uploads import Uploads
 from api.metrics import MeasuredHttp, Metrics
 from api.missed import Missed
@@ -121,6 +124,9 @@ async def _open_services(
             commands=Commands(
                 database, bus, settings, steering=Steering(database, bus), awaited=awaited, on_submitted=on_submitted
             ),
+            decisions=Decisions(database.store, database.llm.decisions),
+            agents=Agents(database.llm.agents),
+            llm_keys=LlmKeys(database.llm.keys, settings),
             relay=relay,
             replays=replays,
             missed=Missed(database.store),

@@ -308,6 +308,25 @@ def add_user_options(parser: argparse.ArgumentParser) -> None:
         one.set_defaults(command=command)
 
 
+def add_key_options(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    rotating = verbs.add_parser("rotate", help="seal all keys anew with the newest secret")
+    rotating.description = (
+        "Put a new secret before the old ones in BACKFLEET_KEY_SECRETS, restart gateways and workers, run this, and "
+        "take the old secrets out. Run again it does nothing."
+    )
+    rotating.set_defaults(command=_rotate_keys)
+
+
+def _rotate_keys(_asked: argparse.Namespace) -> int:
+    settings = settings_here()
+    done = to_end(_with_database(settings, lambda database: database.llm.keys.reseal()))
+    print(f"{done.resealed} keys were sealed anew with the newest secret")
+    if done.unreadable:
+        print(f"{done.unreadable} can be opened with none of the secrets: their users have to store them again")
+    return 1 if done.unreadable else 0
+
+
 def _read_password() -> str:
     """Never out of the arguments, which every process of the machine can read."""
     from getpass import getpass

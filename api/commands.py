@@ -11,8 +11,8 @@ from pydantic import JsonValue
 
 from api.auth import Identity
 from api.awaited import Awaited, Controlled
+from api.estimates import Estimates
 from api.in_turn import InTurn
-from api.permissions import require_priority
 from shared import news
 from shared.bus import Bus
 from shared.candles import ImportReport, Slice, StoredSeries
@@ -29,8 +29,6 @@ from shared.results import Result, ResultDocument
 from shared.settings import Settings
 from shared.steering import Steering
 from shared.strategies import catalogue, resolve
-from shared.strategies.inquiring import require_askable
-from shared.strategies.warmup import warmup_bars
 from shared.wire import matches, storable
 
 log = logging.getLogger(__name__)
@@ -106,9 +104,9 @@ class Commands:
         self._candles = database.candles
         self._run_logs = database.run_logs
         self._bus = bus
-        self._settings = settings
         self._steering = steering
         self._awaited = awaited
+        self._estimates = Estimates(database, settings)
         self._on_submitted = on_submitted
         self._tables = InTurn(TABLES_AT_ONCE)
 
@@ -125,24 +123,23 @@ class Commands:
         `keep_s` says how long one that nobody starts is kept. `labels` are told with its start, as they are.
 
         Where the key was used for the same request before, that backtest is the answer, as it stands now.
-        Raises `InvalidRequest` (also `UnknownMarketData`), `StrategyFailed`, `TooMany`, `StoreUnavailable`.
+        Raises `InvalidRequest` (also `UnknownMarketData`, `SpendingLimit`), `StrategyFailed`, `TooMany`,
+        `StoreUnavailable`.
         """
         check_key(idempotency_key)
-        require_priority(asker, request.priority, self._settings)
-        uses = resolve(request.strategies, request.strategy_params)
-        require_askable(uses, request.profile)
-        params = request.params()
-        bars = await self._candles.resolve(
-            params.symbol, params.interval, params.start_ms, params.end_ms, warmup_bars=warmup_bars(params, uses)
-        )
+        prepared = await self._estimates.prepare(asker, request)
+        params = prepared.params
+        if idempotency_key is None or not await self._store.key_is_used(asker.user_id, idempotency_key):
+            await self._estimates.check_spending(asker, prepared)
         record, created = await self._store.insert(
             user_id=asker.user_id,
             params=params,
             priority=request.priority,
             idempotency_key=idempotency_key,
-            bars=bars,
+            asked=request.params(),
+            bars=prepared.bars,
             keep_s=keep_s,
-            labels=labels,
+            labels={**prepared.labels, **(labels or {})},
         )
         if record["status"] == Status.PENDING:
             task = Task(
@@ -161,6 +158,10 @@ class Commands:
         if not submitted.ended:
             self._on_submitted(record)
         return submitted
+
+    async def estimate(self, asker: Identity, request: BacktestRequest) -> dict[str, Any]:
+        """What it would ask language models, and what that may cost. Raises what `submit` does, but for limits."""
+        return await self._estimates.estimate(asker, request)
 
     async def get(self, asker: Identity, backtest_id: str) -> dict[str, Any]:
         return backtest_as_wire(await self.record(asker, backtest_id))

@@ -11,7 +11,7 @@ from shared.bus import Position
 from shared.contracts import NEWS_MODELS, TERMINAL_CHANNELS, Channel, Complete, Dated, Event, Failure, News
 from shared.errors import InvalidRequest
 from shared.news import is_for_owner
-from shared.wire import decode
+from shared.wire import Text, Whole, Wire, decode, validate
 
 MESSAGE_MAX_CHARS = 4_000_000
 PROGRESS = Channel.PROGRESS.value
@@ -43,6 +43,26 @@ class Piece:
     frames: dict[str, list[Any]] = field(default_factory=dict, compare=False, repr=False)
 
 
+class _SaidLine(Wire):
+    """A line of a log, of which a publisher may leave out what it likes."""
+
+    timestamp: Text | None = None
+    level: Text | None = None
+    message: Text | None = None
+    module: Text | None = None
+    function: Text | None = None
+    line: Whole | None = None
+    logger_name: Text | None = None
+    number: Whole | None = None
+
+
+class _SaidLog(_SaidLine):
+    """`log`: its lines, or one flat among its fields."""
+
+    entries: list[_SaidLine] | None = None
+    dropped: Whole | None = None
+
+
 def read_news(channel: Channel, payload: str) -> Piece:
     """One message of a channel. Raises `InvalidRequest` naming what is wrong with it."""
     if len(payload) > MESSAGE_MAX_CHARS:
@@ -52,6 +72,8 @@ def read_news(channel: Channel, payload: str) -> Piece:
     event, text = channel.value, payload
     if isinstance(news, Event):
         event = f"backtest:{news.type}"
+        if event == LOG:
+            validate(_SaidLog, news.data)
         identity: dict[str, Any] = {"backtestId": news.backtest_id, "userId": news.user_id}
         if position is not None:
             identity |= {"epoch": news.epoch, "seq": news.seq}

@@ -156,13 +156,10 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
 
 def methods_of(request: Request) -> list[str]:
     """All that the path of a request knows. Starlette names those of the first route that fits, and there may be one
-    route for each method."""
+    route for each method, all in the first router that fits: what a later one takes for an id is a word here."""
     scope = request.scope
-    return [
-        method
-        for method in _METHODS
-        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in request.app.routes)
-    ]
+    first = next(router for router in request.app.routes if router.matches(scope)[0] is not Match.NONE)
+    return [method for method in _METHODS if first.matches({**scope, "method": method})[0] is Match.FULL]
 
 
 async def _on_validation_error(_request: Request, error: Exception) -> JSONResponse:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from api.accounts import Accounts
+from api.agents import Agents
 from api.commands import Commands
+from api.decisions import Decisions
 from api.fleet import Fleet
 from api.gate import Gate
+from api.llm_keys import LlmKeys
 from api.market_data.uploads import Uploads
 from api.metrics import Metrics
 from api.missed import Missed
@@ -29,6 +32,9 @@ class Services:
     gate: Gate
     accounts: Accounts
     commands: Commands
+    decisions: Decisions
+    agents: Agents
+    llm_keys: LlmKeys
     relay: Relay
     replays: Replays
     missed: Missed

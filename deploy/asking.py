@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from api.cli import settings_here, to_end
 from shared.errors import ConfigurationError, InvalidRequest
@@ -26,6 +27,8 @@ DEFAULT_USER = "dev"  # whom `make up` adds
 TOKEN_TTL_S = 3_600
 # Long enough for a gateway that is being started again, short enough for somebody who mistyped its URL.
 PATIENCE_S = 15.0
+# Of what is no terminal: there, tables need not be squeezed.
+FILE_COLUMNS = 120
 
 _SUBMIT = """\
 Stores a backtest, which the next free worker runs, and prints its id, and nothing else, on standard output.
@@ -119,7 +122,7 @@ def _submit(asked: argparse.Namespace) -> int:
 def _watch(asked: argparse.Namespace) -> int:
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_COLUMNS)
     if asked.backtest_id is not None and not asked.once:
         return _follow(asked, asked.backtest_id, console, as_json=asked.json)
 
@@ -157,25 +160,29 @@ def _read_control(asked: argparse.Namespace) -> Callable[[Run], Awaitable[dict[s
     if asked.action == "stop":
         return lambda run: run.stop(close_open_trades=not asked.keep_open)
     if asked.action == "step":
-        bars = _read_number("BARS", asked.bars, int)
+        bars = _read_number("BARS", asked.bars, int, "5")
         return lambda run: run.step(bars)
     if asked.action == "speed":
-        speed = None if asked.speed == "max" else _read_number("N", asked.speed, float)
+        speed = None if asked.speed == "max" else _read_number("N", asked.speed, float, "50, or max")
         return lambda run: run.speed(speed)
     if asked.action == "seek":
-        bar = int(asked.where) if asked.where.isdecimal() else None
-        return lambda run: run.seek(bar=bar, time=asked.where)
+        if asked.where.isdecimal():
+            bar = _read_number("BAR", asked.where, int, "500")
+            return lambda run: run.seek(bar=bar)
+        return lambda run: run.seek(time=asked.where)
     return lambda run: run.pause() if asked.action == "pause" else run.resume()
 
 
 Number = TypeVar("Number", int, float)
 
 
-def _read_number(name: str, text: str, kind: Callable[[str], Number]) -> Number:
-    try:
-        return kind(text)
-    except ValueError:
-        raise InvalidRequest.of(name, f"{text!r} is no number; write for example 5") from None
+def _read_number(name: str, text: str, kind: Callable[[str], Number], example: str) -> Number:
+    with suppress(ValueError):
+        number = kind(text)
+        if not isinstance(number, float) or math.isfinite(number):
+            return number
+    whole = "whole " if kind is int else ""
+    raise InvalidRequest.of(name, f"{text[:80]!r} is no {whole}number; write for example {example}")
 
 
 def describe_control(answer: dict[str, Any]) -> str:
@@ -209,6 +216,7 @@ def find_gateway(asked: argparse.Namespace) -> tuple[str, Token]:
     A token is minted only for the stack that runs here and where the environment names the secret, so that no other
     gateway is ever sent one. Raises `ConfigurationError`, `InvalidRequest`.
     """
+    from shared.client.fleet import read_url
     from shared.settings import load_settings
     from shared.stack_file import running_stack
 
@@ -225,23 +233,12 @@ def find_gateway(asked: argparse.Namespace) -> tuple[str, Token]:
     here = stack.urls if stack else []
     if url is None and not here:
         raise ConfigurationError("no gateway is named: give --url, set BACKFLEET_URL, or start a stack with `make up`")
-    url = _checked(url or here[0])
+    url = read_url("--url", url or here[0])
     if token is not None:
         return url, token.strip()
     if url not in here and "jwt_secret" not in settings.model_fields_set:
         raise ConfigurationError(f"there is no token for {url}: give one with --token or BACKFLEET_TOKEN")
     return url, _minted(settings_here("jwt_secret"), asked.user or DEFAULT_USER)
-
-
-def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fits = False
-    if not fits:
-        raise InvalidRequest.of("--url", f"{url!r} is no URL of a gateway; write for example http://127.0.0.1:8000")
-    return url.rstrip("/")
 
 
 def _minted(settings: Settings, user: str) -> Token:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from api.cli import add_data_options, add_token_options, add_user_options, settings_here, tell, to_end
+from api.cli import add_data_options, add_key_options, add_token_options, add_user_options, settings_here, tell, to_end
 from deploy.asking import add_client_commands
 from shared import package_version
 from shared.errors import BackfleetError, InvalidRequest
@@ -26,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_demo_options(verbs.add_parser("demo", help="import bars to try things on: real days, synthetic minutes"))
     add_token_options(commands.add_parser("token", help="mint a token for development"))
     add_user_options(commands.add_parser("user", help="users: add, list, disable, enable, password"))
+    add_key_options(commands.add_parser("keys", help="users' keys for providers of language models: rotate"))
     return parser
 
 

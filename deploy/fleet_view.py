@@ -103,9 +103,10 @@ def _queue(queue: list[dict[str, Any]]) -> Table:
 
 def _runs(runs: list[dict[str, Any]]) -> Table:
     # Ids are copied from here; the bars are what gives way where there is little room.
-    columns = [Column("backtest", min_width=max(len(one["backtestId"]) for one in runs)), "user", "market", "status"]
-    columns += [Column("progress", max_width=BAR_COLUMNS), Column(min_width=7, justify="right"), "bars/s"]
-    table = Table(*columns, title="runs", title_justify="left", box=SIMPLE)
+    columns = [Column("backtest", width=max(len(one["backtestId"]) for one in runs)), "user", "market", "status"]
+    columns += [Column(max_width=BAR_COLUMNS // 2), Column("progress", justify="right", no_wrap=True)]
+    columns += [Column("bars/s", justify="right", no_wrap=True)]
+    table = Table(*columns, title="runs", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     for one in runs:
         rate = one["barsPerSecond"]
         table.add_row(

@@ -245,9 +245,9 @@ def completed(record: BacktestRecord, said: Complete, *, dataset_hash: str) -> E
     return Ending(lease_of(record), Status.COMPLETED, news.news_document(Channel.COMPLETE, said), changes)
 
 
-def stopped(record: BacktestRecord, said: Complete, *, dataset_hash: str) -> Ending:
-    """Of a run that was stopped where it was: with what it came to until there."""
-    changes = _with_result(said, dataset_hash)
+def stopped(record: BacktestRecord, said: Complete, *, dataset_hash: str, progress: float) -> Ending:
+    """Of a run that was stopped where it was, at `progress` percent: with what it came to until there."""
+    changes = _with_result(said, dataset_hash) | {"progress": progress}
     return Ending(lease_of(record), Status.STOPPED, news.news_document(Channel.COMPLETE, said), changes)
 
 

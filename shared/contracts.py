@@ -57,6 +57,14 @@ class Task(Wire):
     recorded: bool = False
     traceparent: str | None = None
 
+    @model_validator(mode="after")
+    def _names_no_agent(self) -> Self:
+        """A gateway has put in what the agent does, and which version it is."""
+        if self.params.agent_id is not None and self.params.agent_version is None:
+            remedy = "submit it to a gateway, or write the strategyParams of ai_trader"
+            raise ValueError(f"params names an agent, and what that does only a gateway knows; {remedy}")
+        return self
+
 
 class News(Wire):
     """What every message of a run carries. `epoch` and `seq` order the messages of one backtest."""

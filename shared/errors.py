@@ -76,12 +76,6 @@ class UnknownMarketData(InvalidRequest):
     code = "unknown_market_data"
 
 
-class SpendingLimit(InvalidRequest):
-    """Asking a language model would cost more than may be spent, or be once too often."""
-
-    code = "spending_limit"
-
-
 class NotFound(Refusal):
     """No such thing, or not the caller's: the two are told apart by nobody."""
 

@@ -22,7 +22,7 @@ from shared.mongo import Document, Mongo, translate_mongo_errors
 from shared.settings import Settings
 
 LLM_KEYS = "llm_keys"
-PROVIDER_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+PROVIDER_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 PROVIDERS_MAX = 32  # of one user
 KEY_SECRETS = "BACKFLEET_KEY_SECRETS"
 _SHOWN_CHARS = 4

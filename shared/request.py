@@ -41,6 +41,8 @@ FillAt = Literal["open", "close"]
 Intrabar = Literal["stop_first", "target_first", "ohlc_path"]
 # More than any window there may be; in the longest averages with memory a trace is left of what came before.
 WARMUP_BARS_MAX = 100_000
+# The strategy that asks a language model, which is what agents are.
+AI_TRADER = "ai_trader"
 SizingMode = Literal["equity_fraction", "fixed_quantity", "fixed_notional", "risk_fraction"]
 
 
@@ -68,6 +70,17 @@ class Level(Wire):
     atr: float | None = Field(
         default=None, gt=0, le=1_000, description="Average true ranges (atrPeriod) when the order was decided."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_bare_number(cls, value: object) -> object:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            percent = 100 * value if 0 < value < 1 else value
+            raise ValueError(
+                f'must say what the number is: {{"percent": {percent:g}}} is {percent:g} % of the price, '
+                f'{{"distance": {value:g}}} is {value:g} in its units'
+            )
+        return value
 
     @model_validator(mode="after")
     def _is_exactly_one(self) -> Self:
@@ -109,10 +122,19 @@ def _describe_size(schema: dict[str, Any]) -> None:
     schema["not"] = {"required": ["positionSize", "positionSizePercent"]}
 
 
+def _describe_params(schema: dict[str, Any]) -> None:
+    _describe_size(schema)
+    schema["required"].remove("strategies")
+    schema["anyOf"] = [{"required": ["strategies"]}, {"required": ["agentId"]}]
+    agent = schema["properties"]["agentId"]
+    agent |= agent.pop("anyOf")[0]  # null is none
+    del agent["default"]
+
+
 class BacktestParams(Wire):
     """What to run: `params` of a task, and the body of `POST /api/algo/backtest`."""
 
-    model_config = ConfigDict(json_schema_extra=_describe_size)
+    model_config = ConfigDict(json_schema_extra=_describe_params)
 
     symbol: Symbol
     interval: Interval = Field(description="Length of the bars; made of finer ones where only those are stored.")
@@ -125,6 +147,15 @@ class BacktestParams(Wire):
         default_factory=dict,
         max_length=16,
         description="By strategy, its parameters; those left out are as by default.",
+    )
+    agent_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="An agent of one's own that trades; strategies are left out then. strategyParams of `ai_trader` go "
+        "before what the agent has.",
+    )
+    agent_version: Whole | None = Field(
+        default=None, ge=1, le=1_000_000, description="Which version of the agent; the last one where left out."
     )
     combine: Literal["any", "all", "majority", "weighted"] = Field(
         default="any", description="How several strategies come to one decision."
@@ -227,6 +258,26 @@ class BacktestParams(Wire):
         profile = params.get("profile")
         usual = USUAL_FILL_AT.get(profile) if isinstance(profile, str) else None
         return params if usual is None or {"fillAt", "fill_at"} & params.keys() else {**params, "fillAt": usual}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _an_agent_is_a_strategy(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        params = cast("dict[str, Any]", given)
+        if not {"agentId", "agent_id"} & params.keys():
+            return params
+        if params.get("agentId", params.get("agent_id")) is None:
+            raise ValueError("agentId must be text; leave it out where no agent trades")
+        return {"strategies": [AI_TRADER], **params}
+
+    @model_validator(mode="after")
+    def _an_agent_trades_alone(self) -> Self:
+        if self.agent_id is not None and self.strategies != [AI_TRADER]:
+            raise ValueError(f"strategies must be left out with agentId, which trades as {AI_TRADER}")
+        if self.agent_version is not None and self.agent_id is None:
+            raise ValueError("agentVersion is of an agent; name it with agentId")
+        return self
 
     @model_validator(mode="after")
     def _range_is_not_empty(self) -> Self:

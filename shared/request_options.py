@@ -14,6 +14,7 @@ from typing import Any, cast
 from shared.errors import InvalidRequest, MalformedMessage
 
 VALUES = "A VALUE is JSON where it is JSON, and text where it is not: 10, true, '{\"percent\": 2}', close."
+_OF_AGENTS = "ai_trader"  # the strategy of a request that names an agent instead
 # Fields of the request that have an option of their own.
 _OPTION_OF = {
     "symbol": "--symbol",
@@ -68,7 +69,8 @@ def read_request(asked: argparse.Namespace, most_bytes: int) -> dict[str, Any]:
     for field in ("symbol", "interval"):  # They choose the bars, before the rest is checked.
         if not isinstance(body.get(field, ""), str):
             raise InvalidRequest.of(field, f"must be text (got {json.dumps(body[field])[:80]})")
-    if "strategies" not in body:
+    of_agent = "agentId" in body or any(text.startswith("agentId=") for text in asked.set)
+    if "strategies" not in body and not of_agent:
         raise InvalidRequest.of("strategies", "there is none; name one with --strategy, for example sma_crossover")
     for text in asked.param:
         _put_param(body, text)
@@ -121,9 +123,10 @@ def read_value(text: str) -> Any:
 
 def _put_param(body: dict[str, Any], text: str) -> None:
     path, value = _split("--param", text)
-    if not isinstance(body["strategies"], list):
+    named = body.get("strategies", [_OF_AGENTS])
+    if not isinstance(named, list):
         return  # Refused with the rest of the body.
-    strategies = [str(name) for name in cast("list[Any]", body["strategies"])]
+    strategies = [str(name) for name in cast("list[Any]", named)]
     strategy, _, name = path.rpartition(".")
     if not strategy and len(strategies) == 1:
         strategy = strategies[0]

@@ -7,7 +7,7 @@ that are not settled: settling takes its entry away with the money, so that doin
 
 Whoever dies between reserving and settling leaves the reservation counted: the model may have answered, and whoever
 runs it may be paid. It weighs on the user until the day is over, on the backtest until its end. The same ask made again
-reserves money anew, but is still one ask of `max_decisions`.
+reserves money anew, but is still one ask of `maxDecisions`.
 
 An answer that costs more than was reserved is counted as what it cost: a limit is passed by at most that difference.
 """
@@ -23,7 +23,7 @@ from bson import Int64
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
-from shared.errors import SpendingLimit
+from shared.errors import InvalidRequest
 from shared.instants import iso_from_ms
 from shared.leftovers import Leftovers
 from shared.mongo import Document, Mongo, translate_mongo_errors
@@ -34,6 +34,12 @@ LLM_SPENDING = "llm_spending"
 _NANO = 1_000_000_000
 _USD_MAX = 1e6  # more than any limit: what a provider says beyond it is nonsense that must not overflow a sum
 _TRIES = 2  # the first may find that there is nothing to add to
+
+
+class SpendingLimit(InvalidRequest):
+    """Asking a language model would cost more than may be spent, or be once too often."""
+
+    code = "spending_limit"
 
 
 class RunLimits(NamedTuple):
@@ -178,14 +184,14 @@ class Spending:
         so_far = await self.of_backtest(backtest_id)
         if limits.max_decisions is not None and so_far.asks >= limits.max_decisions:
             return SpendingLimit.of(
-                f"{limits.path}.max_decisions",
+                f"{limits.path}.maxDecisions",
                 f"{limits.max_decisions} asks were made, the most allowed; raise it, or raise every to ask less often",
                 SpendingLimit.code,
             )
         most, counted = limits.max_cost_usd or 0.0, so_far.spent_usd + so_far.reserved_usd
         left = f"${counted:.6g} of ${most:.6g} are spent or reserved"
         return SpendingLimit.of(
-            f"{limits.path}.max_cost_usd",
+            f"{limits.path}.maxCostUsd",
             f"the next ask may cost ${usd:.6g}, and {left}; raise it, raise every, or choose a cheaper model",
             SpendingLimit.code,
         )

@@ -115,12 +115,14 @@ class Store:
         params: BacktestParams,
         priority: int,
         idempotency_key: str | None,
+        asked: BacktestParams | None = None,
         bars: Slice | None = None,
         keep_s: float = 0.0,
         labels: Mapping[str, str] | None = None,
     ) -> tuple[BacktestRecord, bool]:
         """Stores a pending backtest: `(record, created)`. The same user and key give the same backtest (S6).
 
+        `asked` is what a key stands for where `params` say more than was asked, such as what an agent does today.
         `bars` pins the market data it will read; without, the first worker pins the version of that moment. `keep_s` is
         how long one that is born paused is kept while nobody starts it; 0: for ever. `labels` are told as they are.
         Raises `InvalidRequest` when the key was used for another request and `TooMany` when the user's share is full.
@@ -139,7 +141,7 @@ class Store:
             record = _pinned(bars, backtest_id=new_id("bt"), **fields)
             await self._inserts.ask(record)
             return record, True
-        return await self._insert_once(fields, idempotency_key, bars)
+        return await self._insert_once(fields, idempotency_key, bars, (asked or params).as_wire())
 
     async def _insert_all(self, records: list[BacktestRecord]) -> list[Exception | None]:
         refused = await self._insert_many(records)
@@ -162,13 +164,18 @@ class Store:
         self.turns.given(record for at, record in enumerate(records) if at not in refused)
         return refused
 
+    async def key_is_used(self, user_id: str, idempotency_key: str) -> bool:
+        """Whether a backtest was submitted with this key, or was to be."""
+        with translate_mongo_errors():
+            return await self._request_keys.find_one({"_id": _key_id(user_id, idempotency_key)}) is not None
+
     async def _insert_once(
-        self, fields: Document, idempotency_key: str, bars: Slice | None
+        self, fields: Document, idempotency_key: str, bars: Slice | None, asked: Document
     ) -> tuple[BacktestRecord, bool]:
         user_id = fields["user_id"]
-        body = json.dumps([fields["params"], fields["priority"]], sort_keys=True, separators=(",", ":"))
+        body = json.dumps([asked, fields["priority"]], sort_keys=True, separators=(",", ":"))
         body_hash = hashlib.sha256(body.encode()).hexdigest()
-        key_id = hashlib.sha256(f"{user_id}\x00{idempotency_key}".encode()).hexdigest()
+        key_id = _key_id(user_id, idempotency_key)
         key: RequestKeyDocument = {
             "_id": key_id,
             "backtestId": new_id("bt"),
@@ -342,6 +349,10 @@ class Store:
         with translate_mongo_errors():
             found = self._backtests.find({"manifestId": {"$in": list(manifest_ids)}, "$or": needed}, {"manifestId": 1})
             return {one["manifestId"] async for one in found}
+
+
+def _key_id(user_id: str, idempotency_key: str) -> str:
+    return hashlib.sha256(f"{user_id}\x00{idempotency_key}".encode()).hexdigest()
 
 
 def _pinned(bars: Slice | None, **fields: Any) -> BacktestRecord:

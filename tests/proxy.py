@@ -9,9 +9,13 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Carries bytes to `url`. Can cut every line, swallow what is sent on it, be away, or lead elsewhere."""
+    """Carries bytes to `url`. Can cut every line, swallow what is sent on it, be away, or lead elsewhere.
 
-    def __init__(self, url: str) -> None:
+    `below` is a path that it takes from the front of the first request of each line, and refuses those without.
+    """
+
+    def __init__(self, url: str, below: str = "") -> None:
+        self._below = below
         self._lines: set[asyncio.StreamWriter] = set()
         self._silent: set[asyncio.StreamWriter] = set()
         self.opened = 0
@@ -46,8 +50,13 @@ class Proxy:
             writer.transport.abort()
             return
         self.opened += 1
+        begin = (await reader.readuntil(b" ") + await reader.readexactly(len(self._below))) if self._below else b""
+        if not begin.endswith(self._below.encode()):
+            writer.transport.abort()
+            return
         there, back = await asyncio.open_connection(*self._there)
         self._lines |= {writer, back}
+        back.write(begin.removesuffix(self._below.encode()))
         await asyncio.gather(self._carry(reader, back), self._carry(there, writer))
         self._lines -= {writer, back}
         self._silent -= {writer, back}

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from shared.request import BacktestRequest
 from shared.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -412,6 +413,47 @@ def test_a_setting_that_is_only_mentioned_is_undocumented() -> None:
     assert f"{PREFIX}PORT" in undocumented_settings(f"Set `{PREFIX}PORT` as you like.\n| `{PREFIX}HOST` | address |")
     assert f"{PREFIX}HOST" not in undocumented_settings(f"| `{PREFIX}HOST` | address |")
     assert unknown_settings(f"| `{PREFIX}HOSTS` | addresses |") == {f"{PREFIX}HOSTS"}
+
+
+def test_every_field_of_a_request_has_a_row_in_the_readme() -> None:
+    rows = (ROOT / "README.md").read_text("utf-8").partition("### What a request can say")[2].partition("\n### ")[0]
+    described = {
+        name for cell in re.findall(r"^\|([^|]*)\|", rows, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
+    }
+    assert {one.alias for one in BacktestRequest.model_fields.values()} - described == set()
+
+
+def rooms(contributing: str) -> set[str]:
+    """The modules and packages that the table of rooms names. A name that does not begin with one of our packages lies
+    in the folder of the one before it in its row.
+    """
+    table = contributing.partition("## Where things are")[2].partition("\n## ")[0]
+    found: set[str] = set()
+    for row in re.findall(r"^\|.*", table, re.MULTILINE):
+        folder = PurePosixPath()
+        for name in re.findall(r"`([\w/]+(?:\.py|/))`", row):
+            ours = PurePosixPath(name).parts[0] in (*PACKAGES, "tests")
+            path = PurePosixPath(name) if ours else folder / name
+            if name.endswith(".py"):
+                folder = path.parent
+            elif ours:
+                folder = path
+            found.add(str(path))
+    return found
+
+
+def test_every_module_and_package_has_its_place_in_the_table_of_rooms() -> None:
+    paths = [module.path for module in python_modules(*PACKAGES) if not module.path.name.startswith("__")]
+    packages = {str(path.parent) for path in paths if len(path.parts) > 2}
+    named = rooms((ROOT / "CONTRIBUTING.md").read_text("utf-8"))
+    assert {str(path) for path in paths if len(path.parts) == 2} | packages <= named
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_a_room_is_where_the_table_says_it_is() -> None:
+    rows = "| `api/relay.py` · `pieces.py` | `routes/` |\n| `shared/candles/` (`files/`) | `make lint`, `grid.py` |"
+    named = {"api/relay.py", "api/pieces.py", "api/routes", "shared/candles", "shared/candles/files"}
+    assert rooms(f"## Where things are\n{rows}\n## Next\n| `shared/bus.py` |") == named | {"shared/candles/grid.py"}
 
 
 # Spelled in pieces, so that this file does not name what it forbids.

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple, cast
 from shared.batches import Batches
 from shared.database import Database
 from shared.decisions import LlmDecision, decision_id
-from shared.errors import ConfigurationError, Conflict, FieldError, GivenUp, SpendingLimit, StoreUnavailable
+from shared.errors import ConfigurationError, Conflict, FieldError, GivenUp, StoreUnavailable
 from shared.instants import iso_from_ms
 from shared.llm_prices import Prices, Tokens, tokens_of
 from shared.records import BacktestRecord
 from shared.settings import Settings
-from shared.spending import Reservation, RunLimits
+from shared.spending import Reservation, RunLimits, SpendingLimit
 from shared.strategies import find
 from shared.strategies.decision import Decision
 from shared.strategies.question import Question

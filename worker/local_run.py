@@ -133,6 +133,8 @@ def arrange(series: ParsedSeries, body: Mapping[str, Any]) -> Arranged:
     whole = {"interval": series.interval, "start_date": iso_from_ms(start_ms), "end_date": iso_from_ms(end_ms)}
     missing = {name: value for name, value in whole.items() if not body.keys() & {name, to_camel(name)}}
     params = validate(BacktestRequest, {**missing, **body, "symbol": series.symbol}).params()
+    if params.agent_id is not None:
+        raise InvalidRequest.of("agentId", "is known to a gateway only; write the strategyParams of ai_trader here")
     uses = resolve(params.strategies, params.strategy_params)
     require_askable(uses, params.profile, by_worker=False)
     before = warmup_bars(params, uses)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
 
 from shared.errors import BackfleetError, ConfigurationError
+from shared.llm_urls import is_public
 from shared.trader.answer import DECISION_SCHEMA, AnswerUnusable, read_answer
 from shared.trader.parameters import ModelSettings
 from worker.model_replies import (
@@ -262,7 +263,7 @@ class ModelClient:
         try:
             from openai import AsyncOpenAI
 
-            from worker.model_transport import is_public, open_client
+            from worker.model_transport import open_client
         except ImportError as error:
             raise ConfigurationError(
                 f"asking a model needs the extra `ai` ({error.name} is missing); install backfleet[ai]"

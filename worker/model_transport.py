@@ -11,13 +11,14 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from contextlib import aclosing, contextmanager
 from functools import cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Any, cast
 
 import httpcore2
 import httpx2
 
-Address = IPv4Address | IPv6Address
+from shared.llm_urls import Address
+
 MayConnect = Callable[[Address], bool]
 
 RESPONSE_MAX_BYTES = 2_000_000
@@ -26,7 +27,6 @@ _CONNECTIONS_MAX = 1_000  # how many asks there may be at once is settled elsewh
 _IDLE_S = 30.0
 # All that leaves: what the SDK adds of itself, of this machine or out of the environment stays here.
 _HEADERS = {b"host", b"content-type", b"content-length", b"accept", b"authorization", b"user-agent"}
-_NAT64, _NAT64_LOCAL = IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48")
 
 
 class AddressRefused(Exception):
@@ -35,19 +35,6 @@ class AddressRefused(Exception):
 
 class ResponseRefused(Exception):
     """What is sent back is too much, or in a form that was not asked for."""
-
-
-def is_public(address: Address) -> bool:
-    """Whether it is one of the public internet, also where it is one of IPv4 that is written as one of IPv6."""
-    if isinstance(address, IPv6Address):
-        inside = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if address in _NAT64:
-            inside = IPv4Address(int(address) & 0xFFFFFFFF)
-        if inside is not None:
-            return is_public(inside)
-        if address.is_site_local or address in _NAT64_LOCAL:
-            return False
-    return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
 def open_client(may_connect: MayConnect) -> httpx2.AsyncClient:

@@ -156,8 +156,11 @@ class Runner:
             ending = given_up(run.record, failure, document["_id"], dataset_hash=bars.dataset_hash)
             return Commit(ending, document)
         said = run.telling.complete(document, play.stopped_by)
-        ending = completed if play.stopped_by is None else stopped
-        return Commit(ending(run.record, said, dataset_hash=bars.dataset_hash), document)
+        if play.stopped_by is None:
+            ending = completed(run.record, said, dataset_hash=bars.dataset_hash)
+        else:
+            ending = stopped(run.record, said, dataset_hash=bars.dataset_hash, progress=run.telling.percent)
+        return Commit(ending, document)
 
     async def _leave(self, run: Run, keeper: LeaseKeeper, play: Play) -> None:
         """Gives a run back that stands where it can be taken up: nothing of it has to be done again."""

@@ -162,6 +162,7 @@ class Telling:
 
     def moved(self, moved: Moved, playback: Playback) -> None:
         """A step was taken. Says what is due of it, and sends it."""
+        self.percent = self._reached_at(moved).percent
         self._log.hear(moved.logs, moved.logs_dropped, moved.bar)
         if moved.news is not None:
             self._show(moved, playback)

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from api.routes import backtests, controls, data, docs, fleet, operations, sessions, strategies, users
+from api.routes import (
+    agents,
+    backtests,
+    controls,
+    data,
+    decisions,
+    docs,
+    fleet,
+    llm_keys,
+    operations,
+    sessions,
+    strategies,
+    users,
+)
 from api.routes.description import describe
 
 
 def include_routes(app: FastAPI, version: str) -> None:
     """Adds every route to the application, and what /docs says of them."""
-    for noun in (backtests, controls, strategies, data, fleet, users, sessions, operations, docs):
+    of_backtests = (decisions, backtests, controls, strategies, data, fleet)
+    for noun in (*of_backtests, agents, llm_keys, users, sessions, operations, docs):
         app.include_router(noun.router)
     app.include_router(users.auth_router)
     app.include_router(sessions.runs_router)

@@ -18,18 +18,28 @@ from api.account_requests import (
     RolesRequest,
     SetPasswordRequest,
 )
-from api.routes.requests import AUTH_ROOT, ROOT, RUNS_ROOT, SCHEMAS, SESSIONS_ROOT, USERS_ROOT
+from api.llm_requests import AGENT_EXAMPLE, PARAMETER_OF, AgentRequest, ProviderKeyRequest
+from api.routes.requests import (
+    AGENTS_ROOT,
+    AUTH_ROOT,
+    LLM_ROOT,
+    ROOT,
+    RUNS_ROOT,
+    SCHEMAS,
+    SESSIONS_ROOT,
+    USERS_ROOT,
+)
 from api.session_requests import CREATE_EXAMPLE, RUN_EXAMPLE, CreateSession, RunRequest
 from shared.contracts import ValidateRequest
 from shared.controls import PlainCommand, SeekCommand, SpeedCommand, StepCommand, StopCommand
-from shared.request import EXAMPLE_REQUEST, BacktestRequest
-from shared.strategies import catalogue
+from shared.request import AI_TRADER, EXAMPLE_REQUEST, BacktestRequest
+from shared.strategies import catalogue, find
 
 _BODIES: tuple[type[BaseModel], ...] = (
     *(BacktestRequest, ValidateRequest, LoginRequest, RefreshRequest, AddUserRequest, SetPasswordRequest),
     *(ChangePasswordRequest, RolesRequest, KeyRequest),
     *(PlainCommand, StopCommand, SpeedCommand, StepCommand, SeekCommand),
-    *(CreateSession, RunRequest),
+    *(CreateSession, RunRequest, AgentRequest, ProviderKeyRequest),
 )
 # By the beginning of the path; the first that fits.
 _TAGS: tuple[tuple[str, str, str], ...] = (
@@ -37,6 +47,8 @@ _TAGS: tuple[tuple[str, str, str], ...] = (
     (f"{ROOT}/strategies", "strategies", "What can be run."),
     (f"{ROOT}/data", "market data", "What it can be run on."),
     (f"{ROOT}/fleet", "fleet", "Who runs it, and what waits."),
+    (AGENTS_ROOT, "agents", "Traders that are language models."),
+    (LLM_ROOT, "models", "One's keys for providers of language models."),
     (AUTH_ROOT, "login", "Tokens for a name and a password."),
     (USERS_ROOT, "users", "Oneself, and for admins everybody."),
     (SESSIONS_ROOT, "sessions", "Backtests for older clients: created, then started."),
@@ -56,6 +68,8 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
     "SeekCommand": {"bar": 500},
     "CreateSession": CREATE_EXAMPLE,
     "RunRequest": RUN_EXAMPLE,
+    "AgentRequest": AGENT_EXAMPLE,
+    "ProviderKeyRequest": {"key": "sk-or-v1-0123456789abcdef"},
     "ValidateRequest": {"strategy": "sma_crossover", "params": {"fast": 20, "slow": 100}},
     "LoginRequest": {"name": "ann", "password": "four random words here"},
     "RefreshRequest": {"refreshToken": "bfr_…"},
@@ -88,6 +102,7 @@ def _document(app: FastAPI, version: str) -> dict[str, Any]:
     for name, example in _EXAMPLES.items():
         schemas[name]["examples"] = [example]
     _name_strategies(schemas)
+    _bound_agents(schemas["AgentRequest"]["properties"])
     schemas["Result"]["description"] = "What a backtest came to."
     schemas["JsonValue"]["description"] = "Any JSON."
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which is never answered
@@ -105,7 +120,7 @@ def _document(app: FastAPI, version: str) -> dict[str, Any]:
         for operation in operations.values():
             operation["tags"] = [tag]
             operation["responses"].pop("422", None)  # it is one of `4XX`
-            if path.startswith((ROOT, USERS_ROOT, SESSIONS_ROOT, RUNS_ROOT)):
+            if path.startswith((ROOT, USERS_ROOT, SESSIONS_ROOT, RUNS_ROOT, AGENTS_ROOT, LLM_ROOT)):
                 operation["security"] = [{"token": []}]
     return schema
 
@@ -124,3 +139,18 @@ def _name_strategies(schemas: dict[str, Any]) -> None:
         properties["strategyParams"] |= {"properties": parameters, "additionalProperties": False}
     schemas["BacktestRequest"]["properties"]["weights"]["propertyNames"] = {"enum": sorted(parameters)}
     schemas["RunRequest"]["properties"]["strategy_name"] |= names
+
+
+def _bound_agents(fields: dict[str, Any]) -> None:
+    """An agent's fields are parameters of its strategy, and bounded as those are."""
+    trader: dict[str, Any] = dict(find(AI_TRADER).parameters_schema["properties"])
+    for field, name in PARAMETER_OF.items():
+        bounds = {
+            word: value for word, value in trader.pop(name).items() if word not in ("title", "description", "default")
+        }
+        left_out = "default" in fields[field]
+        fields[field] = {
+            word: value for word, value in fields[field].items() if word in ("title", "description", "examples")
+        }
+        fields[field] |= {"anyOf": [bounds, {"type": "null"}]} if left_out else bounds
+    fields["parameters"]["anyOf"][0] |= {"properties": trader, "additionalProperties": False}

@@ -119,7 +119,7 @@ _TYPICAL: dict[str, Any] = {
     "code": "invalid_request",
 }
 # Optional ones that are nearly always there.
-_SHOWN = frozenset({"epoch", "seq", "timestamp", "processed_bars", "total_bars"})
+_SHOWN = frozenset({"epoch", "seq", "timestamp", "processed_bars", "total_bars", "strategies"})
 
 
 def example_of(schema: Schema) -> Any:
@@ -138,7 +138,7 @@ def _example(schema: Schema, named: dict[str, Schema], name: str) -> Any:
         return _TYPICAL[name]
     if schema.get("examples"):
         return schema["examples"][0]
-    if "anyOf" in schema:
+    if "anyOf" in schema and "properties" not in schema:
         return _example(schema["anyOf"][0], named, name)
     return _plain(schema, named)
 

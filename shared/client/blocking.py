@@ -12,8 +12,10 @@ What it does runs in a thread of its own, so that it also works where a loop is 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+import weakref
+from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -21,6 +23,7 @@ from rich.progress import Progress
 
 from shared.client.fleet import Backfleet, Run, Token
 from shared.client.line import RunEvent
+from shared.errors import Refusal
 
 Answer = TypeVar("Answer")
 
@@ -29,10 +32,14 @@ class BlockingBackfleet:
     """As `Backfleet`. Without `with`, call `close` at the end."""
 
     def __init__(self, url: str, token: Token, *, patience_s: float = 60.0) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="backfleet", daemon=True)
-        self._thread.start()
         self._fleet = Backfleet(url, token, patience_s=patience_s)
+        self._loop = asyncio.new_event_loop()
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=_work, args=[self._loop], name="backfleet", daemon=True)
+        self._thread.start()
+        # Also where nobody holds it any more: a cell of a notebook that is run again makes another one.
+        self._finish = weakref.finalize(self, _finish, self._fleet, self._loop, self._pid)
+        self._finish.atexit = False
         self.wait_for(self._fleet.__aenter__())
 
     def __enter__(self) -> Self:
@@ -44,12 +51,14 @@ class BlockingBackfleet:
         self.close()
 
     def close(self) -> None:
-        if self._loop.is_closed():
-            return
-        self.wait_for(self._fleet.__aexit__(None, None, None))
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        if self.is_open:
+            self._finish()
+            self._thread.join()
+
+    @property
+    def is_open(self) -> bool:
+        """Not once it is closed, nor in a process that was forked, which has no part of what works for it here."""
+        return self._finish.alive and self._pid == os.getpid()
 
     def submit(
         self, request: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None, **fields: Any
@@ -68,6 +77,9 @@ class BlockingBackfleet:
 
     def wait_for(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         """What the client's loop makes of it. An interrupt from the keyboard ends the work, too."""
+        if not self.is_open:
+            work.close()
+            raise Refusal("this client is closed, or was made before this process was forked; make one here")
         answer = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return answer.result()
@@ -87,13 +99,14 @@ class BlockingRun:
     def state(self) -> dict[str, Any]:
         return self._fleet.wait_for(self._run.state())
 
-    def events(self) -> Iterator[RunEvent]:
+    def events(self) -> Generator[RunEvent]:
         events = self._run.events()
         try:
             while (event := self._fleet.wait_for(_next(events))) is not None:
                 yield event
         finally:
-            self._fleet.wait_for(events.aclose())
+            if self._fleet.is_open:
+                self._fleet.wait_for(events.aclose())
 
     def result(self, timeout_s: float | None = None, *, show: bool = True) -> dict[str, Any]:
         """Its result, once it is there. `show` draws a bar meanwhile. Raises `BacktestFailed` and `TimeoutError`."""
@@ -134,6 +147,24 @@ class BlockingRun:
 
     def seek(self, *, bar: int | None = None, time: str | None = None) -> dict[str, Any]:
         return self._fleet.wait_for(self._run.seek(bar=bar, time=time))
+
+
+def _work(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
+def _finish(fleet: Backfleet, loop: asyncio.AbstractEventLoop, pid: int) -> None:
+    """Waits for nothing: it may be called wherever garbage is collected, also in the client's own thread."""
+    if pid == os.getpid():
+        asyncio.run_coroutine_threadsafe(_end(fleet, loop), loop)
+
+
+async def _end(fleet: Backfleet, loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        await fleet.__aexit__(None, None, None)
+    finally:
+        loop.stop()
 
 
 async def _next(events: AsyncGenerator[RunEvent, None]) -> RunEvent | None:

@@ -22,7 +22,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 
@@ -71,11 +71,12 @@ class Backfleet:
 
     `token` is a token or an API key, or a function that gets one: it is called for each connection, so that tokens that
     expire can be renewed. Refusals are raised as what they are (`InvalidRequest`, `NotFound`, `Conflict`, …; all are
-    `BackfleetError`s with `errors`, by field), a service that is away for `patience_s` as `Unavailable`.
+    `BackfleetError`s with `errors`, by field), a service that is away for `patience_s` as `Unavailable`, and at once
+    `InvalidRequest` for what is no URL.
     """
 
     def __init__(self, url: str, token: Token, *, patience_s: float = 60.0) -> None:
-        self._url = url.rstrip("/")
+        self._url = read_url("url", url)
         self._token = token
         self._patience_s = patience_s
         self._http: aiohttp.ClientSession | None = None
@@ -145,6 +146,10 @@ class Backfleet:
             for attempt in range(1_000_000):
                 try:
                     return await self._ask_once(method, path, body, query, headers)
+                except NotFound:
+                    if method == "DELETE" and attempt:
+                        return {}  # It is gone: only the answer to the try before was lost.
+                    raise
                 except (Unavailable, aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
                     log.info("%s %s: %s; again", method, path, error)
                     await pause(attempt)
@@ -255,8 +260,10 @@ class Run:
         return await self._control("step", bars=bars)
 
     async def seek(self, *, bar: int | None = None, time: str | None = None) -> dict[str, Any]:
-        """To just before a bar, by its index or by an instant."""
-        return await self._control("seek", **{"time": time} if bar is None else {"bar": bar})
+        """To just before a bar, by its index or by an instant: one of them."""
+        return await self._control(
+            "seek", **{name: to for name, to in (("bar", bar), ("time", time)) if to is not None}
+        )
 
     async def _control(self, action: str, **fields: Any) -> dict[str, Any]:
         body = {"commandId": f"client-{uuid.uuid4()}", **fields}
@@ -269,6 +276,18 @@ class Run:
         error: dict[str, Any] = state["error"] or {"code": state["status"], "message": f"it was {state['status']}"}
         said: dict[str, Any] = {"backtestId": self.id, "code": error["code"], "error": error["message"]}
         return RunEvent("backtest:error", said | {"errors": error.get("errors") or []})
+
+
+def read_url(field: str, url: str) -> str:
+    """The URL of a gateway, which stands in that field. Raises `InvalidRequest`."""
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InvalidRequest.of(field, f"{url!r} is no URL of a gateway; write for example http://127.0.0.1:8000")
+    return url.rstrip("/")
 
 
 def _refusal(status: int, problem: Mapping[str, Any]) -> BackfleetError:

@@ -53,7 +53,7 @@ def read_decision(said: Decision, close: float, leverage: float, profile: Profil
     `close` is that of the bar it was decided at, `leverage` the most a trade may be, `profile` whose rules it fills by.
     Raises `ValueError` for one that makes no sense.
     """
-    signal = read_signal(said.signal)
+    signal = read_signal(said.signal, "signal ")
     given = {name: getattr(said, name) for name in _FIELDS if getattr(said, name) is not None}
     if not given:
         return signal, NO_NUMBERS
@@ -90,7 +90,7 @@ def decision_of(signal: int, numbers: Numbers) -> Decision:
     return Decision(None if signal == NO_OPINION else signal, size or None, stop or None, target or None)
 
 
-def read_signal(said: Any) -> int:
+def read_signal(said: Any, field: str = "") -> int:
     """The signal that an answer means, no opinion for None. Raises `ValueError` for an answer that is none."""
     if said is None:
         return NO_OPINION
@@ -99,10 +99,7 @@ def read_signal(said: Any) -> int:
     except TypeError:
         signal = None
     if signal not in _SIGNALS:
-        raise ValueError(
-            "must answer 1 (long), -1 (short), 0 (flat), None (no opinion) or a Decision with one of these as its "
-            f"signal, not {_shown(said)}"
-        )
+        raise ValueError(f"must answer {field}1 (long), -1 (short), 0 (flat) or None (no opinion), not {_shown(said)}")
     return signal
 
 

@@ -68,6 +68,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
         {"strategies": ["rule"], "strategyParams": {"rule": {"long": "__import__('os')"}}},
         "strategyParams.rule.long",
     ),
+    "trader without a model": ({"strategies": ["ai_trader"], "strategyParams": {}}, "strategyParams.ai_trader.model"),
     "capital that is negative": ({"initialCapital": -1}, "initialCapital"),
     "priority out of range": ({"priority": 10}, "priority"),
     "warm-up of the wrong type": ({"warmupBars": "all"}, "warmupBars"),
@@ -206,6 +207,56 @@ async def test_a_body_that_cannot_be_read_is_refused(service: Service, path: str
     await service.assert_unharmed()
 
 
+ESTIMATE, AGENTS, LLM_KEYS = f"{ROOT}/estimate", "/api/agents", "/api/llm/keys"
+GOOD_AGENT: dict[str, Any] = {"name": "Momentum", "model": "vendor/model", "prompt": "Trade with the trend."}
+BAD_AGENTS: dict[str, tuple[dict[str, Any], str]] = {
+    "no model": ({"model": ""}, "model"),
+    "model of the wrong type": ({"model": ["vendor/model"]}, "model"),
+    "prompt of half a character": ({"prompt": "\ud800"}, "prompt"),
+    "prompt with a null character": ({"prompt": "a\u0000"}, "prompt"),
+    "prompt of 500,000": ({"prompt": "x" * 500_000}, "prompt"),
+    "indicator that is none": ({"indicators": ["__import__('os') 1"]}, "indicators"),
+    "interval of nothing": ({"decisionInterval": 0}, "decisionInterval"),
+    "interval beyond all numbers": ({"decisionInterval": 2**70}, "decisionInterval"),
+    "safety in words": ({"safetyMode": "perhaps"}, "safetyMode"),
+    "stop at 1e308": ({"stopLossPercent": 1e308}, "stopLossPercent"),
+    "number as text": ({"minConfidence": "0.5"}, "minConfidence"),
+    "parameter that is none": ({"parameters": {"speed": 3}}, "parameters.speed"),
+    "parameters nested deeply": ({"parameters": {"seed": NESTED}}, "parameters.seed"),
+    "parameter of MongoDB's": ({"parameters": {"$where": 1}}, "parameters.$where"),
+    "field that is misspelled": ({"promt": "x"}, "promt"),
+}
+BAD_KEYS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "provider that is no name": ("Open Router", {"key": "x"}, "provider"),
+    "provider of 5,000": ("x" * 5_000, {"key": "x"}, "provider"),
+    "no key": ("openai", {}, "key"),
+    "key of two lines": ("openai", {"key": "a\r\nHost: b"}, "key"),
+    "key of 5,000": ("openai", {"key": "x" * 5_000}, "key"),
+    "key of the wrong type": ("openai", {"key": {"$ne": ""}}, "key"),
+    "address of the machine itself": ("openai", {"key": "x", "baseUrl": "https://[::1]/v1"}, "baseUrl"),
+    "address in other figures": ("openai", {"key": "x", "baseUrl": "https://2130706433/"}, "baseUrl"),
+    "script": ("openai", {"key": "x", "baseUrl": "javascript:alert(1)"}, "baseUrl"),
+}
+
+
+async def test_what_is_wrong_about_models_is_refused_with_its_field(service: Service) -> None:
+    user = service.user
+    for changes, field in BAD_AGENTS.values():
+        await _assert_refused(user, 422, field, "POST", AGENTS, data=json.dumps(GOOD_AGENT | changes))
+    for provider, body, field in BAD_KEYS.values():
+        await _assert_refused(user, 422, field, "PUT", f"{LLM_KEYS}/{provider}", data=json.dumps(body))
+    for changes, field in BAD_REQUESTS.values():
+        await _assert_refused(user, 422, field, "POST", ESTIMATE, data=json.dumps(GOOD | changes))
+    unknown = {name: value for name, value in GOOD.items() if name not in ("strategies", "strategyParams")}
+    for path in (ROOT, ESTIMATE):
+        for agent_id in ("ag_none", "../etc", {"$ne": 1}):
+            await _assert_refused(user, 422, "agentId", "POST", path, json=unknown | {"agentId": agent_id})
+    for path in (AGENTS, ESTIMATE):
+        for text in BROKEN_TEXTS.values():
+            await _assert_refused(user, 400, "$", "POST", path, data=text)
+    await service.assert_unharmed()
+
+
 @pytest.mark.parametrize("path", [ROOT, "/api/algo/strategies/validate", CREATE, RUN])
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "in chunks"])
 async def test_a_body_of_5_mb_is_refused(service: Service, path: str, announced: bool) -> None:
@@ -232,6 +283,9 @@ async def test_a_body_of_5_mb_is_refused(service: Service, path: str, announced:
         ("/ID/logs?limit=0", "limit"),
         ("/ID/logs?after=-1", "after"),
         ("/ID/logs?after=the_first", "after"),
+        ("/ID/decisions?limit=501", "limit"),
+        ("/ID/decisions?after=-2", "after"),
+        ("/ID/decisions?context=perhaps", "context"),
     ],
 )
 async def test_a_bad_query_is_refused_with_its_field(service: Service, path: str, field: str) -> None:
@@ -592,6 +646,16 @@ BAD_TASKS: dict[str, tuple[str, bytes]] = {
     "no user": ("bt_1", json.dumps({"backtestId": "bt_1", "params": GOOD}).encode()),
     "no params": ("bt_2", json.dumps({"backtestId": "bt_2", "userId": USER}).encode()),
     "no id": (UNREADABLE, json.dumps({"userId": USER, "params": GOOD}).encode()),
+    "an agent, which only gateways know": (
+        "bt_8",
+        json.dumps(
+            {
+                "backtestId": "bt_8",
+                "userId": USER,
+                "params": GOOD | {"strategies": ["ai_trader"], "strategyParams": {}, "agentId": "ag_1"},
+            }
+        ).encode(),
+    ),
     "an id that is no name": ("../etc", json.dumps({"backtestId": "../etc", "userId": USER, "params": GOOD}).encode()),
     "an id with a space": ("a b", json.dumps({"backtestId": "a b", "userId": USER, "params": GOOD}).encode()),
     "not a number in a task": (

@@ -288,9 +288,9 @@ def odd(*said: Any) -> Decision:
         (Decision(0, 0.5), r"size_fraction 0\.5 and signal 0, which opens no trade; leave size_fraction out, or"),
         (Decision(None, None, 95.0), r"stop_price 95\.0 and signal None, which opens no trade; leave stop_price out"),
         (Decision(NO_OPINION, None, None, 95.0), r"target_price 95\.0 and signal 2, which opens no trade"),
-        (Decision(3), r"1 \(long\).* as its signal, not 3"),
-        (Decision(True), r"1 \(long\).* as its signal, not True"),
-        (odd(Decision(1)), r"as its signal, not Decision\(signal=1"),
+        (Decision(3), r"signal 1 \(long\).*, not 3"),
+        (Decision(True), r"signal 1 \(long\).*, not True"),
+        (odd(Decision(1)), r"signal 1 \(long\).*, not Decision\(signal=1"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused_by_strategy_bar_field_value_and_remedy(said: Any, words: str) -> None:

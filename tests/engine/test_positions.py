@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from shared.bars import Bars
 from shared.strategies import Strategy, StrategyUse, View, resolve
+from shared.strategies.decision import Decision
 from tests.engine.deciders import CAREFUL, STEPS, Often, carried_over, in_the_catalogue
 from tests.engine.markets import random_walk, scripted, times
 from tests.engine.runs import CONFIGS, EVERYTHING, PROFILES, SHORT, STOPS, quick_uses, run
@@ -164,7 +165,7 @@ def test_a_run_taken_up_in_another_process_gives_the_same_hash(tmp_path: Path) -
 def test_no_decision_is_asked_for_twice_wherever_the_run_is_taken_up(cut: int) -> None:
     asked = list[int]()
 
-    def decide(view: View) -> int | None:
+    def decide(view: View) -> int | Decision | None:
         asked.append(view.bar)
         return CAREFUL.decide(view) if CAREFUL.decide else None
 
@@ -182,7 +183,7 @@ def test_a_run_that_went_back_does_not_ask_again_and_ends_the_same() -> None:
     bars = random_walk(300, 2)
     asked = list[int]()
 
-    def decide(view: View) -> int | None:
+    def decide(view: View) -> int | Decision | None:
         asked.append(view.bar)
         return CAREFUL.decide(view) if CAREFUL.decide else None
 

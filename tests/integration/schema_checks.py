@@ -9,7 +9,7 @@ import schemathesis
 # How two fields stand to each other, what is stored, and what is in a file or a password: no schema can say it.
 BEYOND_SCHEMAS = {
     *("unknown_market_data", "value_error", "invalid", "repeated", "priority_not_allowed", "idempotency_key_reused"),
-    *("bad_password", "wrong_password", "no_password"),
+    *("bad_password", "wrong_password", "no_password", "unknown_agent", "spending_limit", "private_url"),
 }
 # Those that a value is refused with by itself, although its code is as of two.
 OF_ONE_FIELD = ("is not a date", "no time zone", "outside the years", "not allowed:", "NUL", "64 bits", "nested deeper")

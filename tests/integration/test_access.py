@@ -24,6 +24,8 @@ from tests.gateway import BACKTESTS, BODY, Ear, Site, http_client, problem_of, s
 PASSWORD = "four random words here"
 ALGO = "/api/algo"
 USER = "/api/users/{name}"
+AGENT = "/api/agents/{agent_id}"
+LLM_KEY = "/api/llm/keys/{provider}"
 SESSION = "/api/backtest/{session_id}"
 # What a route asks for: nothing; a token or a key of any kind; a scope; no key at all; the role admin.
 NOTHING, ANY, READ, WRITE, DATA, PERSON, ADMIN = "nothing", "any", "read", "write", "data", "person", "admin"
@@ -43,6 +45,17 @@ ROUTES: dict[tuple[str, str], str] = {
     ("get", f"{ALGO}/backtest/{{backtest_id}}/trades"): READ,
     ("get", f"{ALGO}/backtest/{{backtest_id}}/logs"): READ,
     **{("post", f"{ALGO}/backtest/{{backtest_id}}/{action}"): WRITE for action in get_args(Action)},
+    ("get", f"{ALGO}/backtest/{{backtest_id}}/decisions"): READ,
+    ("post", f"{ALGO}/backtest/estimate"): READ,
+    ("get", "/api/agents"): READ,
+    ("post", "/api/agents"): WRITE,
+    ("get", AGENT): READ,
+    ("put", AGENT): WRITE,
+    ("delete", AGENT): WRITE,
+    ("get", "/api/llm/keys"): PERSON,
+    ("get", LLM_KEY): PERSON,
+    ("put", LLM_KEY): PERSON,
+    ("delete", LLM_KEY): PERSON,
     ("get", "/api/backtest"): READ,
     ("post", "/api/backtest/create"): WRITE,
     ("get", SESSION): READ,
@@ -104,6 +117,8 @@ BODIES: dict[str, Any] = {
     f"{USER}/roles": {"roles": ["user"]},
     f"{ALGO}/strategies/validate": {"strategy": "sma"},
     f"{ALGO}/backtest": BODY,
+    f"{ALGO}/backtest/estimate": BODY,
+    LLM_KEY: {"key": "x"},
 }
 
 
@@ -176,12 +191,14 @@ async def test_every_route_lets_in_whom_it_should_and_nobody_else(site: Site) ->
                     "interval": "1h",
                     "name": "none",
                     "key_id": "none",
+                    "agent_id": "none",
+                    "provider": "none",
                 }
                 headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
                 answer = await stranger.request(
                     method,
                     path.format_map(values),
-                    json=BODIES.get(path, {}) if method == "post" and asks != DATA else None,
+                    json=BODIES.get(path, {}) if method in ("post", "put") and asks != DATA else None,
                     headers=headers,
                 )
                 if asks == NOTHING or asks in MAY[who]:

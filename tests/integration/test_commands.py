@@ -191,7 +191,10 @@ async def test_one_without_a_result_ends_with_1_and_says_why(site: Site, call: C
         (("watch", "bt_unknown"), "bt_unknown"),
         (("watch", "bt_unknown", "--once"), "bt_unknown"),
         (("pause", "bt_unknown"), "bt_unknown"),
-        (("step", "bt_1", "many"), "BARS: 'many' is no number"),
+        (("step", "bt_1", "many"), "BARS: 'many' is no whole number"),
+        (("step", "bt_1", "1.5"), "BARS: '1.5' is no whole number"),
+        (("seek", "bt_1", "9" * 5_000), "is no whole number; write for example 500"),
+        (("speed", "bt_1", "nan"), "N: 'nan' is no number; write for example 50, or max"),
         (("speed", "bt_1", "fast"), "N: 'fast' is no number"),
         (("seek", "bt_1", "yesterday"), "time: "),
         (("step", "bt_1", "0"), "bars: "),
@@ -214,7 +217,8 @@ async def test_the_fleet_is_shown_with_what_its_runs_say(site: Site, call: Call)
         assert (status, errors) == (0, [])
         assert "1 waiting, 1 running, 0 paused" in out
         assert "no worker is there" in out
-        assert record["_id"] in out
+        [shown] = [line.split() for line in out.splitlines() if line.split()[:1] == [record["_id"]]]
+        assert (shown[1:5], shown[-2:]) == (["ann", "WALK", "1h", "running"], ["0.0", "%"]), "nothing is cut"
         assert json.loads((await call("watch", "--once", "--json"))[1])["running"] == 1
         watching = asyncio.create_task(watch_fleet(fleet, console, once=False, as_json=False))
         seq = 0

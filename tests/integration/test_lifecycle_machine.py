@@ -43,6 +43,7 @@ from worker.control import Mailbox
 
 T = TypeVar("T")
 LEASE_MS = 30_000
+STOPPED_AT = 37.5  # percent
 FAILURES_MAX = 2
 ACTIONS = [*["pause", "resume", "speed", "step", "seek"] * 2, "stop"]
 WORK = [
@@ -441,8 +442,11 @@ class Machine(RuleBasedStateMachine):
         result_id = new_id("res")
         self.servers.results.stored[result_id] = one.id, one.record["claimId"]  # S4: first of all
         made = Complete(**self._line(one), result_id=result_id, summary=Summary(total_return=1.0))
-        make = completed if how == "completed" else stopped
-        self._end(one, make(one.record, made, dataset_hash="sha256:0"), twice)
+        if how == "completed":
+            ending = completed(one.record, made, dataset_hash="sha256:0")
+        else:
+            ending = stopped(one.record, made, dataset_hash="sha256:0", progress=STOPPED_AT)
+        self._end(one, ending, twice)
 
     def _line(self, one: Working) -> dict[str, Any]:
         line = Numbering(one.record).next()
@@ -517,6 +521,7 @@ class Machine(RuleBasedStateMachine):
             assert not now["claimId"] or now["claimId"] in self._claimed
             if now["status"] in ("completed", "stopped") and now["resultId"]:
                 assert self.servers.results.stored[now["resultId"]][0] == backtest_id, "S4"
+                assert now["progress"] == (100.0 if now["status"] == "completed" else STOPPED_AT)
             if (before := self._seen.get(backtest_id)) is not None:
                 _follows(before, now)
         self._seen = found

@@ -150,7 +150,8 @@ async def test_what_cannot_be_played_back_is_refused_in_words(site: Site, monkey
         assert not answer["ok"], answer
         return answer["errors"][0]
 
-    assert (await refusal(ear, open_id, replay={}))["code"] == "no_result"
+    too_early = await refusal(ear, open_id, replay={})
+    assert (too_early["code"], too_early["message"][-14:]) == ("no_result", "then ask again")
     assert (await refusal(eve, backtest_id, replay={}))["code"] == "not_found"
     assert (await refusal(ear, backtest_id, replay={"from": BARS + 1}))["field"] == "replay.from"
     for wrong in ({"from": -1}, {"from": 1.5}, {"from": "soon"}, {"from": True}, {"from": None}, {"speed": 0}, 7):

@@ -29,10 +29,13 @@ class Fake:
         self.ours = True
         self.taken: list[tuple[str, str, dict[str, Any]]] = []
         self.errors: list[Exception] = []
+        self.strangers: set[str] = set()
         self.said: list[dict[str, Any]] = []
 
     async def request(self, backtest_id: str, user_id: str, asked: ControlRequest) -> None:
         await asyncio.sleep(0)
+        if user_id in self.strangers:
+            raise NotFound(f"no backtest {backtest_id}")
         if self.errors:
             raise self.errors.pop(0)
         self.taken.append((backtest_id, user_id, asked.model_dump(by_alias=True, exclude_unset=True)))
@@ -94,14 +97,35 @@ async def test_what_another_worker_deals_with_is_left_to_it() -> None:
         (Conflict("backtest bt_1 is completed", [FieldError("action", "it has ended", "ended")]), "conflict"),
     ],
 )
-async def test_what_makes_no_sense_is_refused_with_the_reason(error: Exception, code: str) -> None:
+async def test_what_makes_no_sense_is_refused_with_the_reason(
+    error: Exception, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreign, "_RETRIES_S", ())
     fake = Fake()
-    fake.errors = [error]
+    fake.errors = [error, error]
     await heard(fake, GOOD | {"commandId": "c9"})
     [said] = fake.said
     assert (said["backtestId"], said["userId"], said["type"]) == ("bt_1", "ann", "refused")
     assert "seq" not in said
     assert (said["data"]["code"], said["data"]["commandId"], len(said["data"]["errors"])) == (code, "c9", 1)
+
+
+async def test_commands_wait_for_a_backtest_whose_task_is_being_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign, "_RETRIES_S", (0.0, 0.0, 0.0))
+    fake = Fake()
+    fake.errors = [NotFound("no backtest bt_1"), NotFound("no backtest bt_1")]
+    actions = ["pause", "resume", "stop"]
+    await heard(fake, *(GOOD | {"action": action} for action in actions))
+    assert [asked["action"] for _, _, asked in fake.taken] == actions, "none overtakes another"
+    assert fake.said == []
+
+
+async def test_who_names_the_backtest_of_somebody_else_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign, "_RETRIES_S", (60.0,))
+    fake = Fake()
+    fake.strangers = {"eve"}
+    await heard(fake, *[GOOD | {"userId": "eve"}] * 2, GOOD)
+    assert [user_id for _, user_id, _ in fake.taken] == ["ann"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from shared.errors import ConfigurationError
+from shared.llm_urls import is_public
 from shared.trader.answer import AnswerUnusable, read_answer
 from shared.trader.parameters import ModelSettings
 from tests.model_server import (
@@ -39,7 +40,6 @@ from tests.model_server import (
 )
 from worker.model_client import TRIES_MAX, Answer, ModelClient
 from worker.model_replies import ModelFailed, ModelRefused, Spent, read_reply, retry_after_s
-from worker.model_transport import is_public
 
 KEY = "sk-or-v1-0123456789abcdef0123456789abcdef"
 LONG = json.dumps({**HOLD, "action": "LONG", "stopLossPrice": 95.0})

@@ -102,6 +102,9 @@ def test_every_body_has_an_example_that_is_of_its_form(document: dict[str, Any])
     [
         ("/api/algo/backtest", "GET, POST"),
         ("/api/algo/backtest/bt_1", "GET, DELETE"),
+        ("/api/algo/backtest/estimate", "POST"),
+        ("/api/algo/backtest/bt_1/decisions", "GET"),
+        ("/api/agents/ag_1", "GET, PUT, DELETE"),
         ("/api/backtest/create", "POST"),
         ("/api/backtest/bt_1", "GET, DELETE"),
         ("/api/users/me/keys", "GET, POST"),
@@ -112,7 +115,7 @@ def test_every_body_has_an_example_that_is_of_its_form(document: dict[str, Any])
 async def test_a_method_that_a_path_does_not_know_is_answered_with_those_it_does(
     client: httpx.AsyncClient, path: str, methods: str
 ) -> None:
-    for method in ("PUT", "OPTIONS", "BREW"):
+    for method in ("TRACE", "OPTIONS", "BREW"):
         answer = await client.request(method, path)
         assert (answer.status_code, answer.headers["allow"]) == (405, methods)
         assert methods in answer.json()["detail"]

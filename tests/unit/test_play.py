@@ -147,6 +147,9 @@ class Model:
     def under_way(self) -> bool:
         return not all(one.done() for one in self._asked.values())
 
+    async def flush(self) -> None:
+        pass
+
     def knows(self, questions: Sequence[Question]) -> bool:
         return all((one.strategy, one.facts.bar) in self._asked for one in questions)
 

@@ -96,3 +96,11 @@ def test_what_a_run_is_refused_for_later_has_its_names_too() -> None:
     with pytest.raises(InvalidRequest) as error, in_words(RUN_WORDS):
         raise InvalidRequest.of("strategies.0", "there is no strategy astrology")
     assert [one.field for one in error.value.errors] == ["strategy_name"]
+
+
+def test_a_bare_number_as_a_stop_is_told_what_to_write() -> None:
+    found = refused(CreateSession, LEAST | {"stopLoss": 0.02, "takeProfit": 5})
+    assert set(found) == {"stopLoss", "takeProfit"}
+    assert '{"percent": 2} is 2 % of the price, {"distance": 0.02}' in found["stopLoss"]
+    assert '{"percent": 5} is 5 % of the price, {"distance": 5}' in found["takeProfit"]
+    assert "true" in refused(CreateSession, LEAST | {"stopLoss": True})["stopLoss"]

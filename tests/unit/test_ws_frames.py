@@ -10,6 +10,7 @@ from api.pieces import Piece, read_news
 from api.ws_frames import encoded, frames_of
 from shared.bus import Heard
 from shared.contracts import Channel
+from shared.errors import InvalidRequest
 
 AT = "2026-11-30T12:00:00Z"
 NUMBERED = {"backtestId": "bt1", "userId": "ann", "epoch": 2, "seq": 7, "timestamp": AT}
@@ -86,7 +87,7 @@ def test_progress_of_another_program_says_what_it_knows() -> None:
 def test_lines_of_a_log() -> None:
     line = {"timestamp": "2026-11-30T12:00:01.5Z", "level": "WARNING", "message": "low", "module": "sma"}
     line |= {"function": "decide", "line": 12, "loggerName": "backtest.bt1"}
-    first, second = event("log", entries=[line, {"message": "bare"}, "no line"])
+    first, second = event("log", entries=[line, {"message": "bare"}])
     assert first["type"] == second["type"] == "log_entry"
     assert first["data"] == {
         "backtest_id": "bt1",
@@ -102,6 +103,24 @@ def test_lines_of_a_log() -> None:
     assert second["data"]["logger_name"] == "backtest.bt1"
     [flat] = event("log", level="INFO", message="as one")
     assert (flat["data"]["message"], flat["data"]["level"]) == ("as one", "INFO")
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({"entries": ["no line"]}, "entries.0"),
+        ({"entries": {"message": "one"}}, "entries"),
+        ({"entries": [{"message": {"a": 1}}]}, "entries.0.message"),
+        ({"entries": [{"message": "a", "line": "12"}]}, "entries.0.line"),
+        ({"entries": [{"level": 30, "timestamp": 1_700_000_000}]}, "entries.0.level"),
+        ({"message": ["flat"]}, "message"),
+        ({"entries": [], "dropped": "many"}, "dropped"),
+    ],
+)
+def test_a_log_of_another_form_is_nobody_s_to_read(data: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        event("log", **data)
+    assert field in [one.field for one in refused.value.errors]
 
 
 def test_an_end() -> None:

@@ -3,5 +3,36 @@
 from shared.client.blocking import BlockingBackfleet, BlockingRun
 from shared.client.fleet import Backfleet, BacktestFailed, Run
 from shared.client.line import RunEvent
+from shared.errors import (
+    BackfleetError,
+    Conflict,
+    FieldError,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    Refusal,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 
-__all__ = ["Backfleet", "BacktestFailed", "BlockingBackfleet", "BlockingRun", "Run", "RunEvent"]
+__all__ = [
+    "Backfleet",
+    "BackfleetError",
+    "BacktestFailed",
+    "BlockingBackfleet",
+    "BlockingRun",
+    "Conflict",
+    "FieldError",
+    "Forbidden",
+    "InvalidRequest",
+    "NotFound",
+    "Refusal",
+    "Run",
+    "RunEvent",
+    "TooLarge",
+    "TooMany",
+    "Unauthenticated",
+    "Unavailable",
+]
