@@ -18,7 +18,7 @@ _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-
 _LETTERS = re.compile(r"[!-~]+")
 # What some resolvers take for an address: 2130706433, 0x7f.1 and 127.1 are all 127.0.0.1.
 _NUMBER = re.compile(r"(0x[0-9a-f]*|[0-9]+)$")
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NAT64, _NAT64_LOCAL = ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -29,11 +29,11 @@ def is_public(address: Address) -> bool:
         inner = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if address.teredo is not None:
+        if address.teredo is not None or address.is_site_local or address in _NAT64_LOCAL:
             return False
         if inner is not None:
             return is_public(inner)
-    return address.is_global and not address.is_multicast
+    return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
 def check_base_url(text: str, *, private_allowed: bool, field: str = "baseUrl") -> str:

@@ -67,6 +67,7 @@ class _Conversation:
     format: Format
     deadline_s: float
     ends_s: float
+    format_is_sure: bool = True  # whether the server said that it knows no better one
     tries: int = 0
     spent: Spent = NOTHING_SPENT
 
@@ -181,11 +182,13 @@ class ModelClient:
                 if not left:
                     raise unknown.otherwise from None
                 one.format = left[0]
+                one.format_is_sure &= unknown.surely
             except Transient as fault:
                 one.tries += 1
                 await self._wait(one, fault)
             else:
-                self._learn(one)
+                if one.format_is_sure:
+                    self._learn(one)
                 return reply
 
     async def _wait(self, one: _Conversation, fault: Transient) -> None:

@@ -15,6 +15,7 @@ from shared.trader.answer import printable
 RETRY_AFTER_MAX_S = 60.0
 _TOLD_MAX_CHARS = 200
 _TOKENS_MAX = 2**53
+_OF_FORMS = ("format", "json", "schema", "grammar", "structured")
 
 Headers = Mapping[str, str]
 
@@ -61,11 +62,12 @@ class Transient(Exception):
 
 
 class FormatUnknown(Exception):
-    """The server, or the model behind it, may not know the form of answer that was asked for."""
+    """The server, or the model behind it, may not know the form of answer that was asked for; or `surely` does not."""
 
-    def __init__(self, otherwise: BackfleetError) -> None:
+    def __init__(self, otherwise: BackfleetError, *, surely: bool) -> None:
         super().__init__(otherwise.message)
         self.otherwise = otherwise  # what it means where there is no other form to ask for
+        self.surely = surely
 
 
 class Reply(NamedTuple):
@@ -135,7 +137,7 @@ def raise_for(status: int | None, error: object, headers: Headers) -> NoReturn:
     words, name = told.lower(), f"{code} {fields.get('type')}".lower()
     if status == 404 and "requested parameters" in words:
         hint = "this model takes none of the ways to ask, or not temperature or seed: leave these out, or take another"
-        raise FormatUnknown(ModelRefused(f"{hint} (404: {told})"))
+        raise FormatUnknown(ModelRefused(f"{hint} (404: {told})"), surely=True)
     if "insufficient_quota" in name or "model_not_found" in name or "not a valid model" in words:
         raise ModelRefused(_refusal(402 if "quota" in name else 404, told))
     if status == 403 and _mapping(fields.get("metadata")).get("reasons"):
@@ -147,7 +149,7 @@ def raise_for(status: int | None, error: object, headers: Headers) -> NoReturn:
     failed = ModelFailed(f"the question is refused ({status}: {told})")
     if status == 413 or "context_length" in name or "context length" in words or "maximum context" in words:
         raise failed
-    raise FormatUnknown(failed)
+    raise FormatUnknown(failed, surely=any(word in words for word in _OF_FORMS))
 
 
 def _refusal(status: int, told: str) -> str:

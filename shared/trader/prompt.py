@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +55,7 @@ def facts_of(view: View) -> Facts:
     """What an answer is judged by."""
     close = float(view.bars.close[-1])
     notional = sum(trade.quantity for trade in view.open_trades) * close
-    leverage = float(_of(view, "leverage", 1.0))
+    leverage = view.leverage
     return Facts(
         bar=view.bar,
         time_ms=view.time_ms,
@@ -67,24 +66,13 @@ def facts_of(view: View) -> Facts:
         direction=view.open_trades[-1].direction if view.open_trades else 0,
         exposure_fraction=(notional / view.equity if view.equity > 0.0 else leverage) if notional else 0.0,
         leverage=leverage,
-        allow_short=bool(_of(view, "allow_short", True)),  # where it is not known, the engine sees to it
+        allow_short=view.allow_short,
     )
 
 
 def _day_start_equity(view: View) -> float:
-    curve: Any = _of(view, "equity_curve", ())
     first = int(view.bars.time_ms.searchsorted(view.time_ms // _DAY_MS * _DAY_MS))
-    if 0 < first <= len(curve):
-        return float(curve[first - 1])
-    begun = _of(view, "initial_capital", None)
-    if begun is not None:
-        return float(begun)
-    return float(curve[0]) if len(curve) else view.equity
-
-
-def _of(view: View, name: str, missing: object) -> Any:
-    """What not every view has: those of a test, or of an engine that is older than the strategy."""
-    return getattr(view, name, missing)
+    return float(view.equity_curve[first - 1]) if first else view.initial_capital
 
 
 @lru_cache(maxsize=32)
@@ -137,16 +125,14 @@ def _open_trades(view: View, close: float) -> Iterator[Sequence[object]]:
 
 
 def _closed_trades(view: View) -> Iterator[Sequence[object]]:
-    closed: Any = _of(view, "trades", None)
-    for one in closed(RECENT_MAX) if closed else ():
+    for one in view.trades(RECENT_MAX):
         times = (_time(view, one.entry_bar), _time(view, one.exit_bar))
         side = _SIDES[one.direction]
         yield (side, *times, one.quantity, one.entry_price, one.exit_price, one.pnl, one.exit_reason)
 
 
 def _decisions(view: View) -> Iterator[Sequence[object]]:
-    decided: Any = _of(view, "decisions", None)
-    for bar, one in decided(RECENT_MAX) if decided else ():
+    for bar, one in view.decisions(RECENT_MAX):
         action = "HOLD" if one.signal is None else _SIDES[one.signal]
         yield (_time(view, bar), action, one.size_fraction, one.stop_price, one.target_price)
 
@@ -157,10 +143,9 @@ def _time(view: View, bar: int) -> str:
 
 def _market(view: View, params: AiTraderParameters) -> str:
     shown = min(params.lookback_bars, view.bars.total)
-    indicators: Any = _of(view, "indicators", {})
     times = [_iso(time_ms) for time_ms in view.bars.time_ms[-shown:].tolist()]
-    columns = [_texts(column[-shown:]) for column in (*view.bars[1:], *indicators.values())]
-    header = ",".join(["time", *view.bars._fields[1:], *indicators])
+    columns = [_texts(column[-shown:]) for column in (*view.bars[1:], *view.indicators.values())]
+    header = ",".join(["time", *view.bars._fields[1:], *view.indicators])
     rows = map(",".join, zip(times, *columns, strict=True))
     return "\n".join([f"The last {shown} bars, the latest last", header, *rows])
 

@@ -4,46 +4,48 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from shared.bars import Bars
 from shared.errors import InvalidRequest
 from shared.strategies import find
-from shared.strategies.decision import Decision
-from shared.strategies.view import OpenTrade, View, bars_until
-from shared.trader.answer import DECISION_SCHEMA
+from shared.strategies.decision import Decision, PastDecision
+from shared.strategies.view import ClosedTrade, OpenTrade, View, bars_until
+from shared.trader.answer import DECISION_SCHEMA, Said
 from shared.trader.indicators import KNOWN_INDICATORS, compute_indicators, read_indicator
 from shared.trader.parameters import AiTraderParameters
 from shared.trader.prompt import facts_of, inquire
+from shared.trader.safety import judge
 from tests.engine.markets import random_walk
+from worker.engine.config import EngineConfig
+from worker.engine.simulation import Simulation
 
 BARS = random_walk(100, 3)  # hours
 HOUR_MS = 3_600_000
 TRADE = OpenTrade(60, 1, 2.5, 101.25, 0.5, "signal", 99.0, None, None)
 
 
-@dataclass(frozen=True)
-class Seen(View):
-    """A view with all that one may have."""
+class Happened(NamedTuple):
+    """What a view knows of the run so far."""
 
-    indicators: dict[str, Any] = field(default_factory=dict[str, Any])
-    equity_curve: Any = ()
-    leverage: float = 3.0
-    allow_short: bool = False
-    closed: tuple[Any, ...] = ()
-    decided: tuple[Any, ...] = ()
+    curve: NDArray[np.float64] = np.full(100, 1_000.0)
+    closed: tuple[ClosedTrade, ...] = ()
+    decided: tuple[PastDecision, ...] = ()
 
-    def trades(self, n: int) -> tuple[Any, ...]:
+    def equity_curve(self) -> NDArray[np.float64]:
+        return self.curve
+
+    def trades(self, n: int) -> tuple[ClosedTrade, ...]:
         return self.closed[-n:]
 
-    def decisions(self, n: int) -> tuple[Any, ...]:
+    def decisions(self, n: int) -> tuple[PastDecision, ...]:
         return self.decided[-n:]
 
 
@@ -51,10 +53,10 @@ def params(**given: Any) -> AiTraderParameters:
     return AiTraderParameters.model_validate({"model": "m", "lookbackBars": 5} | given)
 
 
-def seen(bars: int = 90, given: AiTraderParameters | None = None, **more: Any) -> Seen:
-    shown = bars_until(BARS, bars)
-    trades = (TRADE,) if bars > TRADE.entry_bar else ()
-    return Seen("ai", bars - 1, shown, given or params(), 1_000.0, 1_100.1, trades, 7, **more)
+def seen(bars: int = 90, given: AiTraderParameters | None = None, past: Happened | None = None, **more: Any) -> View:
+    shown, trades = bars_until(BARS, bars), (TRADE,) if bars > TRADE.entry_bar else ()
+    account: Any = (1_000.0, 1_100.1, trades, 7, past or Happened())
+    return View("ai", bars - 1, shown, given or params(), *account, **{"leverage": 3.0} | more)
 
 
 def table(text: str, title: str) -> list[dict[str, str]]:
@@ -85,12 +87,10 @@ def test_what_is_not_known_yet_is_empty() -> None:
 
 
 def test_account_trades_and_decisions_are_told() -> None:
-    closed = SimpleNamespace(
-        entry_bar=10, exit_bar=12, direction=-1, quantity=1.0, entry_price=100.0, exit_price=90.0, pnl=9.5,
-        exit_reason="take_profit",
-    )  # fmt: skip
-    decided = ((8, Decision(-1, 0.5, 110.0, None)), (12, Decision(0)), (13, Decision(None)))
-    user = inquire(seen(closed=(closed,), decided=decided)).user
+    closed = ClosedTrade(10, 12, -1, 1.0, 100.0, 90.0, 0.5, 9.5, "signal", "take_profit")
+    said = (Decision(-1, 0.5, 110.0, None), Decision(0), Decision(None))
+    decided = tuple(PastDecision(bar, one) for bar, one in zip((8, 12, 13), said, strict=True))
+    user = inquire(seen(past=Happened(closed=(closed,), decided=decided))).user
     close = repr(float(BARS.close[89]))
     assert user.startswith(f"Close of bar 89, which opened 2024-01-04T17:00:00Z: {close}\n\n")
     [account] = table(user, "Account")
@@ -113,21 +113,18 @@ def test_account_trades_and_decisions_are_told() -> None:
     ]
 
 
-def test_what_a_view_does_not_have_is_done_without() -> None:
-    past: Any = SimpleNamespace(equity_curve=lambda: (), trades=lambda n: (), decisions=lambda n: ())
-    bare = View("ai", 0, bars_until(BARS, 1), params(), 1_000.0, 1_000.0, (), 7, past)
-    question = inquire(bare)
+def test_at_the_first_bar_there_is_nothing_to_tell_of() -> None:
+    question = inquire(seen(1, past=Happened(np.empty(0)), initial_capital=900.0))
     assert "Open trades: none" in question.user
     assert "Your last decisions, the latest last: none" in question.user
     assert len(table(question.user, "The last 1 bars")) == 1
     facts = question.facts
-    assert (facts.day_start_equity, facts.direction, facts.exposure_fraction) == (1_000.0, 0, 0.0)
-    assert (facts.leverage, facts.allow_short) == (1.0, False)
+    assert (facts.day_start_equity, facts.direction, facts.exposure_fraction) == (900.0, 0, 0.0)
 
 
 def test_the_facts_are_those_of_the_close() -> None:
     curve = np.arange(89, dtype=np.float64) + 1_000.0
-    facts = facts_of(seen(equity_curve=curve))
+    facts = facts_of(seen(past=Happened(curve)))
     assert (facts.bar, facts.time_ms, facts.close) == (89, int(BARS.time_ms[89]), float(BARS.close[89]))
     assert facts.day_start_equity == curve[71], "bar 72 is the first of the fourth day"
     assert facts.exposure_fraction == 2.5 * facts.close / 1_100.1
@@ -137,9 +134,8 @@ def test_the_facts_are_those_of_the_close() -> None:
 
 
 def test_the_first_day_began_with_what_the_run_began_with() -> None:
-    assert facts_of(seen(5, equity_curve=np.array([999.0, 998.0, 997.0, 996.0]))).day_start_equity == 999.0
-    object.__setattr__(begun := seen(5, equity_curve=np.array([999.0] * 4)), "initial_capital", 1_000.0)
-    assert facts_of(begun).day_start_equity == 1_000.0
+    lost = Happened(np.array([999.0, 998.0, 997.0, 996.0]))
+    assert facts_of(seen(5, past=lost, initial_capital=1_234.5)).day_start_equity == 1_234.5
 
 
 def test_the_same_view_asks_the_same_and_another_bar_something_else() -> None:
@@ -276,5 +272,28 @@ def test_where_and_how_it_is_asked() -> None:
 def test_no_row_of_a_million_bars_costs_more_than_those_that_are_shown() -> None:
     prices: Any = (np.tile(column, 10_000) for column in BARS[1:])
     bars = Bars(np.tile(BARS.time_ms, 10_000), *prices)
-    view = replace(seen(), bars=bars, open_trades=())
+    view = replace(seen(past=Happened(np.ones(bars.total))), bars=bars, open_trades=())
     assert len(inquire(view).user) < 2_000
+
+
+def test_the_engine_shows_all_that_is_asked_with() -> None:
+    use = find("ai").use({"model": "m", "every": 10, "indicators": ["ema 20"], "lookbackBars": 5}, "ai")
+    config = EngineConfig(initial_capital=5_000.0, leverage=2.0, allow_short=True)
+    simulation = Simulation.start(BARS, config, [use])
+    texts: list[str] = []
+    while (ask := simulation.advance(BARS.total).ask) is not None:
+        [question] = map(inquire, ask.views)
+        assert question == inquire(ask.views[0])
+        said = Said("LONG" if len(texts) % 2 else "SHORT", 0.5, None, None, 0.9, "")
+        judged = judge(said, question.facts, ask.views[0].params)
+        texts.append(question.user)
+        simulation.answer({use.name: judged.decision})
+    assert len(texts) == 10
+    assert table(texts[0], "Account")[0]["equity at the start of the day"] == "5000.0"
+    ema = compute_indicators(BARS, ["ema 20"])["ema 20"]
+    assert [float(row["ema 20"]) for row in table(texts[-1], "The last 5 bars")] == ema[95:100].tolist()
+    assert table(texts[-1], "Last closed trades")
+    assert {row["action"] for row in table(texts[-1], "Your last decisions")} == {"LONG", "SHORT"}
+    [trade] = table(texts[1], "Open trades")
+    assert (trade["action"], trade["opened"]) == ("SHORT", "2024-01-01T10:00:00Z")
+    assert float(trade["stop"]) == pytest.approx(float(BARS.close[9]) * 1.02)
