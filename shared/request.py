@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import (
     AfterValidator,
     AliasChoices,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -19,7 +20,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.instants import Instant, Interval, to_ms, write_instant
 from shared.profiles import USUAL_FILL_AT, Profile, unfit
-from shared.wire import Whole, Wire, storable
+from shared.wire import Whole, Wire, storable, whole
 
 # They stand in paths of URLs, some of them percent-encoded, and in ids of documents: nothing that begins a query or a
 # fragment, and none of what MongoDB gives a meaning to.
@@ -124,11 +125,9 @@ def _describe_size(schema: dict[str, Any]) -> None:
 
 def _describe_params(schema: dict[str, Any]) -> None:
     _describe_size(schema)
-    schema["required"].remove("strategies")
-    schema["anyOf"] = [{"required": ["strategies"]}, {"required": ["agentId"]}]
     agent = schema["properties"]["agentId"]
     agent |= agent.pop("anyOf")[0]  # null is none
-    del agent["default"]
+    del agent["default"], schema["properties"]["strategies"]["default"]
 
 
 class BacktestParams(Wire):
@@ -141,7 +140,10 @@ class BacktestParams(Wire):
     start_date: Instant = Field(description="First bar's time or later, inclusive.")
     end_date: Instant = Field(description="Exclusive.")
     strategies: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
-        min_length=1, max_length=16, description="Ids or other names of strategies, none twice."
+        default=[],
+        min_length=1,
+        max_length=16,
+        description="Ids or other names of strategies, none twice. May be left out only with agentId.",
     )
     strategy_params: dict[str, Annotated[dict[str, JsonValue], AfterValidator(storable)]] = Field(
         default_factory=dict,
@@ -154,8 +156,8 @@ class BacktestParams(Wire):
         description="An agent of one's own that trades; strategies are left out then. strategyParams of `ai_trader` go "
         "before what the agent has.",
     )
-    agent_version: Whole | None = Field(
-        default=None, ge=1, le=1_000_000, description="Which version of the agent; the last one where left out."
+    agent_version: Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(whole)] | None = Field(
+        default=None, description="Which version of the agent; the last one where left out."
     )
     combine: Literal["any", "all", "majority", "weighted"] = Field(
         default="any", description="How several strategies come to one decision."
@@ -235,10 +237,8 @@ class BacktestParams(Wire):
     emit_every_ms: Whole = Field(
         default=100, ge=20, le=60_000, description="Least time between two backtest:state, whatever emitInterval says."
     )
-    warmup_bars: Whole | None = Field(
+    warmup_bars: Annotated[int, Field(ge=0, le=WARMUP_BARS_MAX), BeforeValidator(whole)] | None = Field(
         default=None,
-        ge=0,
-        le=WARMUP_BARS_MAX,
         description="Most bars before startDate that indicators may begin with, so that they are known from the first "
         "bar on; nothing trades in them. 0: none. As many as strategies and levels look back at where left out.",
         examples=[0],
@@ -273,6 +273,8 @@ class BacktestParams(Wire):
 
     @model_validator(mode="after")
     def _an_agent_trades_alone(self) -> Self:
+        if not self.strategies:
+            raise ValueError("strategies is missing; name one, or an agent with agentId")
         if self.agent_id is not None and self.strategies != [AI_TRADER]:
             raise ValueError(f"strategies must be left out with agentId, which trades as {AI_TRADER}")
         if self.agent_version is not None and self.agent_id is None:

@@ -138,7 +138,7 @@ def _example(schema: Schema, named: dict[str, Schema], name: str) -> Any:
         return _TYPICAL[name]
     if schema.get("examples"):
         return schema["examples"][0]
-    if "anyOf" in schema and "properties" not in schema:
+    if "anyOf" in schema:
         return _example(schema["anyOf"][0], named, name)
     return _plain(schema, named)
 
