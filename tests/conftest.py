@@ -48,6 +48,9 @@ PAIRS = [
 ]
 # For a test of `backends` whose every read and write is tried on the others by the tests of store, candles and bus.
 on_one_pair = pytest.mark.parametrize("backends", PAIRS[:1], ids="+".join, indirect=True)
+# For one of which only what stands in records matters: each record backend, beside the first message backend it has.
+_first_of_each = list({pair[0]: pair for pair in reversed(PAIRS)}.values())
+on_each_record_backend = pytest.mark.parametrize("backends", _first_of_each, ids="+".join, indirect=True)
 JWT_SECRET = "kXq5v0Zc8mWn2RtY7uHs4LdPf9Jg1Ea6Bw3TiOyQ"
 
 
