@@ -16,7 +16,7 @@ from tests.conftest import Backends, on_each_record_backend, on_one_pair
 from tests.fleet import Fleet, WorkerProcess, fleet_on, request
 
 # One bar a step makes a run of these bars last long enough to be interrupted in the middle.
-BARS = 9_000
+BARS = 6_000
 STEP = {"chunk_bars": 1}
 
 
