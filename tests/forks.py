@@ -26,12 +26,17 @@ from tempfile import TemporaryFile
 from typing import IO, Any, NoReturn
 
 ROOT = Path(__file__).parents[1]
-# Not numba, which has to be told first where kernels are kept; and no `__main__`, which is run anew in each.
-LOADED = (
-    *("uvloop", "shared.bus", "shared.database", "worker.supervisor", "rich.console", "rich.progress", "rich.table"),
-    *("api.app", "api.accounts", "api.auth", "api.cli", "api.market_data.importing", "deploy.demo_bars"),
-    *("deploy.asking", "deploy.synthetic_bars", "uvicorn", "tests.integration.test_candles"),
-)
+# What is loaded before the first fork for each of these. Not numba, which has to be told before where kernels are kept;
+# and nothing that is itself run, which is run anew in each.
+LOADED = {
+    "worker": ("uvloop", "shared.bus", "shared.database", "worker.supervisor"),
+    "api": ("uvicorn", "api.app"),
+    "deploy.cli": (
+        *("api.accounts", "api.auth", "api.cli", "api.market_data.importing", "deploy.asking", "deploy.demo_bars"),
+        *("deploy.synthetic_bars", "rich.console", "rich.progress", "rich.table", "worker.cli", "worker.stream_cli"),
+    ),
+    "-c": ("tests.integration.test_candles",),
+}
 _PART_BYTES = 1 << 16
 _STANDARD = 3  # stdin, stdout, stderr
 
@@ -208,7 +213,6 @@ def _all_of(file: IO[str]) -> str:
 def serve() -> None:
     """The origin: forks when it is asked to, and tells of each fork how it ended."""
     asked = socket.socket(fileno=int(sys.argv[1]))
-    _load()
     woken, waking = socket.socketpair()
     for end in (woken, waking):
         end.setblocking(False)
@@ -226,6 +230,7 @@ def serve() -> None:
         if not data:
             return
         request = json.loads(_line(asked, data))
+        _load(request["command"])
         pid = os.fork()
         if pid == 0:
             if request["session"]:
@@ -241,8 +246,9 @@ def serve() -> None:
             os.close(file)
 
 
-def _load() -> None:
-    for name in LOADED:
+def _load(command: Sequence[str]) -> None:
+    kind, what, *_ = command
+    for name in LOADED[what if kind == "-m" else kind]:
         __import__(name)
     for name in [name for name in sys.modules if name == "deploy.cli" or name.endswith(".__main__")]:
         del sys.modules[name]  # It is run anew.
