@@ -300,10 +300,8 @@ def _become(request: dict[str, Any], files: list[int]) -> int:
 
 def _end(status: int) -> NoReturn:
     """What an interpreter does at its end, but for taking apart, one by one, what it shares with the origin."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
-    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue] - it has no other name
+    for module, name in ((threading, "_shutdown"), (atexit, "_run_exitfuncs")):
+        getattr(module, name)()
     for file in (sys.stdout, sys.stderr):
         file.flush()
     os._exit(status)
