@@ -12,7 +12,8 @@ TYPES = $(BIN)/pyright --pythonpath $(BIN)/python
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTHON ?=
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.14 python3.11 python3 python)
-TEST_PROCESSES ?= 2
+# Tests wait for a third of their time: three processes keep two cores busy.
+TEST_PROCESSES ?= 3
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fastapi.routing
 import pymongo
 import pytest
 import redis
@@ -47,6 +48,9 @@ PAIRS = [
 ]
 # For a test of `backends` whose every read and write is tried on the others by the tests of store, candles and bus.
 on_one_pair = pytest.mark.parametrize("backends", PAIRS[:1], ids="+".join, indirect=True)
+# For one of which only what stands in records matters: each record backend, beside the first message backend it has.
+_first_of_each = list({pair[0]: pair for pair in reversed(PAIRS)}.values())
+on_each_record_backend = pytest.mark.parametrize("backends", _first_of_each, ids="+".join, indirect=True)
 JWT_SECRET = "kXq5v0Zc8mWn2RtY7uHs4LdPf9Jg1Ea6Bw3TiOyQ"
 
 
@@ -155,6 +159,29 @@ def proved_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shared.mongo, "prove_updates_are_atomic", prove_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def routed_once() -> Iterator[None]:
+    """What FastAPI makes of a route at the first request takes longer than all else that starts with a gateway, and is
+    the same for every gateway: here it is made once. Where it does so in another way, it does it each time.
+    """
+    contexts: Any = getattr(fastapi.routing, "_EffectiveRouteContext", None)
+    if contexts is None:
+        yield
+        return
+    make, made = contexts.from_api_route, dict[tuple[int, str], tuple[Any, Any]]()
+
+    def make_once(*, original_route: Any, include_context: Any) -> Any:
+        of = (id(original_route), include_context.path_for(original_route))
+        if of not in made:  # The route is kept, too, so that no other is ever called what it is.
+            context = make(original_route=original_route, include_context=include_context)
+            made[of] = original_route, context
+        return made[of][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contexts, "from_api_route", make_once)
         yield
 
 

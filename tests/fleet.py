@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,6 +27,7 @@ from shared.results import Results
 from shared.settings import Settings, environment_for_child
 from shared.store import Store
 from shared.wire import parse_json, validate
+from tests import forks
 
 ROOT = Path(__file__).parents[1]
 HOUR_MS = 3_600_000
@@ -74,14 +73,8 @@ class WorkerProcess:
 
     def __init__(self, settings: Settings, log: Path) -> None:
         self._log = log.open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "worker"],
-            env=environment_for_child(settings),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
+        self.process = forks.start(
+            ["-m", "worker"], env=environment_for_child(settings), stdout=self._log, stderr=self._log, session=True
         )
 
     def engine_pids(self) -> list[int]:

@@ -6,8 +6,9 @@ import ast
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -55,14 +56,18 @@ TEST_VARIABLES = {"BACKFLEET_TEST_MONGODB_URI", "BACKFLEET_TEST_DATA", "BACKFLEE
 
 @dataclass(frozen=True)
 class Module:
-    """One parsed file under its path from the root."""
+    """One parsed file under its path from the root. Its tree is everybody's, and nobody changes it."""
 
     path: PurePosixPath
     text: str
 
-    @property
+    @cached_property
     def tree(self) -> ast.Module:
         return ast.parse(self.text, str(self.path))
+
+    @cached_property
+    def nodes(self) -> Sequence[ast.AST]:
+        return list(ast.walk(self.tree))
 
     @property
     def package(self) -> str:
@@ -85,7 +90,8 @@ def project_files() -> Iterator[Path]:
         yield from (Path(directory) / name for name in files if not name.startswith(".") or name in KEPT_DOT_NAMES)
 
 
-def python_modules(*packages: str) -> list[Module]:
+@cache
+def python_modules(*packages: str) -> Sequence[Module]:
     return [
         Module(PurePosixPath(path.relative_to(ROOT).as_posix()), path.read_text("utf-8"))
         for path in sorted(project_files())
@@ -95,7 +101,7 @@ def python_modules(*packages: str) -> list[Module]:
 
 def imported_names(module: Module) -> Iterator[tuple[ast.stmt | ast.expr, str]]:
     """Each dotted name a module imports, relative ones made absolute, `importlib.import_module("…")` included."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             yield from ((node, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -129,7 +135,7 @@ def io_in_the_engine(module: Module) -> Iterator[str]:
         near = any(f"{name}.".startswith(f"{neighbour}.") for neighbour in ENGINE_NEIGHBOURS)
         if not near if ours else name.split(".")[0] not in ENGINE_LIBRARIES:
             yield module.at(node, f"the engine does no I/O, reads no clock and validates nothing: it imports {name}")
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ENGINE_SILENT_ABOUT:
             yield module.at(node, f"the engine does no I/O: it calls {node.func.id}()")
 
@@ -138,7 +144,7 @@ def environment_outside_settings(module: Module) -> Iterator[str]:
     if module.package not in PACKAGES or module.path == PurePosixPath("shared/settings.py"):
         return
     doors = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
-    uses = [node for node in ast.walk(module.tree) if isinstance(node, ast.Attribute) and node.attr in doors]
+    uses = [node for node in module.nodes if isinstance(node, ast.Attribute) and node.attr in doors]
     places = [node for node in uses if isinstance(node.value, ast.Name) and node.value.id == "os"]
     imports = [node for node, name in imported_names(module) if name in {f"os.{door}" for door in doors}]
     for node in [*places, *imports]:
@@ -146,7 +152,7 @@ def environment_outside_settings(module: Module) -> Iterator[str]:
 
 
 def swallowed_errors(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ExceptHandler):
             if node.type is None:
                 yield module.at(node, "a bare except")
@@ -174,7 +180,7 @@ def names_that_say_nothing(module: Module) -> Iterator[str]:
 
 
 def long_functions(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > FUNCTION_LINES_MAX:
@@ -210,7 +216,7 @@ def prints_outside_the_terminal_programs(module: Module) -> Iterator[str]:
         return
     if module.path.parts[:2] == ("tests", "bench"):
         return
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             yield module.at(node, "print() outside the command line and deploy: log it")
 
@@ -314,7 +320,7 @@ def function_lengths(modules: Iterable[Module]) -> list[int]:
     return sorted(
         (node.end_lineno or node.lineno) - node.lineno + 1
         for module in modules
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
 
@@ -346,7 +352,9 @@ def _known(imported: str, names: Mapping[str, Module]) -> str | None:
 
 
 def _without_types(module: Module) -> Module:
-    tree = module.tree
+    if "TYPE_CHECKING" not in module.text:
+        return module
+    tree = ast.parse(module.text)
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             node.body = [ast.Pass()]

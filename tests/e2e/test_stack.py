@@ -251,7 +251,9 @@ def test_a_port_of_the_last_time_that_is_taken_is_replaced_and_said(settings: Se
 
 @pytest.mark.slow
 @needs_proc
-def test_up_serves_its_own_example_again_after_a_restart_and_ends_with_0_on_ctrl_c(directory: Path) -> None:
+def test_up_serves_its_own_example_again_after_it_was_interrupted_while_it_started_the_dead_again(
+    directory: Path,
+) -> None:
     with _command("up", directory, BACKFLEET_PORT="0") as up:
         url = up.read_until("backfleet is up").split()[3]
         token = up.read_until("TOKEN=").strip().removeprefix("TOKEN=")
@@ -270,6 +272,9 @@ def test_up_serves_its_own_example_again_after_a_restart_and_ends_with_0_on_ctrl
         _poll(lambda: _ask(url + path, token)[1]["status"] == "completed", "the example to complete")
         before = _ask(f"{url}{path}/result", token)[1]
         ports = json.loads((directory / "stack.json").read_text())["ports"]
+        for module in ("worker", "api"):
+            os.kill(_running(directory, module)[0], signal.SIGKILL)
+        up.read_until("started again")
         up.process.send_signal(signal.SIGINT)
         assert up.wait() == 0, up.output
     _assert_nothing_is_left(directory)
@@ -278,12 +283,38 @@ def test_up_serves_its_own_example_again_after_a_restart_and_ends_with_0_on_ctrl
         assert json.loads((directory / "stack.json").read_text())["ports"] == ports
         assert set(ports) == {"valkey", "mongo", "api-1"}
         assert _ask(f"{url}{path}/result", token)[1] == before
-        up.read_until("Ctrl-C stops everything")
+        _assert_what_it_prints_works_in_another_terminal(up, url, directory)
         assert '"dev"' not in up.output, "the password is shown once"
         assert _ask(f"{url}/api/auth/login", token, json.loads(login.group(1)))[0] == 200
         up.process.send_signal(signal.SIGTERM)
         assert up.wait() == 0, up.output
+    out, error = _said(f"{_backfleet(directory)} token --user ann", code=2)
+    assert out == ""
+    assert error.startswith(f"backfleet: the stack of {directory} (pid {up.process.pid}) has ended; start it again")
     _assert_nothing_is_left(directory)
+
+
+def _assert_what_it_prints_works_in_another_terminal(up: Command, url: str, directory: Path) -> None:
+    up.read_until("data list")
+    list_line = up.lines[-1].strip()
+    worker_line = up.read_until("-m worker").strip()
+    up.read_until("Ctrl-C stops everything")
+    assert worker_line.startswith("BACKFLEET_MONGODB_URI=mongodb://127.0.0.1:")
+    assert worker_line.endswith("/python -m worker")
+    with _another_terminal(worker_line) as worker:
+        for line in worker.stdout or ():
+            if "is ready with" in line:
+                break
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+    assert list_line.startswith(f"BACKFLEET_STACK_DIR={directory} ")
+    assert _said(f"{_backfleet(directory)} data list")[0].splitlines()[1].startswith("AAPL")
+    token = _said(f"{_backfleet(directory)} token --user ann")[0].strip()
+    assert _ask(f"{url}/api/users/me", token)[1]["name"] == "ann"
+
+
+def _backfleet(directory: Path) -> str:
+    return f"BACKFLEET_STACK_DIR={directory} {sys.executable} -m deploy.cli"
 
 
 @pytest.mark.slow
@@ -350,61 +381,6 @@ def _runs(process: Path, directory: Path, module: bytes) -> bool:
     )
 
 
-@pytest.mark.slow
-@needs_proc
-def test_up_interrupted_while_it_starts_the_dead_again_leaves_nothing(directory: Path) -> None:
-    with _command("up", directory, BACKFLEET_PORT="0") as up:
-        up.read_until("Ctrl-C stops everything")
-        for module in ("worker", "api"):
-            os.kill(_running(directory, module)[0], signal.SIGKILL)
-        up.read_until("started again")
-        up.process.send_signal(signal.SIGINT)
-        assert up.wait() == 0, up.output
-    _assert_nothing_is_left(directory)
-
-
-@pytest.mark.slow
-@needs_proc
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a process when its parent dies")
-def test_up_that_is_killed_leaves_nothing(directory: Path) -> None:
-    with _command("up", directory, BACKFLEET_PORT="0") as up:
-        up.read_until("Ctrl-C stops everything")
-        assert len(_processes_of(directory)) >= 6
-        up.process.kill()
-        assert up.wait() == -signal.SIGKILL
-    # An engine process that was still compiling notices only when it is done that its worker is gone.
-    _assert_nothing_is_left(directory, deadline_s=30.0)
-
-
-@pytest.mark.slow
-@needs_proc
-def test_what_up_prints_works_in_another_terminal(directory: Path) -> None:
-    with _command("up", directory, BACKFLEET_PORT="0") as up:
-        url = up.read_until("backfleet is up").split()[3]
-        up.read_until("data list")
-        list_line = up.lines[-1].strip()
-        worker_line = up.read_until("-m worker").strip()
-        assert worker_line.startswith("BACKFLEET_MONGODB_URI=mongodb://127.0.0.1:")
-        assert worker_line.endswith("/python -m worker")
-        with _another_terminal(worker_line) as worker:
-            for line in worker.stdout or ():
-                if "is ready with" in line:
-                    break
-            worker.send_signal(signal.SIGTERM)
-            assert worker.wait(30) == 0
-        assert list_line.startswith(f"BACKFLEET_STACK_DIR={directory} ")
-        backfleet = f"BACKFLEET_STACK_DIR={directory} {sys.executable} -m deploy.cli"
-        assert _said(f"{backfleet} data list")[0].splitlines()[1].startswith("AAPL")
-        token = _said(f"{backfleet} token --user ann")[0].strip()
-        assert _ask(f"{url}/api/users/me", token)[1]["name"] == "ann"
-        up.process.send_signal(signal.SIGINT)
-        assert up.wait() == 0, up.output
-    out, error = _said(f"{backfleet} token --user ann", code=2)
-    assert out == ""
-    assert error.startswith(f"backfleet: the stack of {directory} (pid {up.process.pid}) has ended; start it again")
-    _assert_nothing_is_left(directory)
-
-
 @contextmanager
 def _another_terminal(line: str) -> Iterator[subprocess.Popen[str]]:
     """A shell of its own in this folder, to which nothing was said before but where compiled kernels are."""
@@ -427,20 +403,26 @@ def _said(line: str, code: int = 0) -> tuple[str, str]:
 
 @pytest.mark.slow
 @needs_proc
-def test_up_takes_another_port_when_its_usual_one_is_taken(directory: Path) -> None:
-    if not port_is_free(8000):
-        pytest.skip("port 8000 is taken already, by somebody else")
+def test_up_takes_another_port_when_its_usual_one_is_taken_and_leaves_nothing_when_it_is_killed(
+    directory: Path,
+) -> None:
+    usual = port_is_free(8000)  # Else somebody else has it.
     with _command("up", directory) as first:
-        assert first.read_until("backfleet is up").split()[3] == "http://127.0.0.1:8000"
+        url = first.read_until("backfleet is up").split()[3]
+        assert (url == "http://127.0.0.1:8000") == usual
+        assert ("port 8000 is taken; a free one is used" in first.output) != usual
+        first.read_until("Ctrl-C stops everything")
         other = directory.with_name("other")
         with _command("up", other) as second:
             second.read_until("port 8000 is taken; a free one is used")
             assert "port 8000" not in second.read_until("api-1 answers on port")
             second.process.send_signal(signal.SIGINT)
             assert second.wait() == 130
-        first.process.send_signal(signal.SIGTERM)
-        assert first.wait() == 0
-    _assert_nothing_is_left(directory)
+        assert len(_processes_of(directory)) >= 6
+        first.process.kill()
+        assert first.wait() == -signal.SIGKILL
+    # An engine process that was still compiling notices only when it is done that its worker is gone.
+    _assert_nothing_is_left(directory, deadline_s=30.0)
     _assert_nothing_is_left(other)
 
 

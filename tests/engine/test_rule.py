@@ -725,7 +725,7 @@ def depth(node: Node) -> int:
     return 1 + max(map(depth, node.parts), default=0)
 
 
-@bounded
+@settings(max_examples=150)
 @given(CONDITIONS.filter(lambda tree: depth(tree) <= 9))
 def test_a_tree_that_is_printed_is_read_as_itself(tree: Node) -> None:
     text = printed(tree)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from shared.candles import Candles, take_bars
 from shared.candles.manifest import first_manifest
 from shared.mongo import Mongo
 from shared.settings import load_settings
+from tests import forks
 from tests.integration.test_candles import DAY_MS, assert_same, grid, read_all, walk
 
 Document = dict[str, Any]
-ROOT = Path(__file__).parents[2]
 MINUTES_MS = 5 * 60_000
 # One day of each of 45 months: 45 chunks that cost little.
 BARS = walk(np.concatenate([grid(288, MINUTES_MS, 1_577_836_800_000 + 31 * month * DAY_MS) for month in range(45)]))
@@ -79,10 +79,10 @@ async def test_an_import_killed_at_every_tenth_write_is_completed_by_running_it_
             Mongo(database.client, database.name), load_settings(cache_dir=tmp_path / f"{kills_at}-{when}")
         )
         await candles.import_bars("X", "5m", KNOWN, "test")
-        importer = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", IMPORTER, mongodb_uri, database.name, str(kills_at), when), cwd=ROOT
+        importer = forks.start(
+            ["-c", IMPORTER, mongodb_uri, database.name, str(kills_at), when], env=os.environ, stdout=1, stderr=2
         )
-        assert await asyncio.wait_for(importer.wait(), 60) == -signal.SIGKILL
+        assert await asyncio.to_thread(importer.wait, 60) == -signal.SIGKILL
         published = (kills_at, when) == (WRITES, "after")
         written = await database["bar_chunks"].count_documents({})
         assert written == 1 + min(45, kills_at - (when == "before"))

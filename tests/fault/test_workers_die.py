@@ -12,11 +12,11 @@ import pytest
 
 from shared.contracts import Channel
 from shared.settings import Settings
-from tests.conftest import Backends, on_one_pair
+from tests.conftest import Backends, on_each_record_backend, on_one_pair
 from tests.fleet import Fleet, WorkerProcess, fleet_on, request
 
 # One bar a step makes a run of these bars last long enough to be interrupted in the middle.
-BARS = 9_000
+BARS = 6_000
 STEP = {"chunk_bars": 1}
 
 
@@ -53,6 +53,7 @@ def assert_order_holds(said: list[dict[str, Any]]) -> None:
     assert said[-1]["channel"] in (Channel.COMPLETE, Channel.ERROR)
 
 
+@on_each_record_backend
 async def test_kill_9_of_a_worker_loses_nothing(fleet: Fleet) -> None:
     victim = fleet.start_worker(**STEP)
     record = await fleet.submit(request())
@@ -134,6 +135,7 @@ async def test_a_hung_engine_is_killed_within_its_stall_limit(fleet: Fleet) -> N
     assert (end["channel"], end["epoch"]) == (Channel.COMPLETE, 2)
 
 
+@on_each_record_backend
 async def test_a_worker_that_was_stopped_and_woke_up_changes_nothing(fleet: Fleet) -> None:
     sleeper = fleet.start_worker(**STEP)
     record = await fleet.submit(request())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
 import hashlib
 import json
 import os
 import pickle
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +45,7 @@ from shared.errors import ImportRefused, StoreUnavailable, UnknownMarketData
 from shared.instants import INTERVAL_MS
 from shared.mongo import Mongo
 from shared.settings import Settings, load_settings
+from tests import forks
 from tests.mutations import mutated_files
 from tests.peers import load
 
@@ -53,7 +53,6 @@ Document = dict[str, Any]
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 START_MS = 1_704_067_200_000  # 2024-01-01T00:00Z
 ALWAYS = (0, 4_000_000_000_000)
-ROOT = Path(__file__).parents[2]
 
 # Runs in a process of its own: imports its part of a series once a line arrives, so that two of them start together.
 IMPORTER = """
@@ -260,16 +259,20 @@ async def test_stored_bars_that_differ_are_replaced_in_a_new_version(candles: Ca
 async def test_a_year_of_real_minutes_takes_less_than_twenty_bytes_a_bar(
     candles: Candles, database: AsyncDatabase[Document], market_data_dir: Path
 ) -> None:
-    lines = gzip.decompress((market_data_dir / "bitfinex" / "BTCUSD-1m-2015.csv.gz").read_bytes()).decode().split()
-    rows = np.array([line.split(",") for line in lines], np.float64)
-    rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
-    bars = Bars(rows[:, 0].astype(np.int64), *(np.ascontiguousarray(rows[:, at]) for at in (1, 3, 4, 2, 5)))
+    bars = _real_minutes(market_data_dir / "bitfinex" / "BTCUSD-1m-2015.csv.gz")
     report = await candles.import_bars("BTCUSD", "1m", bars, "test")
-    assert report.bars == len(rows) > 366_000
+    assert report.bars == bars.total > 366_000
     sizes = [len(bson.encode(chunk)) async for chunk in database["bar_chunks"].find()]
     assert len(sizes) == 12
     assert sum(sizes) < 12 * bars.total  # 10.7 measured
     assert_same(await read_all(candles, "BTCUSD", "1m"), bars)
+
+
+@cache
+def _real_minutes(path: Path) -> Bars:
+    rows = np.loadtxt(path, delimiter=",")
+    rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
+    return Bars(rows[:, 0].astype(np.int64), *(np.ascontiguousarray(rows[:, at]) for at in (1, 3, 4, 2, 5)))
 
 
 async def test_bars_that_cannot_be_true_are_refused_by_the_store_too(candles: Candles) -> None:
@@ -374,30 +377,19 @@ async def test_two_processes_importing_overlapping_halves_lose_no_bars(
     # Each half in six files, so that the two meet many times; the middle third belongs to both.
     halves = [_save_parts(bars, range(0, 2_000, 400), tmp_path), _save_parts(bars, range(1_000, 3_000, 400), tmp_path)]
     arguments = ["-c", IMPORTER, mongodb_uri, mongodb_database, str(tmp_path / "cache")]
-    importers = [
-        await asyncio.create_subprocess_exec(
-            *(sys.executable, *arguments, *map(str, half)),
-            cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        for half in halves
-    ]
+    importers = [forks.Talking([*arguments, *map(str, half)], os.environ) for half in halves]
     try:
         for importer in importers:
-            assert importer.stdout is not None
-            assert await asyncio.wait_for(importer.stdout.readline(), 30) == b"ready\n"
+            assert await asyncio.to_thread(importer.stdout.readline) == "ready\n"
         watching = asyncio.create_task(_versions_seen(database))
         try:
-            answers = await asyncio.gather(*[asyncio.wait_for(one.communicate(b"\n"), 60) for one in importers])
+            answers = await asyncio.gather(*[asyncio.to_thread(one.communicate, "\n") for one in importers])
         finally:
             watching.cancel()
             seen = await watching
     finally:
         for importer in importers:
-            if importer.returncode is None:
-                importer.kill()
-                await importer.wait()
+            importer.close()
     added = [json.loads(line) for out, _ in answers for line in out.splitlines()]
     assert sum(new for new, _ in added) == 3_000
     assert_same(await read_all(candles, "X", "15m"), bars)
@@ -614,11 +606,9 @@ async def test_a_reader_killed_while_it_fills_the_cache_leaves_nothing_wrong(
     arguments = [mongodb_uri, mongodb_database, str(settings.cache_dir), "100000000", "0"]
     for kills_at in (1, 4, 7):
         reader = await _start_reader(*arguments)
-        assert reader.stdin is not None
-        reader.stdin.write(b"\n")
+        reader.stdin.write("\n")
         await asyncio.to_thread(_wait_for_files, settings.cache_dir / "bars", kills_at)
-        reader.kill()
-        await reader.wait()
+        reader.close()
     half = settings.cache_dir / "bars" / "killed.part"
     half.write_bytes(b"half")
     os.utime(half, (0, 0))
@@ -635,13 +625,11 @@ async def test_many_processes_share_a_cache_that_is_too_small_for_them(
     arguments = [mongodb_uri, mongodb_database, str(settings.cache_dir), "1000000", "6"]
     readers = [await _start_reader(*arguments) for _ in range(4)]
     try:
-        answers = await asyncio.gather(*[asyncio.wait_for(one.communicate(b"\n"), 60) for one in readers])
+        answers = await asyncio.gather(*[asyncio.to_thread(one.communicate, "\n") for one in readers])
     finally:
         for reader in readers:
-            if reader.returncode is None:
-                reader.kill()
-                await reader.wait()
-    assert [answer.split() for answer, _ in answers] == [[expected.encode()] * 6] * 4
+            reader.close()
+    assert [answer.split() for answer, _ in answers] == [[expected] * 6] * 4
     assert not list((settings.cache_dir / "bars").glob("*.part"))
     month = await candles.resolve("X", "5m", START_MS, START_MS + DAY_MS)
     (settings.cache_dir / "bars" / month.chunks[0].id).unlink(missing_ok=True)
@@ -656,16 +644,10 @@ def _wait_for_files(directory: Path, count: int) -> None:
         time.sleep(0.001)
 
 
-async def _start_reader(*arguments: str) -> asyncio.subprocess.Process:
+async def _start_reader(*arguments: str) -> forks.Talking:
     """A process that reads the whole of X as often as the last argument says, once it is sent a line."""
-    reader = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", READER, *arguments),
-        cwd=ROOT,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert reader.stdout is not None
-    assert await asyncio.wait_for(reader.stdout.readline(), 30) == b"ready\n"
+    reader = forks.Talking(["-c", READER, *arguments], os.environ)
+    assert await asyncio.to_thread(reader.stdout.readline) == "ready\n"
     return reader
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from shared.database import Database
 from shared.errors import ConfigurationError, ExchangeUnavailable, ImportRefused, InvalidRequest
 from shared.reading import Reading
 from shared.settings import Settings, environment_for_child
+from tests import forks
 from tests.exchange_server import Binance, Handler, Rows, serving
 from tests.fleet import HOUR_MS, START_MS, random_walk, write_bars
 
@@ -29,7 +29,6 @@ ccxt = pytest.importorskip("ccxt.async_support", reason="the extra `exchanges` i
 # aiohttp warns of an option that ccxt still sets, on Pythons that need it no more.
 pytestmark = pytest.mark.filterwarnings("ignore:enable_cleanup_closed ignored:DeprecationWarning")
 
-ROOT = Path(__file__).parents[2]
 BARS = 240
 WALK = random_walk(BARS)
 END_MS = START_MS + BARS * HOUR_MS
@@ -383,16 +382,8 @@ async def test_without_ccxt_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
             pass
 
 
-def run_command(settings: Settings, *arguments: str) -> Any:
-    return subprocess.Popen(
-        [sys.executable, "-m", "deploy.cli", "data", "fetch", *arguments],
-        env=environment_for_child(settings),
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def run_command(settings: Settings, *arguments: str) -> forks.Talking:
+    return forks.Talking(["-m", "deploy.cli", "data", "fetch", *arguments], environment_for_child(settings))
 
 
 async def test_the_command_fetches_and_ends_cleanly_when_interrupted(
@@ -400,7 +391,7 @@ async def test_the_command_fetches_and_ends_cleanly_when_interrupted(
 ) -> None:
     settings = make_settings(redis_url="redis://127.0.0.1:1")
     asked = ("binance", "BTC/USDT", "1h", "--since", "2024-01-01", "--base-url", binance.url)
-    running: list[Any] = []
+    running: list[forks.Talking] = []
 
     def interrupt(handler: Handler, rows: Rows) -> bool:
         running[0].send_signal(signal.SIGINT)

@@ -3,10 +3,7 @@
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -37,12 +34,12 @@ from shared.news import refused
 from shared.results import Result, Results
 from shared.settings import Settings, environment_for_child
 from shared.wire import decode
+from tests import forks
 from tests.engine.deciders import STEPS, in_the_catalogue
 from tests.fleet import HOUR_MS, random_walk
 from tests.gateway import BACKTESTS, BARS, BODY, Site, fields_of, gateway_on, http_client, problem_of, site_on
 
 MakeSettings = Callable[..., Settings]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -564,15 +561,8 @@ async def test_browsers_may_call_from_the_origins_that_are_set(any_redis_url: st
         assert "access-control-allow-origin" not in other.headers
 
 
-def start(settings: Settings) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "api"],
-        env=environment_for_child(settings),
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(settings: Settings) -> forks.Talking:
+    return forks.Talking(["-m", "api"], environment_for_child(settings))
 
 
 async def test_the_process_says_where_it_listens_and_ends_on_sigterm(
@@ -580,7 +570,6 @@ async def test_the_process_says_where_it_listens_and_ends_on_sigterm(
 ) -> None:
     process = start(make_settings(log_format="json"))
     try:
-        assert process.stderr is not None
         line = json.loads(await asyncio.to_thread(process.stderr.readline))
         assert line["level"] == "INFO"
         url = line["message"].removeprefix("listening on ")
@@ -588,16 +577,15 @@ async def test_the_process_says_where_it_listens_and_ends_on_sigterm(
             # It listens before it serves: the first answer may take as long as the start.
             assert (await client.get("/healthz", timeout=30)).status_code == 200
         process.send_signal(signal.SIGTERM)
-        _, rest = await asyncio.to_thread(process.communicate, None, 20)
+        _, rest = await asyncio.to_thread(process.communicate, "", 20)
         assert (process.returncode, "Traceback" in rest) == (0, False)
     finally:
-        process.kill()
-        process.communicate()
+        process.close()
 
 
 async def refusal_of(settings: Settings) -> str:
     process = start(settings)
-    _, said = await asyncio.to_thread(process.communicate, None, 40)
+    _, said = await asyncio.to_thread(process.communicate, "", 40)
     assert process.returncode == 1
     assert "Traceback" not in said
     return said.strip()

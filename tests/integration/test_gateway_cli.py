@@ -3,11 +3,9 @@
 import asyncio
 import os
 import pty
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jwt
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from api.passwords import Passwords
 from shared.database import Database
 from shared.settings import Settings, environment_for_child
+from tests import forks
 from tests.conftest import JWT_SECRET
 from tests.fleet import HOUR_MS, random_walk, write_bars
 
@@ -38,18 +37,12 @@ sys.exit(main(sys.argv[1:]))
 
 
 async def run(settings: Settings, *arguments: str) -> tuple[int, str, str]:
-    def call() -> Any:
-        return subprocess.run(
-            [sys.executable, "-m", "deploy.cli", *arguments],
-            env=environment_for_child(settings),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+    return await typing(settings, "", *arguments)
 
-    done = await asyncio.to_thread(call)
+
+async def typing(settings: Settings, typed: str, *arguments: str) -> tuple[int, str, str]:
+    command = ["-m", "deploy.cli", *arguments]
+    done = await asyncio.to_thread(forks.run, command, env=environment_for_child(settings), typed=typed)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -181,19 +174,7 @@ async def test_the_demo_brings_real_days_and_synthetic_minutes(make_settings: Ma
 
 
 async def user_command(settings: Settings, *arguments: str, typed: str = "") -> tuple[int, str, str]:
-    def call() -> Any:
-        return subprocess.run(
-            [sys.executable, "-m", "deploy.cli", "user", *arguments],
-            env=environment_for_child(settings),
-            cwd=ROOT,
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    done = await asyncio.to_thread(call)
-    return done.returncode, done.stdout, done.stderr
+    return await typing(settings, typed, "user", *arguments)
 
 
 async def test_users_are_added_listed_and_disabled(any_mongodb_uri: str, make_settings: MakeSettings) -> None:

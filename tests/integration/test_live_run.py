@@ -16,7 +16,7 @@ from shared.controls import Control
 from shared.records import BacktestRecord
 from shared.settings import Settings
 from shared.wire import validate
-from tests.conftest import Backends
+from tests.conftest import Backends, on_one_pair
 from tests.fleet import Fleet, fleet_on, request
 from tests.integration.test_worker import eventually
 
@@ -135,6 +135,7 @@ async def test_a_run_is_paused_stepped_and_resumed_to_the_same_result(fleet: Fle
     assert end["resultHash"] == await undisturbed_hash(fleet)
 
 
+@on_one_pair
 async def test_a_command_whose_message_was_lost_comes_with_the_heartbeat(fleet: Fleet) -> None:
     run = await Steered.begin(fleet, lease_ttl_s=3, lease_renew_s=0.2)
     await run.ask("step", ring=False, bars=2)
@@ -170,6 +171,7 @@ async def test_a_pace_holds_a_run_back_until_it_may_go_on(one_fleet: Fleet) -> N
     assert (await run.end())["resultHash"] == await undisturbed_hash(one_fleet)
 
 
+@on_one_pair
 async def test_a_run_that_is_stopped_keeps_what_it_came_to(fleet: Fleet) -> None:
     run = await Steered.begin(fleet)
     await run.ask("stop", closeOpenTrades=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,8 @@ import pytest
 from api.market_data.importing import import_files
 from shared.candles import take_bars
 from shared.settings import Settings, environment_for_child
-from tests.fleet import ROOT, fleet_on, random_walk, request, write_bars
+from tests import forks
+from tests.fleet import fleet_on, random_walk, request, write_bars
 
 BARS = 9_500  # hourly from 2024-01-01 on: into a second year, which is a second chunk
 FEATURES: dict[str, Any] = {
@@ -58,16 +57,8 @@ async def test_the_same_files_give_the_same_result_with_and_without_the_fleet(
         stored: dict[str, Any] = dict(await fleet.results.read(end["resultId"], "ann"))
     asked = tmp_path / "request.json"
     asked.write_text(json.dumps(params.as_wire()))
-    command = [sys.executable, "-m", "deploy.cli", "run", "--request", str(asked), "--json", "--data", *map(str, files)]
-    done = await asyncio.to_thread(
-        subprocess.run,
-        command,
-        env=environment_for_child(settings),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    command = ["-m", "deploy.cli", "run", "--request", str(asked), "--json", "--data", *map(str, files)]
+    done = await asyncio.to_thread(forks.run, command, env=environment_for_child(settings))
     assert (done.returncode, done.stderr) == (0, "")
     local = json.loads(done.stdout)
     assert local.pop("notes")

@@ -14,8 +14,8 @@ from shared.settings import Settings
 from tests.fleet import Fleet, fleet_on, request
 
 BARS = 400
-STALL_LIMIT_S = 2.0
-RUN_LIMIT_S = 4.0  # longer than the former: what computes is not taken for what hangs
+STALL_LIMIT_S = 1.0
+RUN_LIMIT_S = 2.5  # longer than the former: what computes is not taken for what hangs
 STRATEGIES = """
 import logging
 import threading
@@ -46,7 +46,7 @@ def compute(for_s):
 
 
 def slow(bars, params):
-    compute(3.0)
+    compute(1.5)
     return silent(bars.total)
 
 

@@ -20,7 +20,7 @@ from shared.positions import PARTS, Checkpoint, Parts, Stand
 from shared.records import BacktestRecord, new_id, queue_rank, turn_of
 from shared.settings import Settings
 from shared.wire import validate
-from tests.conftest import Backends
+from tests.conftest import Backends, on_each_record_backend
 from tests.fleet import HOUR_MS, START_MS, Fleet, fleet_on, request
 from tests.integration.test_worker import eventually
 
@@ -191,6 +191,7 @@ async def parts_of(database: Database, backtest_id: str) -> int:
 KINDS = [("sma",), ("tally",), ("sma", "tally")]
 
 
+@on_each_record_backend
 async def test_what_was_paused_goes_on_with_another_worker_to_the_same_result(fleet: Fleet, tally: Path) -> None:
     worker = fleet.start_worker(worker_slots=2, pause_hold_s=0.0)
     runs = [await Interrupted.parked(fleet, *kind) for kind in KINDS]

@@ -6,16 +6,14 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from shared.candles.files.parsing import ParsedSeries, read_files
-from shared.reading import Reading
 from shared.settings import Settings
 from shared.users import Role
-from tests.gateway import site_on
+from tests.gateway import read_here, site_on
 
 CHECKS = Path(__file__).with_name("schema_checks.py")
 # A refusal of what is of the schema's form is judged by what it names, in the check of ours.
@@ -33,10 +31,6 @@ async def test_requests_that_are_of_the_schema_are_served_and_others_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def read_here(paths: Sequence[Path], reading: Reading) -> list[ParsedSeries]:
-        return await asyncio.to_thread(read_files, paths, reading)
-
-    # Many uploads, of which each would start a process that loads pandas.
     monkeypatch.setattr("api.market_data.uploads.read_in_child", read_here)
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG)

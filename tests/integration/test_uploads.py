@@ -23,7 +23,7 @@ from shared.candles import take_bars
 from shared.reading import Reading
 from shared.settings import Settings
 from tests.fleet import HOUR_MS, random_walk, write_bars
-from tests.gateway import Site, fields_of, http_client, problem_of, site_on
+from tests.gateway import Site, fields_of, http_client, problem_of, read_here, site_on
 
 IMPORT, DATA = "/api/algo/data/import", "/api/algo/data"
 LIMIT_BYTES = 40_000_000
@@ -34,6 +34,12 @@ async def site(any_mongodb_uri: str, any_redis_url: str, make_settings: Callable
     async with site_on(make_settings(upload_max_bytes=LIMIT_BYTES)) as one:
         yield one
         assert left_over(one) == []
+
+
+@pytest.fixture
+def without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test to which it is all the same where a file is read."""
+    monkeypatch.setattr("api.market_data.uploads.read_in_child", read_here)
 
 
 def left_over(site: Site) -> list[Path]:
@@ -78,6 +84,7 @@ async def test_files_become_series_that_are_listed_with_their_gaps(site: Site, t
     assert listed["TWO 1h"]["gaps"] == {"count": 0, "missingBars": 0, "largest": []}
 
 
+@pytest.mark.usefixtures("without_processes")
 async def test_what_differs_is_refused_kept_or_replaced_as_the_form_says(site: Site, tmp_path: Path) -> None:
     client = await site.client()
     bars = random_walk(50)
@@ -143,6 +150,7 @@ def test_a_form_says_all_that_the_command_can_say() -> None:
     )
 
 
+@pytest.mark.usefixtures("without_processes")
 async def test_a_name_with_folders_stays_where_uploads_are(site: Site, tmp_path: Path) -> None:
     csv = csv_of(random_walk(20), tmp_path)
     for name in ("../../../EVIL-1h.csv", "C:\\\\folder\\\\EVIL-1h.csv", "/tmp/EVIL-1h.csv"):
@@ -201,6 +209,7 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.usefixtures("without_processes")
 async def test_more_imports_than_a_gateway_takes_are_told_to_come_back(site: Site, tmp_path: Path) -> None:
     client = await site.client()
     csv = csv_of(random_walk(20), tmp_path)
@@ -244,6 +253,7 @@ async def test_the_gateway_answers_while_it_imports(site: Site, tmp_path: Path) 
     assert max(waits_s) < 2
 
 
+@pytest.mark.usefixtures("without_processes")
 async def test_curl_uploads_a_file(site: Site, tmp_path: Path) -> None:
     curl = shutil.which("curl")
     if curl is None:

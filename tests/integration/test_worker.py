@@ -25,7 +25,7 @@ from shared.news import DELETED
 from shared.records import BacktestRecord, new_id
 from shared.settings import Settings
 from shared.steering import Steering
-from tests.conftest import Backends, on_one_pair
+from tests.conftest import Backends, on_each_record_backend, on_one_pair
 from tests.fleet import HOUR_MS, SYMBOL, Fleet, WorkerProcess, fleet_on, random_walk, request
 
 # One bar a step makes a run of these bars last long enough to be caught in the middle.
@@ -88,6 +88,7 @@ async def test_a_backtest_whose_bell_was_lost_is_found_within_a_sweep(fleet: Fle
     assert stored["startedAt"] - stored["createdAt"] < 1000 * (SWEEP_S + SLACK_S)
 
 
+@on_each_record_backend
 async def test_news_that_a_dead_worker_left_unpublished_is_published_exactly_once(fleet: Fleet) -> None:
     await insert(fleet)
     record = await fleet.claims.claim("dead worker", new_id("claim"))

@@ -26,6 +26,18 @@ CLOSED = ["2024-11-28", "2024-12-25", "2025-01-01", "2025-01-09", "2025-01-20", 
 DAYS: Any = pd.bdate_range("2024-11-01", "2025-05-23").difference(pd.DatetimeIndex(CLOSED))
 
 
+@pytest.fixture
+def in_a_process() -> None:
+    """For a test of the process in which a calendar is read."""
+
+
+@pytest.fixture(autouse=True)
+def here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calendars are read in this process, which has pandas, where the other one is not what is tested."""
+    if "in_a_process" not in request.fixturenames:
+        monkeypatch.setattr("shared.candles.calendars._load", read_calendar)
+
+
 def table(times: Any) -> str:
     lines = "\n".join(f"{time},10,12,9,11,5" for time in times)
     return f"time,open,high,low,close,volume\n{lines}\n"
@@ -45,6 +57,7 @@ def hours(freq: str = "30min", *, early: bool = True, without: tuple[str, ...] =
     return table(time for time in times if time not in without)
 
 
+@pytest.mark.usefixtures("in_a_process")
 def test_days_on_which_the_exchange_was_closed_are_no_gaps(read: Read) -> None:
     series = read(days_but(), calendar="XNYS")
     assert series.calendar == "XNYS"
@@ -161,6 +174,7 @@ def test_a_calendar_that_is_none_is_refused_with_those_near(refusal: Refusal, na
         assert part in said
 
 
+@pytest.mark.usefixtures("in_a_process")
 def test_a_calendar_that_cannot_judge_the_bars_is_refused(refusal: Refusal) -> None:
     weeks = table(pd.date_range("2024-01-01", "2024-06-03", freq="7D").strftime("%Y-%m-%d"))
     said = refusal(weeks, interval="1w", calendar="XNYS")
@@ -187,6 +201,7 @@ def test_nothing_that_a_calendar_warns_of_ends_an_import() -> None:
     assert read_calendar("XHKG", 19_000, 20_000).name == "XHKG"
 
 
+@pytest.mark.usefixtures("in_a_process")
 def test_a_process_that_dies_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(Unavailable, match="the calendar XLON could not be read"):
