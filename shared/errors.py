@@ -165,14 +165,6 @@ class StrategyPeeks(StrategyFailed):
     code = "strategy_peeks"
 
 
-class GivenUp(Refusal):
-    """A run cannot have an answer that it needs, or may not pay for it: it ends where it is, and keeps what it has."""
-
-    def __init__(self, code: str, message: str, errors: Sequence[FieldError] = ()) -> None:
-        super().__init__(message, errors)
-        self.code = code
-
-
 class Unavailable(BackfleetError):
     """A server we need did not answer in time. The outcome of what was asked is unknown unless said otherwise."""
 

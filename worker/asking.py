@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 from shared.batches import Batches
 from shared.database import Database
 from shared.decisions import LlmDecision, decision_id
-from shared.errors import ConfigurationError, Conflict, FieldError, GivenUp, StoreUnavailable
+from shared.errors import ConfigurationError, Conflict, FieldError, StoreUnavailable
 from shared.instants import iso_from_ms
 from shared.llm_prices import Prices, Tokens, tokens_of
 from shared.records import BacktestRecord
@@ -27,9 +27,9 @@ from shared.strategies import find
 from shared.strategies.decision import Decision
 from shared.strategies.question import Question
 from shared.trader.answer import AnswerUnusable, Said, read_answer
-from shared.trader.parameters import AiTraderParameters, ModelSettings
+from shared.trader.parameters import PROVIDERS, AiTraderParameters, ModelSettings
 from shared.trader.safety import Judged, judge
-from worker.asks import Made
+from worker.asks import GivenUp, Made
 from worker.decision_documents import decision_of, ordered, said_document, said_of, told
 from worker.model_client import FORMAT_VERSION, Answer, ModelClient
 from worker.model_replies import NOTHING_SPENT, ModelFailed, ModelRefused, Spent
@@ -314,15 +314,23 @@ class RunAsks:
             found = await self._asking.keys.open(self._record["userId"], provider)
         except Conflict as error:
             raise GivenUp("no_llm_key", error.message, error.errors) from error
-        if found is not None:
+        usual = PROVIDERS.get(provider, "")
+        if found is None:
+            if trader.model.base_url == usual and provider != "local":
+                raise GivenUp(
+                    "no_llm_key",
+                    f"there is no key for {provider}; store one with PUT /api/llm/keys/{provider}, and try again",
+                )
+        else:
+            # A request may come from a program; where the key may go has been said by the person it belongs to.
+            trader.model = trader.model._replace(base_url=trader.params.base_url or found.base_url or usual)
+            if trader.model.base_url != (found.base_url or usual):
+                raise GivenUp(
+                    "llm_key_elsewhere",
+                    f"baseUrl is {trader.model.base_url}, and the key for {provider} may be sent to "
+                    f"{found.base_url or usual} only; leave baseUrl out, or store the key with that baseUrl",
+                )
             trader.key = found.key
-            if found.base_url and not trader.params.base_url:
-                trader.model = trader.model._replace(base_url=found.base_url)
-        elif provider != "local":
-            raise GivenUp(
-                "no_llm_key",
-                f"there is no key for {provider}; store one with PUT /api/llm/keys/{provider}, and try again",
-            )
         trader.opened = True
 
     async def _reserve(self, asked: _Asked) -> Reservation | None:
@@ -334,7 +342,7 @@ class RunAsks:
         if usd == 0.0:
             if self._total >= params.max_decisions:
                 message = f"{params.max_decisions} questions were asked, the most allowed; raise it, or raise every"
-                raise GivenUp(SpendingLimit.code, message, [FieldError(f"{limits.path}.max_decisions", message)])
+                raise GivenUp(SpendingLimit.code, message, [FieldError(f"{limits.path}.maxDecisions", message)])
             return None
         place = f"{asked.trader.index}-{asked.question.facts.bar}"
         try:

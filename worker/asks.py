@@ -7,8 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from shared.errors import FieldError, Refusal
 from shared.strategies.decision import Decision
 from shared.strategies.question import Question
+
+
+class GivenUp(Refusal):
+    """A run cannot have an answer that it needs, or may not pay for it: it ends where it is, and keeps what it has."""
+
+    def __init__(self, code: str, message: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(message, errors)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)

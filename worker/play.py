@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.candles import BarFiles, BarFilesGone, Candles, Slice, open_bars
 from shared.controls import command_of
-from shared.errors import EngineFailed, GivenUp, StoreUnavailable
+from shared.errors import EngineFailed, StoreUnavailable
 from shared.instants import to_ms
 from shared.lifecycle import Status
 from shared.owed import Answers, Owed
@@ -18,7 +18,7 @@ from shared.playback import Advance, Deed, End, Intent, Keep, LetGo, Phase, Play
 from shared.positions import Checkpoint, Decided, Positions, Stand, Standing
 from shared.records import BacktestRecord
 from shared.settings import Settings
-from worker.asks import Asks
+from worker.asks import Asks, GivenUp
 from worker.control import Mailbox
 from worker.hold import Hold
 from worker.lease import LeaseKeeper

@@ -107,13 +107,14 @@ async def test_too_many_unusable_answers_end_the_run_with_what_there_is(fleet: F
 
 @on_one_pair
 async def test_whoever_has_no_key_is_told_how_to_store_one(fleet: Fleet, model: ModelServer) -> None:
-    end, _ = await ended_by_itself(fleet, **trader_of(model) | {"provider": "openrouter"})
+    trader = trader_of(model) | {"provider": "openrouter", "baseUrl": ""}
+    end, _ = await ended_by_itself(fleet, **trader)
     assert (end["code"], "PUT /api/llm/keys/openrouter" in end["error"]) == ("no_llm_key", True)
 
 
 @on_one_pair
 async def test_a_model_that_refuses_ends_the_run_and_no_key_is_told(fleet: Fleet, model: ModelServer) -> None:
-    await fleet.database.llm.keys.put("ann", "openrouter", ProviderKey("sk-very-secret-0123456789", ""))
+    await fleet.database.llm.keys.put("ann", "openrouter", ProviderKey("sk-very-secret-0123456789", model.base_url))
     model.plan = always(failing(401, "bad key sk-very-secret-0123456789"))
     end, record = await ended_by_itself(fleet, **trader_of(model) | {"provider": "openrouter"})
     assert end["code"] == "model_refused"
@@ -123,11 +124,19 @@ async def test_a_model_that_refuses_ends_the_run_and_no_key_is_told(fleet: Fleet
 @on_one_pair
 async def test_money_is_bounded_and_what_was_bought_is_kept(fleet: Fleet, model: ModelServer) -> None:
     """Each answer costs a tenth of a cent, and may cost five cents."""
-    await fleet.database.llm.keys.put("ann", "openrouter", ProviderKey("sk-very-secret-0123456789", ""))
+    await fleet.database.llm.keys.put("ann", "openrouter", ProviderKey("sk-very-secret-0123456789", model.base_url))
     limits = {"provider": "openrouter", "maxCostUsd": 0.06}
     end, record = await ended_by_itself(fleet, **trader_of(model) | limits)
-    assert (end["code"], end["errors"][0]["field"]) == ("spending_limit", "strategyParams.ai_trader.max_cost_usd")
+    assert (end["code"], end["errors"][0]["field"]) == ("spending_limit", "strategyParams.ai_trader.maxCostUsd")
     assert len(model.asked) == 11  # of which the last began with 0.010 spent
     spent = await fleet.database.llm.spending.of_backtest(record["_id"])
     assert (round(spent.spent_usd, 9), spent.reserved_usd, spent.asks) == (0.011, 0.0, 11)
     assert record["resultId"]
+
+
+@on_one_pair
+async def test_a_key_goes_only_where_its_owner_said(fleet: Fleet, model: ModelServer) -> None:
+    await fleet.database.llm.keys.put("ann", "openrouter", ProviderKey("sk-very-secret-0123456789", ""))
+    end, _ = await ended_by_itself(fleet, **trader_of(model) | {"provider": "openrouter"})
+    assert end["code"] == "llm_key_elsewhere"
+    assert model.asked == []
