@@ -112,13 +112,13 @@ async def test_a_line_that_breaks_while_it_is_asked_is_made_again_at_once(
         one, other = await fleet.submit(BODY), await fleet.submit(BODY)
         async with aclosing(one.events()) as events:
             await anext(events)
-            asked, call = asyncio.Event(), fleet.line._sio.call
+            asked, emit = asyncio.Event(), fleet.line._sio.emit
 
-            async def noticed(*arguments: object, **named: object) -> object:
+            async def noticed(*arguments: Any, **named: Any) -> None:
                 asked.set()
-                return await call(*arguments, **named)
+                await emit(*arguments, **named)
 
-            monkeypatch.setattr(fleet.line._sio, "call", noticed)
+            monkeypatch.setattr(fleet.line._sio, "emit", noticed)
             proxy.go_silent()
             first = asyncio.create_task(anext(other.events()))
             await asked.wait()
