@@ -114,7 +114,7 @@ async def test_a_line_that_breaks_while_it_is_asked_is_made_again_at_once(
             await anext(events)
             asked, emit = asyncio.Event(), fleet.line._sio.emit
 
-            async def noticed(*arguments: Any, **named: Any) -> None:
+            async def noticed(*arguments: object, **named: object) -> None:
                 asked.set()
                 await emit(*arguments, **named)
 
