@@ -53,7 +53,7 @@ async def hears(ws: ClientConnection, kind: str) -> dict[str, Any]:
     async with asyncio.timeout(DEADLINE_S):
         while True:
             data = await ws.recv()
-            frame: dict[str, Any] = json.loads(data) if isinstance(data, str) else msgpack.unpackb(data)
+            frame = json_or_msgpack(data)
             if frame["type"] in WS_ANSWERS:  # Tests say the others by hand, with as little in them as they need.
                 check_frame(frame)
             if frame["type"] == kind:
@@ -140,6 +140,58 @@ async def test_one_backtest_is_watched_to_its_end_in_both_encodings_compressed(s
     assert (await ear.call("backtest:subscribe", {"backtestId": record["_id"]}))["ok"]
 
 
+async def test_a_backtest_is_told_as_a_session_too_each_topic_from_where_its_subscriber_is(site: Site) -> None:
+    record = await running(site)
+    state = {"openTrades": [], "currentCandleIndex": 1, "totalCandles": 500, "metrics": {"equityCurve": []}}
+    await say(site, record, 1, "started", totalBars=500)
+    await say(site, record, 2, "state", **state)
+    plain, session = f"backtest:{record['_id']}", f"session:{record['_id']}"
+    after = {"epoch": record["epoch"], "seq": 0}
+    async with opened(site, "ann") as ws, opened(site, "eve") as stranger:
+        await ask(stranger, action="subscribe", topic=session)
+        refused = await hears(stranger, "error")
+        assert (refused["topic"], refused["errors"][0]["code"]) == (session, "not_found")
+        await ask(ws, action="authenticate", encoding="msgpack")
+        await ask(ws, action="subscribe", topic=plain, after=after)
+        assert (await hears(ws, "backtest_state_update"))["state"]["partial"]
+        assert (await hears(ws, "backtest_state_update"))["state"]["seq"] == 2
+        await ask(ws, action="subscribe", topic=session, after=after)
+        assert (await hears(ws, "subscription_confirmed"))["recovered"] is True
+        assert (await hears(ws, "session_initialized"))["data"]["total_candles"] is None
+        assert (await hears(ws, "session_initialized"))["data"]["total_candles"] == 500
+        assert (await hears(ws, "stats_update"))["seq"] == 2
+        await say(site, record, 3, "thinking", bar=1, time="2024-01-01T00:00:00Z", strategy="ai_trader")
+        assert {json_or_msgpack(await ws.recv())["type"] for _ in range(2)} == {"backtest_thinking", "ai_thinking"}
+        await ask(ws, action="unsubscribe", topic=session)
+        assert (await hears(ws, "unsubscription_confirmed"))["topic"] == session
+        await say(site, record, 4, "paused", bar=1)
+        assert (await hears(ws, "backtest_paused"))["seq"] == 4
+        await ask(ws, action="unsubscribe", topic=plain)
+        assert json_or_msgpack(await ws.recv())["topic"] == plain, "it has heard nothing else"
+        await ask(ws, action="subscribe", topic=session, after=after | {"seq": 3})
+        assert (await hears(ws, "session_paused"))["seq"] == 4
+        await site.finish(record, seq=5)
+        end = await hears(ws, "session_completed")
+        assert (end["seq"], end["data"]["stats"]["equity"]) == (5, None)
+
+
+async def test_a_session_that_has_ended_is_greeted_and_told_its_end(site: Site) -> None:
+    record = await running(site)
+    news = await site.finish(record)
+    await site.bus.forget(record["_id"])
+    topic = f"session:{record['_id']}"
+    async with opened(site, "ann") as ws:
+        await ask(ws, action="subscribe", topic=topic)
+        heard = [json_or_msgpack(await ws.recv()) for _ in range(3)]
+        kinds = ["subscription_confirmed", "session_initialized", "session_completed"]
+        assert [frame["type"] for frame in heard] == kinds
+        assert heard[-1]["data"]["result_id"] == news.result_id
+
+
+def json_or_msgpack(data: str | bytes) -> dict[str, Any]:
+    return json.loads(data) if isinstance(data, str) else msgpack.unpackb(data)
+
+
 async def test_the_wide_topics_are_heard_by_their_user_alone_until_they_are_left(site: Site) -> None:
     async with opened(site, "ann") as everything, opened(site, "ann") as lines, opened(site, "eve") as stranger:
         for ws, topic in ((everything, "backtest"), (lines, "logs"), (stranger, "backtest")):
@@ -184,6 +236,22 @@ FRAMES: list[tuple[str | bytes, str, str]] = [
     ('{"action":"subscribe"}', "topic", "missing"),
     ('{"action":"subscribe","topic":"everything"}', "topic", "value_error"),
     ('{"action":"subscribe","topic":"backtest:"}', "topic", "value_error"),
+    ('{"action":"subscribe","topic":"session:"}', "topic", "value_error"),
+    ('{"action":"subscribe","topic":"session"}', "topic", "value_error"),
+    ('{"action":"subscribe","topic":"session:bt 1"}', "topic", "value_error"),
+    ('{"action":"subscribe","topic":"session:bt_unknown"}', "backtestId", "not_found"),
+    ('{"action":"subscribe","topic":"session:bt_unknown","replay":{"from":-1}}', "replay.from", "value_error"),
+    ('{"action":"subscribe","topic":"session:bt_unknown","replay":{}}', "backtestId", "not_found"),
+    (
+        '{"action":"control","backtest_id":"bt_unknown","command":{"action":"pause","close_position":true}}',
+        "command.closeOpenTrades",
+        "value_error",
+    ),
+    (
+        '{"action":"control","backtest_id":"bt_unknown","command":{"action":"stop","close_position":"yes"}}',
+        "command.close_position",
+        "bool_type",
+    ),
     ('{"action":"subscribe","topic":"backtest:\\ud800"}', "topic", "string_unicode"),
     (
         '{"action":"subscribe","topic":"backtest:bt_1","after":{"epoch":-1,"seq":1}}',
