@@ -81,7 +81,9 @@ class Position(Plain):
     type: Literal["LONG", "SHORT"] | None
     size: float | None = Field(description="Quantity, above zero.")
     entry_price: float | None
-    stop_loss: float | None = Field(description="Null where there is none, or where it closed before any state.")
+    stop_loss: float | None = Field(
+        description="Null where there is none, or where it closed before a state listed it."
+    )
     take_profit: float | None
     time: Instant | None = Field(description="When the bar of its entry opened.")
 

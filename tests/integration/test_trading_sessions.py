@@ -24,7 +24,7 @@ from tests.integration import test_model_traders as traders
 from tests.model_server import ModelServer, serving
 
 BARS = 120
-BARS_PER_S = 40  # below 200, so that candles come; and it takes some seconds, in which it is steered
+BARS_PER_S = 40.0  # below 200, so that candles come; and it takes some seconds, in which it is steered
 ASKS = BARS // traders.EVERY
 DEADLINE_S = 60.0
 # As other programs read them.
@@ -107,8 +107,7 @@ class Follower:
 
 async def follow_with_the_client(url: str, token: str, backtest_id: str, heard: list[str]) -> None:
     async with Backfleet(url, token) as client, aclosing(client.run(backtest_id).events()) as events:
-        async for event in events:
-            heard.append(event.name)
+        heard.extend([event.name async for event in events])
 
 
 @on_one_pair
@@ -144,10 +143,18 @@ async def test_a_session_is_told_from_its_greeting_to_its_end_also_to_who_was_cu
         assert record["status"] == "completed", record.get("error")
         await assert_whole(fleet, first, record["resultId"])
         assert second.opened > 1
-        for kind in ("candle", "ai_thinking", "ai_decision", "position_closed", "session_completed"):
+        for kind in ("candle", "ai_thinking", "ai_decision", "session_completed"):
             assert second.of(kind) == first.of(kind)
+        assert without_levels(second.of("position_closed")) == without_levels(first.of("position_closed"))
         assert_told_over_socket_io(ear)
         assert {"backtest:thinking", "backtest:decision", "backtest:complete"} <= set(events)
+
+
+def without_levels(positions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of a position that closes before a state lists it they are not known: after a break no state has."""
+    return [
+        {name: value for name, value in one.items() if name not in ("stop_loss", "take_profit")} for one in positions
+    ]
 
 
 async def assert_whole(fleet: Fleet, told: Follower, result_id: str) -> None:
