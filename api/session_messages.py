@@ -81,9 +81,7 @@ class Position(Plain):
     type: Literal["LONG", "SHORT"] | None
     size: float | None = Field(description="Quantity, above zero.")
     entry_price: float | None
-    stop_loss: float | None = Field(
-        description="Null where there is none, or where it closed before a state listed it."
-    )
+    stop_loss: float | None = Field(description="Null where there is none, and of one that was closed at once.")
     take_profit: float | None
     time: Instant | None = Field(description="When the bar of its entry opened.")
 

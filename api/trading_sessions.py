@@ -1,8 +1,8 @@
 """A backtest as the session of an AI trader, over the topic `session:{id}`: other names, and a view of its own.
 
 What is told of one backtest is translated piece by piece, for one socket: what a session says of a piece depends on
-what it said before. A position is told as opened once a state lists it, which knows its levels, or before it is told
-as closed, whichever comes first.
+what it said before. A position is told as opened once, by the first that knows of it: its opening, a state that lists
+it, or its end.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from shared.records import BacktestRecord
 
 # Of a piece that is for one socket alone: its session begins.
 GREETING = "session"
+# Of what is never said to be closed the latest are remembered.
+_OPEN_MAX = 1_000
 
 _TYPES = {"long": "LONG", "short": "SHORT"}
 _REASONS = {
@@ -177,17 +179,22 @@ class TradingSession:
         return [frame]
 
     def _trade(self, said: Frame) -> list[Frame]:
-        if said.get("what") != "closed":
-            return []
         columns = said.get("trades")
         trades = _rows(_object(columns)) if columns else [_object(said.get("trade"))]
-        return [frame for trade in trades for frame in self._closed(trade)]
+        tell = self._closed if said.get("what") == "closed" else self._opened
+        return [frame for trade in trades for frame in tell(trade)]
+
+    def _opened(self, trade: Frame) -> Iterator[Frame]:
+        position = self._position(trade)
+        if position["trade_id"] not in self._shown:
+            self._shown[position["trade_id"]] = position
+            yield self._frame("position_opened", **position)
+        if len(self._shown) > _OPEN_MAX:
+            del self._shown[next(iter(self._shown))]
 
     def _closed(self, trade: Frame) -> Iterator[Frame]:
-        told = self._shown.pop(_trade_id(trade), None)
-        if told is None:
-            told = self._position(trade)
-            yield self._frame("position_opened", **told)
+        yield from self._opened(trade)
+        told = self._shown.pop(_trade_id(trade))
         closing = {
             "exit_price": trade.get("exitPrice"),
             "pnl": trade.get("pnl"),

@@ -15,6 +15,7 @@ from shared.contracts import Channel
 from shared.controls import ControlRequest, StopCommand
 from shared.errors import InvalidRequest
 from shared.live import LIVE_MODELS
+from shared.live_data import opened_told
 from shared.reasons import Reason
 from shared.records import BacktestRecord, new_record
 from shared.wire import validate
@@ -62,7 +63,7 @@ class Told:
         return self.event("state", **standing, openTrades=open_trades, **more)
 
 
-def opened(bar: int = 1, direction: str = "long", **levels: float) -> dict[str, Any]:
+def opened(bar: int = 1, direction: str = "long", **levels: float | None) -> dict[str, Any]:
     trade = {"entryBar": bar, "entryTime": AT[bar], "direction": direction, "quantity": 2.0, "entryPrice": 100.0}
     return trade | {"entryReason": "signal"} | levels
 
@@ -136,10 +137,11 @@ def test_a_candle_a_thought_and_a_decision() -> None:
     }
 
 
-def test_a_position_is_told_with_the_levels_that_the_state_knows_and_closed_with_them() -> None:
+def test_a_position_is_told_once_with_its_levels_and_closed_with_the_newest() -> None:
     told = Told()
-    assert told.event("trade", what="opened", trade=opened()) == []
-    position, stats = told.state(2, [opened(stopPrice=95.0, targetPrice=120.0)])
+    trade = opened(stopPrice=95.0, targetPrice=120.0)
+    [position] = told.event("trade", what="opened", trade=trade)
+    [stats] = told.state(2, [trade])
     assert position["data"] == {
         "session_id": "bt1",
         "trade_id": "1-long",
@@ -150,8 +152,6 @@ def test_a_position_is_told_with_the_levels_that_the_state_knows_and_closed_with
         "take_profit": 120.0,
         "time": AT[1],
     }
-    assert "seq" not in position, "whoever is cut off here is told the state again"
-    assert stats["seq"] == 2
     assert stats["data"]["open_position"] == {n: v for n, v in position["data"].items() if n != "session_id"}
     [again] = told.state(3, [opened(stopPrice=97.0, targetPrice=120.0)])
     assert again["data"]["open_position"]["stop_loss"] == 97.0
@@ -161,22 +161,38 @@ def test_a_position_is_told_with_the_levels_that_the_state_knows_and_closed_with
     assert kinds(told.state(3, [])) == ["stats_update"]
 
 
-def test_only_a_trailing_stop_is_the_stop() -> None:
-    [position, _] = Told().state(2, [opened(direction="short", trailingStopPrice=104.0)])
+def test_a_state_tells_of_a_position_whose_opening_was_not_heard_and_a_trailing_stop_is_its_stop() -> None:
+    [position, stats] = Told().state(2, [opened(direction="short", trailingStopPrice=104.0)])
     assert (position["data"]["type"], position["data"]["stop_loss"]) == ("SHORT", 104.0)
+    assert "seq" not in position, "whoever is cut off here is told the state again"
+    assert stats["seq"] == 1
+
+
+def test_a_run_tells_the_levels_of_what_it_opens_and_none_of_what_is_closed_again() -> None:
+    first, second = opened(0, stopPrice=95.0, targetPrice=None, trailingStopPrice=96.0), closed(1)
+    levels = {"stopPrice": 95.0, "targetPrice": None, "trailingStopPrice": 96.0}
+    [(_, one)] = opened_told([first | {"unrealisedPnl": 1.0}])
+    assert one == {"what": "opened", "trade": opened(0) | levels}
+    [(_, both)] = opened_told([second, first])
+    assert both["trade"] == opened(1) | dict.fromkeys(levels)
+    assert both["trades"] == {name: [first.get(name), opened(1).get(name)] for name in first}
 
 
 def test_what_was_opened_and_closed_in_one_step_is_told_as_both() -> None:
     told = Told()
-    told.event("trade", what="opened", trade=opened())
-    frames = told.event("trade", what="closed", trade=closed())
-    assert kinds(frames) == ["position_opened", "position_closed"]
-    assert [frame["data"]["time"] for frame in frames] == [AT[1], AT[2]]
-    assert frames[0]["data"]["stop_loss"] is None
-    assert kinds(told.state(3, [opened(2, direction="short")])) == ["position_opened", "stats_update"]
+    [position] = told.event("trade", what="opened", trade=opened(stopPrice=None))
+    [end] = told.event("trade", what="closed", trade=closed())
+    assert [frame["data"]["time"] for frame in (position, end)] == [AT[1], AT[2]]
+    assert end["data"]["stop_loss"] is None
+    assert kinds(told.event("trade", what="closed", trade=closed(0))) == ["position_opened", "position_closed"]
 
 
 def test_many_trades_are_told_one_by_one_and_the_last_frame_alone_is_numbered() -> None:
+    told = Told()
+    new = {name: [value, value] for name, value in opened(1, stopPrice=95.0).items()} | {"direction": ["long", "short"]}
+    frames = told.event("trade", what="opened", trade=opened(), trades=new, skipped=3)
+    assert [(one["data"]["trade_id"], one["data"]["stop_loss"]) for one in frames] == [("1-long", 95), ("1-short", 95)]
+    assert [frame.get("seq") for frame in frames] == [None, 1]
     told = Told()
     rows = [closed(0), closed(1, direction="short")]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
@@ -200,11 +216,22 @@ def test_every_reason_to_close_is_one_that_sessions_have(reason: Reason) -> None
 
 def test_what_is_taken_back_is_forgotten_and_told_again_when_it_comes_again() -> None:
     told = Told()
-    told.state(2, [opened()])
+    told.event("trade", what="opened", trade=opened())
     assert kinds(told.state(1, [])) == ["stats_update"]
-    frames = told.state(2, [opened()])
-    assert kinds(frames) == ["position_opened", "stats_update"]
-    assert frames[-1]["data"]["open_position"]["trade_id"] == "1-long"
+    assert kinds(told.event("trade", what="opened", trade=opened())) == ["position_opened"]
+    [stats] = told.state(2, [opened()])
+    assert stats["data"]["open_position"]["trade_id"] == "1-long"
+    told.event("trade", what="closed", trade=closed())
+    [again, _] = told.state(2, [opened()])
+    assert again["type"] == "position_opened", "its end was taken back"
+
+
+def test_of_what_is_opened_and_never_listed_only_so_much_is_remembered() -> None:
+    told = Told()
+    bars = list(range(1_500))
+    text = json.dumps({"what": "opened", "trades": {"entryBar": bars}})
+    told.session.frames_of(Piece("backtest:trade", text, "bt1", "ann"))
+    assert len(told.session._shown) == 1_000  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_snapshot_says_what_is_open_how_it_stands_and_that_it_is_paused_once() -> None:
