@@ -296,12 +296,15 @@ class _Socket:
     async def _subscribe(self, identity: Identity, client: Client, frame: Frame) -> None:
         request = validate(Subscribe, frame)
         identity.require(Right.READ)
-        confirmed = {"type": "subscription_confirmed", "topic": request.topic}
-        backtest_id = request.backtest_id
-        if backtest_id is None:
-            client.tell(FRAME, json.dumps(confirmed))
+        if request.backtest_id is None:
+            client.tell(FRAME, json.dumps({"type": "subscription_confirmed", "topic": request.topic}))
             self._services.relay.widen(client, _TOPICS[request.topic])
             return
+        async with client.in_turn.turn_of(request.topic):
+            await self._join(identity, client, request, request.backtest_id)
+
+    async def _join(self, identity: Identity, client: Client, request: Subscribe, backtest_id: str) -> None:
+        confirmed = {"type": "subscription_confirmed", "topic": request.topic}
         record = await self._services.commands.record(identity, backtest_id) if request.as_session else None
         client = self._as_sessions(client) if record else client
 
@@ -330,15 +333,18 @@ class _Socket:
 
     async def _unsubscribe(self, _identity: Identity, client: Client, frame: Frame) -> None:
         request = validate(Unsubscribe, frame)
-        client = self._as_sessions(client) if request.as_session else client
+        confirmed = json.dumps({"type": "unsubscription_confirmed", "topic": request.topic})
         if request.backtest_id is None:
             client.topics -= set(_TOPICS[request.topic])
-        else:
-            await self._services.relay.unsubscribe(client, request.backtest_id)
+            client.tell(FRAME, confirmed)
+            return
+        async with client.in_turn.turn_of(request.topic):
+            listener = self._as_sessions(client) if request.as_session else client
+            await self._services.relay.unsubscribe(listener, request.backtest_id)
+            await self._services.replays.leave(listener, request.backtest_id)
             if request.as_session:
-                self._sessions.leave(request.backtest_id)  # At once: whoever subscribes anew has a turn next.
-            await self._services.replays.leave(client, request.backtest_id)
-        client.tell(FRAME, json.dumps({"type": "unsubscription_confirmed", "topic": request.topic}))
+                self._sessions.leave(request.backtest_id)
+            listener.tell(FRAME, confirmed)
 
     async def _control(self, identity: Identity, client: Client, frame: Frame) -> None:
         request = validate(ControlFrame, frame)

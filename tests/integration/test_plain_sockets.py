@@ -296,6 +296,39 @@ async def test_a_backtest_is_steered_by_its_owner(site: Site) -> None:
         assert answer["command_id"]
 
 
+async def test_a_stop_may_leave_the_position_open_in_the_words_of_sessions(site: Site) -> None:
+    record = await running(site)
+    stop = {"action": "stop", "close_position": False}
+    async with opened(site, "ann") as ws, asyncio.timeout(DEADLINE_S), site.bus.listen(Channel.CONTROL) as heard:
+        await ask(ws, action="control", backtest_id=record["_id"], command=stop)
+        async for item in heard:
+            said = json.loads(getattr(item, "payload", "{}"))
+            if said.get("action") == "stop":
+                assert said["closeOpenTrades"] is False
+                return
+
+
+async def test_what_is_asked_of_one_session_in_one_go_is_done_in_that_order_and_told_once(site: Site) -> None:
+    record = await running(site)
+    topic, after = f"session:{record['_id']}", {"epoch": record["epoch"], "seq": 0}
+    async with opened(site, "ann") as ws:
+        for action in ("subscribe", "subscribe", "unsubscribe", "subscribe"):
+            await ask(ws, action=action, topic=topic, **({} if action == "unsubscribe" else {"after": after}))
+        done = [(await hears(ws, f"{one}ion_confirmed"))["topic"] for one in ("subscript", "subscript", "unsubscript")]
+        assert done == [topic] * 3
+        await hears(ws, "subscription_confirmed")
+        await say(site, record, 1, "paused", bar=1)
+        await hears(ws, "session_paused")
+        for action in ("unsubscribe", "subscribe", "unsubscribe"):
+            await ask(ws, action=action, topic=topic)
+        for kind in ("unsubscription_confirmed", "subscription_confirmed", "unsubscription_confirmed"):
+            await hears(ws, kind)
+        await say(site, record, 2, "resumed", bar=1)
+        await ask(ws, action="subscribe", topic=topic, after=after | {"seq": 1})
+        heard = [json_or_msgpack(await ws.recv())["type"] for _ in range(3)]
+        assert heard == ["subscription_confirmed", "session_initialized", "session_resumed"]
+
+
 async def test_who_does_not_say_who_it_is_hears_nothing_and_does_not_stay(site: Site) -> None:
     async with opened(site) as ws:
         for frame in ({"action": "subscribe", "topic": "backtest"}, {"action": "authenticate", "token": "nonsense"}):

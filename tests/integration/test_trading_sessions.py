@@ -52,10 +52,10 @@ async def fleet(backends: Backends, make_settings: Callable[..., Settings], tmp_
 class Follower:
     """A plain WebSocket that is told a session, and comes again with `after` where it is cut."""
 
-    def __init__(self, url: str, token: str, backtest_id: str) -> None:
+    def __init__(self, url: str, token: str, backtest_id: str, **more: Any) -> None:
         self._url = url.replace("http", "ws") + "/ws"
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._topic = f"session:{backtest_id}"
+        self._asked = {"action": "subscribe", "topic": f"session:{backtest_id}", **more}
         self._cursor: dict[str, int] | None = None
         self.frames: list[dict[str, Any]] = []
         self.answers: list[dict[str, Any]] = []
@@ -67,9 +67,7 @@ class Follower:
         while not self.of("session_completed", "error"):
             async with connect(self._url, additional_headers=self._headers, proxy=None) as self.ws:
                 self.opened += 1
-                asked = {"action": "subscribe", "topic": self._topic} | (
-                    {"after": self._cursor} if self._cursor else {}
-                )
+                asked = self._asked | ({"after": self._cursor} if self._cursor else {})
                 try:
                     await self.ws.send(json.dumps(asked))
                     while not self.of("session_completed", "error"):
@@ -148,6 +146,11 @@ async def test_a_session_is_told_from_its_greeting_to_its_end_also_to_who_was_cu
         assert without_levels(second.of("position_closed")) == without_levels(first.of("position_closed"))
         assert_told_over_socket_io(ear)
         assert {"backtest:thinking", "backtest:decision", "backtest:complete"} <= set(events)
+        replayed = Follower(url, token, backtest_id, replay={"from": 0, "speed": 150})
+        await asyncio.wait_for(replayed.follow(), DEADLINE_S)
+        assert [one["close"] for one in replayed.of("candle")] == [one["close"] for one in first.of("candle")]
+        assert without_levels(replayed.of("position_closed")) == without_levels(first.of("position_closed"))
+        assert replayed.frames[-1]["replay"] is True
 
 
 def without_levels(positions: list[dict[str, Any]]) -> list[dict[str, Any]]:
