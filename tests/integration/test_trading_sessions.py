@@ -117,7 +117,7 @@ async def test_a_session_is_told_from_its_greeting_to_its_end_also_to_who_was_cu
         url = await stack.enter_async_context(gateway_on(fleet.settings))
         params = traders.trades_by(model).model_copy(update={"speed": BARS_PER_S, "start_paused": True})
         backtest_id = (await fleet.submit(params))["_id"]
-        first, second = Follower(url, token, backtest_id), Follower(url, token, backtest_id)
+        first, second, late = (Follower(url, token, backtest_id) for _ in range(3))
         ear, events = Ear(), list[str]()
         await ear.sio.connect(url, auth={"token": token}, transports=["websocket"])
         stack.push_async_callback(ear.sio.disconnect)
@@ -135,6 +135,8 @@ async def test_a_session_is_told_from_its_greeting_to_its_end_also_to_who_was_cu
             await first.until(lambda: len(first.of("candle")) >= 40)
             await first.control(backtest_id, "pause")
             await first.until(lambda: first.of("session_paused"))
+            group.create_task(late.follow())
+            await late.until(lambda: late.of("session_paused"))
             first.answers.clear()
             await first.control(backtest_id, "resume")
         record = await fleet.store.get(backtest_id, "ann")
@@ -144,6 +146,7 @@ async def test_a_session_is_told_from_its_greeting_to_its_end_also_to_who_was_cu
         for kind in ("candle", "ai_thinking", "ai_decision", "session_completed"):
             assert second.of(kind) == first.of(kind)
         assert without_levels(second.of("position_closed")) == without_levels(first.of("position_closed"))
+        assert_goes_on_from_a_snapshot(late, first)
         assert_told_over_socket_io(ear)
         assert {"backtest:thinking", "backtest:decision", "backtest:complete"} <= set(events)
         replayed = Follower(url, token, backtest_id, replay={"from": 0, "speed": 150})
@@ -198,6 +201,25 @@ async def assert_whole(fleet: Fleet, told: Follower, result_id: str) -> None:
     assert end["stats"]["max_drawdown"] == pytest.approx(last["max_drawdown"])
     assert end["stats"]["max_drawdown"] > 0
     assert end["stats"]["open_position"] is None
+
+
+def assert_goes_on_from_a_snapshot(late: Follower, whole: Follower) -> None:
+    """Who came while it was paused was told how it stood, and all that came after."""
+    kinds = [frame["type"] for frame in late.frames if frame["type"] != "position_opened"]
+    assert kinds[:4] == ["session_initialized", "session_initialized", "stats_update", "session_paused"]
+    assert kinds[4] == "session_resumed"
+    assert late.of("session_paused") == whole.of("session_paused")
+    candles = late.of("candle")
+    assert candles == whole.of("candle")[-len(candles) :]
+    assert candles[0]["index"] == late.of("session_paused")[0]["index"]
+    assert late.of("stats_update")[-1] == {
+        **whole.of("stats_update")[-1],
+        "max_drawdown": pytest.approx(deepest(whole)),
+    }
+
+
+def deepest(told: Follower) -> float:
+    return told.of("session_completed")[0]["stats"]["max_drawdown"]
 
 
 def assert_told_over_socket_io(ear: Ear) -> None:
