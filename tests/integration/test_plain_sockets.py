@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -327,6 +328,16 @@ async def test_what_is_asked_of_one_session_in_one_go_is_done_in_that_order_and_
         await ask(ws, action="subscribe", topic=topic, after=after | {"seq": 1})
         heard = [json_or_msgpack(await ws.recv())["type"] for _ in range(3)]
         assert heard == ["subscription_confirmed", "session_initialized", "session_resumed"]
+        assert await subscriptions(site) == 1
+    async with asyncio.timeout(DEADLINE_S):
+        while await subscriptions(site):
+            await asyncio.sleep(0.02)
+
+
+async def subscriptions(site: Site) -> float:
+    """Of all sockets, as the gateway counts them."""
+    metrics = (await (await site.client()).get("/metrics")).text
+    return float(re.findall(r"^backfleet_subscriptions (\S+)", metrics, re.MULTILINE)[0])
 
 
 async def test_who_does_not_say_who_it_is_hears_nothing_and_does_not_stay(site: Site) -> None:

@@ -212,14 +212,8 @@ def assert_goes_on_from_a_snapshot(late: Follower, whole: Follower) -> None:
     candles = late.of("candle")
     assert candles == whole.of("candle")[-len(candles) :]
     assert candles[0]["index"] == late.of("session_paused")[0]["index"]
-    assert late.of("stats_update")[-1] == {
-        **whole.of("stats_update")[-1],
-        "max_drawdown": pytest.approx(deepest(whole)),
-    }
-
-
-def deepest(told: Follower) -> float:
-    return told.of("session_completed")[0]["stats"]["max_drawdown"]
+    deepest = whole.of("session_completed")[0]["stats"]["max_drawdown"]
+    assert late.of("stats_update")[-1] == whole.of("stats_update")[-1] | {"max_drawdown": pytest.approx(deepest)}
 
 
 def assert_told_over_socket_io(ear: Ear) -> None:
