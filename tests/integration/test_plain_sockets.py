@@ -330,7 +330,7 @@ async def test_what_is_asked_of_one_session_in_one_go_is_done_in_that_order_and_
         assert heard == ["subscription_confirmed", "session_initialized", "session_resumed"]
         assert await subscriptions(site) == 1
     async with asyncio.timeout(DEADLINE_S):
-        while await subscriptions(site):
+        while await subscriptions(site):  # noqa: ASYNC110 - over HTTP
             await asyncio.sleep(0.02)
 
 
