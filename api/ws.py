@@ -21,6 +21,7 @@ from api.origins import Origins
 from api.pieces import Piece
 from api.problems import respond, socket_errors
 from api.services import Services
+from api.trading_sessions import TradingSessions
 from api.ws_frames import FRAME, Encoding, Frame, encode, encoded, snaked
 from api.ws_requests import ALL, LOGS, Authenticate, ControlFrame, Subscribe, Unsubscribe, action_of, read_frame
 from shared.controls import ControlRequest
@@ -91,8 +92,9 @@ class PlainSockets:
 
     def counts(self) -> tuple[int, int, int]:
         """How many sockets are open, how many of them are signed in, and to how many backtests they subscribe."""
-        clients = [one.client for one in self._open.values() if one.client is not None]
-        return len(self._open), len(clients), sum(len(client.subscriptions) for client in clients)
+        sockets = self._open.values()
+        signed_in = sum(one.client is not None for one in sockets)
+        return len(self._open), signed_in, sum(len(client.subscriptions) for one in sockets for client in one.clients)
 
     async def close(self) -> None:
         for socket in self._open.values():
@@ -127,11 +129,19 @@ class _Socket:
         self._ended: asyncio.Future[tuple[int, str, str]] = asyncio.get_running_loop().create_future()
         self.identity: Identity | None = None
         self.client: Client | None = None
+        # Hears what is told as sessions: its own topics, so that either kind is told from where its subscriber is.
+        self._sessions_client: Client | None = None
+        self._sessions = TradingSessions()
         self._handlers: dict[str, Callable[[Identity, Client, Frame], Awaitable[None]]] = {
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "control": self._control,
         }
+
+    @property
+    def clients(self) -> list[Client]:
+        """As which it hears the relay."""
+        return [one for one in (self.client, self._sessions_client) if one is not None]
 
     # Its life
 
@@ -147,9 +157,9 @@ class _Socket:
         """Nothing is left of it."""
         if self._expiry is not None:
             self._expiry.cancel()
-        if self.client is not None:
-            self._services.replays.forget(self.client)
-            self._services.relay.remove(self.client)
+        for client in self.clients:
+            self._services.replays.forget(client)
+            self._services.relay.remove(client)
 
     def turn_away(self) -> None:
         within_s = self._services.settings.sign_in_timeout_s
@@ -179,8 +189,8 @@ class _Socket:
 
     async def _farewell(self, code: int, why: str, error: str) -> None:
         """To who does not read any more it cannot be said: then the connection just ends."""
-        if self.client is not None:
-            self.client.close()  # so that nothing else is being sent meanwhile
+        for client in self.clients:
+            client.close()  # so that nothing else is being sent meanwhile
         try:
             async with asyncio.timeout(FAREWELL_S):
                 if error:
@@ -202,7 +212,8 @@ class _Socket:
             await self._room.acquire()
             self._begin(self._answer(frame, self._handle(self.client, frame)))
             try:
-                await self.client.wait_for_room()
+                for client in self.clients:
+                    await client.wait_for_room()
             except TooMany:
                 await self._drop()
                 return
@@ -221,6 +232,10 @@ class _Socket:
     async def _send_piece(self, piece: Piece) -> None:
         for frame in encoded(piece, self._encoding):
             await self._send_encoded(frame)
+
+    async def _send_session_piece(self, piece: Piece) -> None:
+        for frame in self._sessions.frames_of(piece):
+            await self._send_frame(frame)
 
     async def _send_frame(self, frame: Frame) -> None:
         await self._send_encoded(encode(frame, self._encoding))
@@ -281,38 +296,60 @@ class _Socket:
     async def _subscribe(self, identity: Identity, client: Client, frame: Frame) -> None:
         request = validate(Subscribe, frame)
         identity.require(Right.READ)
-        confirmed = {"type": "subscription_confirmed", "topic": request.topic}
         if request.backtest_id is None:
-            client.tell(FRAME, json.dumps(confirmed))
+            client.tell(FRAME, json.dumps({"type": "subscription_confirmed", "topic": request.topic}))
             self._services.relay.widen(client, _TOPICS[request.topic])
             return
+        async with client.in_turn.turn_of(request.topic):
+            await self._join(identity, client, request, request.backtest_id)
+
+    async def _join(self, identity: Identity, client: Client, request: Subscribe, backtest_id: str) -> None:
+        confirmed = {"type": "subscription_confirmed", "topic": request.topic}
+        record = await self._services.commands.record(identity, backtest_id) if request.as_session else None
+        client = self._as_sessions(client) if record else client
+
+        def confirm(more: Data) -> None:
+            client.tell(FRAME, json.dumps(confirmed | more))
+            client.owe([self._sessions.begin(record)] if record else [])
 
         if request.replay is not None:
-
-            def begin(begun: Data) -> None:
-                client.tell(FRAME, json.dumps(confirmed | {"replay": snaked(begun)}))
-
-            await self._services.replays.begin(client, request.backtest_id, request.replay, begin)
+            await self._services.replays.begin(
+                client, backtest_id, request.replay, lambda begun: confirm({"replay": snaked(begun)})
+            )
             return
+        await self._services.relay.subscribe(
+            client, backtest_id, request.after, lambda recovered: confirm({"recovered": recovered})
+        )
 
-        def confirm(recovered: bool) -> None:
-            client.tell(FRAME, json.dumps(confirmed | {"recovered": recovered}))
-
-        await self._services.relay.subscribe(client, request.backtest_id, request.after, confirm)
+    def _as_sessions(self, client: Client) -> Client:
+        """The socket as it hears sessions."""
+        if self._sessions_client is None:
+            if client.closed:
+                raise NotFound("the socket is gone")
+            send = self._send_session_piece
+            self._sessions_client = Client(client.user_id, send=send, drop=self._drop, topics=())
+            self._services.relay.add(self._sessions_client)
+        return self._sessions_client
 
     async def _unsubscribe(self, _identity: Identity, client: Client, frame: Frame) -> None:
         request = validate(Unsubscribe, frame)
+        confirmed = json.dumps({"type": "unsubscription_confirmed", "topic": request.topic})
         if request.backtest_id is None:
             client.topics -= set(_TOPICS[request.topic])
-        else:
-            await self._services.relay.unsubscribe(client, request.backtest_id)
-            await self._services.replays.leave(client, request.backtest_id)
-        client.tell(FRAME, json.dumps({"type": "unsubscription_confirmed", "topic": request.topic}))
+            client.tell(FRAME, confirmed)
+            return
+        async with client.in_turn.turn_of(request.topic):
+            listener = self._as_sessions(client) if request.as_session else client
+            await self._services.relay.unsubscribe(listener, request.backtest_id)
+            await self._services.replays.leave(listener, request.backtest_id)
+            if request.as_session:
+                self._sessions.leave(request.backtest_id)
+            listener.tell(FRAME, confirmed)
 
     async def _control(self, identity: Identity, client: Client, frame: Frame) -> None:
         request = validate(ControlFrame, frame)
         try:
-            answer = await self._services.replays.control(client, request.backtest_id, request.command)
+            answer = await self._control_replay(request)
             if answer is None:
                 identity.require(Right.WRITE)
                 controlled = await self._services.commands.control(identity, request.backtest_id, request.command)
@@ -321,6 +358,14 @@ class _Socket:
             error.errors = tuple(_in_frame(one) for one in error.errors)
             raise
         client.tell(FRAME, json.dumps({"type": "control_confirmed", "data": snaked(answer)}))
+
+    async def _control_replay(self, request: ControlFrame) -> Data | None:
+        """None where the socket plays none of this backtest."""
+        for client in self.clients:
+            answer = await self._services.replays.control(client, request.backtest_id, request.command)
+            if answer is not None:
+                return answer
+        return None
 
 
 _COMMAND_FIELDS = {to_camel(name) for name in ControlRequest.model_fields}

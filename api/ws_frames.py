@@ -38,9 +38,14 @@ def encode(frame: Frame, encoding: Encoding) -> str | bytes:
     return cast("bytes", msgpack.packb(frame, unicode_errors="replace"))
 
 
+def said_by(piece: Piece) -> Frame:
+    """What a piece says, in numbers that every encoding can spell."""
+    return json.loads(piece.text, parse_int=_whole)
+
+
 def frames_of(piece: Piece) -> list[Frame]:
     """The frames that say what a piece says; of a log one for each line."""
-    said: dict[str, Any] = json.loads(piece.text, parse_int=_whole)
+    said = said_by(piece)
     if piece.event == FRAME:
         return [said]
     at = {} if piece.position is None else {"epoch": piece.position[0], "seq": piece.position[1]}

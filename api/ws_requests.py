@@ -13,7 +13,7 @@ from shared.controls import ControlRequest
 from shared.errors import FieldError, InvalidRequest, MalformedMessage
 from shared.wire import Asked, matches, parse_json
 
-ALL, LOGS, ONE = "backtest", "logs", "backtest:"
+ALL, LOGS, ONE, SESSION = "backtest", "logs", "backtest:", "session:"
 
 
 class Authenticate(Asked):
@@ -31,13 +31,18 @@ class Unsubscribe(Asked):
     @property
     def backtest_id(self) -> str | None:
         """Of the one backtest that the topic is about."""
-        return self.topic.removeprefix(ONE) if self.topic.startswith(ONE) else None
+        return self.topic.partition(":")[2] if self.topic.startswith((ONE, SESSION)) else None
+
+    @property
+    def as_session(self) -> bool:
+        """Whether it is told as the session of an AI trader."""
+        return self.topic.startswith(SESSION)
 
     @model_validator(mode="after")
     def _topic_is_one(self) -> Unsubscribe:
         one = self.backtest_id
         if self.topic not in (ALL, LOGS) and (one is None or not matches(ID_PATTERN, one)):
-            raise ValueError("topic must be backtest, logs or backtest: and a backtest's id")
+            raise ValueError("topic must be backtest or logs, or backtest: or session: and a backtest's id")
         return self
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from shared.contracts import ID_PATTERN, BacktestId, UserId
@@ -34,11 +34,23 @@ class PlainCommand(Asked):
     )
 
 
+def _describe_closing(schema: dict[str, Any]) -> None:
+    """`closePosition` stands in the schema beside the field it is another name of."""
+    named = {"title": "Closeposition", "description": "Another name of closeOpenTrades; send one of them."}
+    schema["properties"]["closePosition"] = schema["properties"]["closeOpenTrades"] | named
+    schema["not"] = {"required": ["closeOpenTrades", "closePosition"]}
+
+
 class StopCommand(PlainCommand):
     """Ends a backtest where it is."""
 
+    model_config = ConfigDict(json_schema_extra=_describe_closing)
+
     close_open_trades: bool = Field(
-        default=True, description="For stop: whether what is open is closed at the last close."
+        default=True,
+        alias="closeOpenTrades",
+        validation_alias=AliasChoices("closeOpenTrades", "closePosition", "close_position"),
+        description="For stop: whether what is open is closed at the last close.",
     )
 
 

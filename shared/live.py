@@ -38,8 +38,8 @@ class OpenTrade(Wire):
     unrealised_pnl: float | None = Field(description="At the last close, after the entry's fee.")
 
 
-class OpenedTrade(Wire):
-    """A trade as it was opened."""
+class Entry(Wire):
+    """How a trade was opened."""
 
     entry_bar: int = Field(ge=0)
     entry_time: Instant
@@ -49,7 +49,15 @@ class OpenedTrade(Wire):
     entry_reason: str
 
 
-class ClosedTrade(OpenedTrade):
+class OpenedTrade(Entry):
+    """A trade that was opened, with its levels: null in a replay, and of one that is closed again already."""
+
+    stop_price: float | None = None
+    target_price: float | None = None
+    trailing_stop_price: float | None = None
+
+
+class ClosedTrade(Entry):
     """A trade that is closed, with the fields of `GET /api/algo/backtest/{id}/trades`."""
 
     exit_bar: int = Field(ge=0)

@@ -27,7 +27,8 @@ RECENT_MAX = 20
 CANDLES_BELOW_BARS_PER_S = 200
 _TRADES_MAX = 500  # of one event: half of what a slow client may have waiting
 _OPENED_MAX = 200
-OPENED = ("entryBar", "entryTime", "direction", "quantity", "entryPrice", "entryReason")
+_OPENED = ("entryBar", "entryTime", "direction", "quantity", "entryPrice", "entryReason")
+_LEVELS = ("stopPrice", "targetPrice", "trailingStopPrice")
 
 
 class Stand(NamedTuple):
@@ -106,14 +107,16 @@ def candles_told(
 
 
 def opened_told(rows: list[Data], skipped: int = 0) -> Iterator[tuple[Live, Data]]:
-    """The trades of these rows (fields `OPENED`) were opened, after `skipped` that nobody has told of."""
+    """The trades of these rows, closed again or not, were opened, after `skipped` that nobody has told of."""
     if not rows:
         return
     rows.sort(key=_entry_bar)
-    latest = rows[-_OPENED_MAX:]
-    many = {} if len(latest) == 1 else {"trades": {name: [row[name] for row in latest] for name in OPENED}}
+    latest = [
+        {name: row[name] for name in _OPENED} | {name: row.get(name) for name in _LEVELS} for row in rows[-_OPENED_MAX:]
+    ]
+    many = {} if len(latest) == 1 else {"trades": {name: [row[name] for row in latest] for name in latest[0]}}
     skipped += len(rows) - len(latest)
-    yield "trade", {"what": "opened", "trade": rows[-1]} | many | ({"skipped": skipped} if skipped else {})
+    yield "trade", {"what": "opened", "trade": latest[-1]} | many | ({"skipped": skipped} if skipped else {})
 
 
 def closed_told(columns: Columns, skipped: int = 0) -> Iterator[tuple[Live, Data]]:

@@ -201,13 +201,14 @@ def _unknown_fields(model: type[BaseModel], value: object, within: str = "") -> 
         return
     given = cast("Mapping[str, object]", value)
     known = _fields_of(model)
+    others: dict[str, str] = {}  # by its name on the wire, the other one that a field is written with
     for name, part in given.items():
         path = f"{within}{_plain_part(name)}"
         alias, inner = known.get(name, ("", None))
         if not alias:
             remedy = remedy_for(name, (alias for alias, _ in known.values()))
             yield FieldError(path, f"unknown field; {remedy}", UNKNOWN_FIELD)
-        elif name != alias and alias in given:
+        elif name != alias and (alias in given or others.setdefault(alias, name) != name):
             yield FieldError(path, f"is {alias}, which is there too; leave one of them out", UNKNOWN_FIELD)
         elif inner is not None:
             yield from _unknown_fields(inner, part, f"{path}.")

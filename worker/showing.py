@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from shared.findings import iso_column, plot_rows, trade_columns
 from shared.instants import iso_from_ms
 from shared.live_data import (
-    OPENED,
     POINTS_MAX,
     RECENT_MAX,
     Columns,
@@ -132,14 +131,12 @@ def _signals(said: Signalled) -> list[Data]:
 
 def _opened(columns: Columns, news: News) -> list[Data]:
     """The trades that were opened since the news before, closed again or not."""
-    rows = [
-        {name: columns[name][at] for name in OPENED}
+    closed = [
+        {name: column[at] for name, column in columns.items()}
         for at, bar in enumerate(columns["entryBar"])
         if bar >= news.first_bar
     ]
-    return rows + [
-        {name: one[name] for name in OPENED} for one in _open_trades(news) if one["entryBar"] >= news.first_bar
-    ]
+    return closed + [one for one in _open_trades(news) if one["entryBar"] >= news.first_bar]
 
 
 def _open_trades(news: News) -> list[Data]:

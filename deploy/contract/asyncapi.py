@@ -198,8 +198,12 @@ def _who_hears(event: str) -> str:
 
 def _ws_channels() -> Part:
     requests = tuple(request for request, _ in messages.WS_REQUESTS.values())
-    about = "Topics: `backtest`, all of one's own; `logs`, their lines; `backtest:{id}`, one of them."
-    return {"ws": _channel("ws", "/", (*requests, *messages.WS_FRAMES.values()), about)}
+    about = (
+        "Topics: `backtest`, all of one's own; `logs`, their lines; `backtest:{id}`, one of them; `session:{id}`, the "
+        "same one as the session of an AI trader."
+    )
+    frames = (*messages.WS_FRAMES.values(), *messages.WS_SESSION_FRAMES.values())
+    return {"ws": _channel("ws", "/", (*requests, *frames), about)}
 
 
 def _ws_operations() -> Part:
@@ -210,4 +214,6 @@ def _ws_operations() -> Part:
     for kind, frame in messages.WS_FRAMES.items():
         if kind not in messages.WS_ANSWERS:
             made[f"ws.{kind}.send"] = _operation("send", "ws", (frame,), f"A frame of type `{kind}`")
+    for kind, frame in messages.WS_SESSION_FRAMES.items():
+        made[f"ws.session.{kind}.send"] = _operation("send", "ws", (frame,), f"Of a session, a frame of type `{kind}`")
     return made

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, create_model
 
+from api.session_messages import SESSION_FRAMES
 from api.socket_messages import (
     Acknowledged,
     ConnectAuth,
@@ -76,6 +77,8 @@ WS_REQUESTS: dict[str, tuple[Model, tuple[str, ...]]] = {
 }
 WS_ANSWERS = frozenset(kind for _, kinds in WS_REQUESTS.values() for kind in kinds)
 WS_FRAMES: dict[str, Model] = FRAMES
+# What the topic of a session says, in frames of its own; the type `error` is of both kinds.
+WS_SESSION_FRAMES: dict[str, Model] = SESSION_FRAMES
 
 
 def models() -> dict[str, Model]:
@@ -93,4 +96,4 @@ def _all() -> Iterator[Model]:
         yield from (request, *answers)
     yield CONNECT
     yield from (request for request, _ in WS_REQUESTS.values())
-    yield from WS_FRAMES.values()
+    yield from (*WS_FRAMES.values(), *WS_SESSION_FRAMES.values())

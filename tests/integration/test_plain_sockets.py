@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -53,7 +54,7 @@ async def hears(ws: ClientConnection, kind: str) -> dict[str, Any]:
     async with asyncio.timeout(DEADLINE_S):
         while True:
             data = await ws.recv()
-            frame: dict[str, Any] = json.loads(data) if isinstance(data, str) else msgpack.unpackb(data)
+            frame = json_or_msgpack(data)
             if frame["type"] in WS_ANSWERS:  # Tests say the others by hand, with as little in them as they need.
                 check_frame(frame)
             if frame["type"] == kind:
@@ -140,6 +141,58 @@ async def test_one_backtest_is_watched_to_its_end_in_both_encodings_compressed(s
     assert (await ear.call("backtest:subscribe", {"backtestId": record["_id"]}))["ok"]
 
 
+async def test_a_backtest_is_told_as_a_session_too_each_topic_from_where_its_subscriber_is(site: Site) -> None:
+    record = await running(site)
+    state = {"openTrades": [], "currentCandleIndex": 1, "totalCandles": 500, "metrics": {"equityCurve": []}}
+    await say(site, record, 1, "started", totalBars=500)
+    await say(site, record, 2, "state", **state)
+    plain, session = f"backtest:{record['_id']}", f"session:{record['_id']}"
+    after = {"epoch": record["epoch"], "seq": 0}
+    async with opened(site, "ann") as ws, opened(site, "eve") as stranger:
+        await ask(stranger, action="subscribe", topic=session)
+        refused = await hears(stranger, "error")
+        assert (refused["topic"], refused["errors"][0]["code"]) == (session, "not_found")
+        await ask(ws, action="authenticate", encoding="msgpack")
+        await ask(ws, action="subscribe", topic=plain, after=after)
+        assert (await hears(ws, "backtest_state_update"))["state"]["partial"]
+        assert (await hears(ws, "backtest_state_update"))["state"]["seq"] == 2
+        await ask(ws, action="subscribe", topic=session, after=after)
+        assert (await hears(ws, "subscription_confirmed"))["recovered"] is True
+        assert (await hears(ws, "session_initialized"))["data"]["total_candles"] is None
+        assert (await hears(ws, "session_initialized"))["data"]["total_candles"] == 500
+        assert (await hears(ws, "stats_update"))["seq"] == 2
+        await say(site, record, 3, "thinking", bar=1, time="2024-01-01T00:00:00Z", strategy="ai_trader")
+        assert {json_or_msgpack(await ws.recv())["type"] for _ in range(2)} == {"backtest_thinking", "ai_thinking"}
+        await ask(ws, action="unsubscribe", topic=session)
+        assert (await hears(ws, "unsubscription_confirmed"))["topic"] == session
+        await say(site, record, 4, "paused", bar=1)
+        assert (await hears(ws, "backtest_paused"))["seq"] == 4
+        await ask(ws, action="unsubscribe", topic=plain)
+        assert json_or_msgpack(await ws.recv())["topic"] == plain, "it has heard nothing else"
+        await ask(ws, action="subscribe", topic=session, after=after | {"seq": 3})
+        assert (await hears(ws, "session_paused"))["seq"] == 4
+        await site.finish(record, seq=5)
+        end = await hears(ws, "session_completed")
+        assert (end["seq"], end["data"]["stats"]["equity"]) == (5, None)
+
+
+async def test_a_session_that_has_ended_is_greeted_and_told_its_end(site: Site) -> None:
+    record = await running(site)
+    news = await site.finish(record)
+    await site.bus.forget(record["_id"])
+    topic = f"session:{record['_id']}"
+    async with opened(site, "ann") as ws:
+        await ask(ws, action="subscribe", topic=topic)
+        heard = [json_or_msgpack(await ws.recv()) for _ in range(3)]
+        kinds = ["subscription_confirmed", "session_initialized", "session_completed"]
+        assert [frame["type"] for frame in heard] == kinds
+        assert heard[-1]["data"]["result_id"] == news.result_id
+
+
+def json_or_msgpack(data: str | bytes) -> dict[str, Any]:
+    return json.loads(data) if isinstance(data, str) else msgpack.unpackb(data)
+
+
 async def test_the_wide_topics_are_heard_by_their_user_alone_until_they_are_left(site: Site) -> None:
     async with opened(site, "ann") as everything, opened(site, "ann") as lines, opened(site, "eve") as stranger:
         for ws, topic in ((everything, "backtest"), (lines, "logs"), (stranger, "backtest")):
@@ -184,6 +237,22 @@ FRAMES: list[tuple[str | bytes, str, str]] = [
     ('{"action":"subscribe"}', "topic", "missing"),
     ('{"action":"subscribe","topic":"everything"}', "topic", "value_error"),
     ('{"action":"subscribe","topic":"backtest:"}', "topic", "value_error"),
+    ('{"action":"subscribe","topic":"session:"}', "topic", "value_error"),
+    ('{"action":"subscribe","topic":"session"}', "topic", "value_error"),
+    ('{"action":"subscribe","topic":"session:bt 1"}', "topic", "value_error"),
+    ('{"action":"subscribe","topic":"session:bt_unknown"}', "backtestId", "not_found"),
+    ('{"action":"subscribe","topic":"session:bt_unknown","replay":{"from":-1}}', "replay.from", "value_error"),
+    ('{"action":"subscribe","topic":"session:bt_unknown","replay":{}}', "backtestId", "not_found"),
+    (
+        '{"action":"control","backtest_id":"bt_unknown","command":{"action":"pause","close_position":true}}',
+        "command.closeOpenTrades",
+        "value_error",
+    ),
+    (
+        '{"action":"control","backtest_id":"bt_unknown","command":{"action":"stop","close_position":"yes"}}',
+        "command.close_position",
+        "bool_type",
+    ),
     ('{"action":"subscribe","topic":"backtest:\\ud800"}', "topic", "string_unicode"),
     (
         '{"action":"subscribe","topic":"backtest:bt_1","after":{"epoch":-1,"seq":1}}',
@@ -226,6 +295,49 @@ async def test_a_backtest_is_steered_by_its_owner(site: Site) -> None:
         assert (answer["backtest_id"], answer["action"]) == (submitted["backtestId"], "pause")
         assert (answer["status"], answer["done"]) == ("paused", True)
         assert answer["command_id"]
+
+
+async def test_a_stop_may_leave_the_position_open_in_the_words_of_sessions(site: Site) -> None:
+    record = await running(site)
+    stop = {"action": "stop", "close_position": False}
+    async with opened(site, "ann") as ws, asyncio.timeout(DEADLINE_S), site.bus.listen(Channel.CONTROL) as heard:
+        await ask(ws, action="control", backtest_id=record["_id"], command=stop)
+        async for item in heard:
+            said = json.loads(getattr(item, "payload", "{}"))
+            if said.get("action") == "stop":
+                assert said["closeOpenTrades"] is False
+                return
+
+
+async def test_what_is_asked_of_one_session_in_one_go_is_done_in_that_order_and_told_once(site: Site) -> None:
+    record = await running(site)
+    topic, after = f"session:{record['_id']}", {"epoch": record["epoch"], "seq": 0}
+    async with opened(site, "ann") as ws:
+        for action in ("subscribe", "subscribe", "unsubscribe", "subscribe"):
+            await ask(ws, action=action, topic=topic, **({} if action == "unsubscribe" else {"after": after}))
+        done = [(await hears(ws, f"{one}ion_confirmed"))["topic"] for one in ("subscript", "subscript", "unsubscript")]
+        assert done == [topic] * 3
+        await hears(ws, "subscription_confirmed")
+        await say(site, record, 1, "paused", bar=1)
+        await hears(ws, "session_paused")
+        for action in ("unsubscribe", "subscribe", "unsubscribe"):
+            await ask(ws, action=action, topic=topic)
+        for kind in ("unsubscription_confirmed", "subscription_confirmed", "unsubscription_confirmed"):
+            await hears(ws, kind)
+        await say(site, record, 2, "resumed", bar=1)
+        await ask(ws, action="subscribe", topic=topic, after=after | {"seq": 1})
+        heard = [json_or_msgpack(await ws.recv())["type"] for _ in range(3)]
+        assert heard == ["subscription_confirmed", "session_initialized", "session_resumed"]
+        assert await subscriptions(site) == 1
+    async with asyncio.timeout(DEADLINE_S):
+        while await subscriptions(site):  # noqa: ASYNC110 - over HTTP
+            await asyncio.sleep(0.02)
+
+
+async def subscriptions(site: Site) -> float:
+    """Of all sockets, as the gateway counts them."""
+    metrics = (await (await site.client()).get("/metrics")).text
+    return float(re.findall(r"^backfleet_subscriptions (\S+)", metrics, re.MULTILINE)[0])
 
 
 async def test_who_does_not_say_who_it_is_hears_nothing_and_does_not_stay(site: Site) -> None:
