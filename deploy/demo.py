@@ -19,8 +19,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 from deploy.processes import Interruption, ProcessFailed, exit_code_of
 from deploy.stack import Stack, import_demo_bars, run_interruptible
+from shared.client.answers import RunEvent
 from shared.client.fleet import Backfleet, BacktestFailed, Run
-from shared.client.line import RunEvent
 from shared.metrics_table import metrics_table
 from shared.request import EXAMPLE_REQUEST
 from shared.settings import Settings, load_settings

@@ -19,8 +19,8 @@ from typing import Any, Self, TypeVar
 
 from rich.progress import Progress
 
+from shared.client.answers import RunEvent
 from shared.client.fleet import Backfleet, Run, Token
-from shared.client.line import RunEvent
 
 Answer = TypeVar("Answer")
 
