@@ -97,13 +97,16 @@ def _mcp(asked: argparse.Namespace) -> int:
     if stray and not asked.embedded:
         raise InvalidRequest.of(stray[0], "goes with --embedded; add it, or leave this out")
     try:
-        from deploy.mcp_stdio import run_mcp
+        if asked.embedded:
+            from deploy.mcp_embedded import run_embedded as run
+        else:
+            from deploy.mcp_stdio import run_mcp as run
     except ModuleNotFoundError as error:
         extras = "embedded,mcp" if asked.embedded else "client,mcp"
         raise ConfigurationError(
             f'this command needs {error.name}, which is not installed: pip install "backfleet[{extras}]"'
         ) from error
-    return run_mcp(asked)
+    return run(asked)
 
 
 def _command(

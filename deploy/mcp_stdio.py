@@ -7,30 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 import threading
 from argparse import Namespace
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import ExitStack, aclosing
-from pathlib import Path
+from contextlib import aclosing
 from typing import Any, cast
 
 from mcp.server.stdio import stdio_server
 
-from api.market_data.importing import import_files
 from deploy.asking import PATIENCE_S, find_gateway
-from deploy.processes import Interrupted, Interruption, announce, exit_code_of
-from deploy.stack import Stack, import_demo_bars, private_settings, run_interruptible
+from deploy.processes import Interrupted, exit_code_of
 from shared.client.fleet import Backfleet, Token
-from shared.database import Database
-from shared.errors import BackfleetError, ImportRefused
+from shared.errors import BackfleetError
 from shared.mcp.server import AgentServer
 from shared.observability import configure_logging
-from shared.reading import Reading
-from shared.settings import Settings, load_settings
+from shared.settings import load_settings
 
 LINE_MAX_BYTES = 16 * 1024 * 1024
-IMPORT_DEADLINE_S = 600.0
 _READ_BYTES = 65_536
 _WATCH_S = 0.1
 _STDIN = 0
@@ -41,26 +34,24 @@ Check = Callable[[], None]
 
 
 def run_mcp(asked: Namespace) -> int:
-    """Until the end of standard input, or a signal."""
-    settings = load_settings()
-    configure_logging(settings)
-    if asked.embedded:
-        return exit_code_of(lambda interruption: _run_embedded(asked, interruption))
+    """On the gateway that is named or runs here, until the end of standard input, or a signal."""
+    configure_logging(load_settings())
     url, token = find_gateway(asked)
-    return exit_code_of(lambda interruption: _serve(url, token, interruption.check))
+    return exit_code_of(lambda interruption: serve(url, token, interruption.check))
 
 
-def _serve(url: str, token: Token, check: Check) -> int:
-    async def serve() -> None:
+def serve(url: str, token: Token, check: Check) -> int:
+    """Serves one client. Raises what `check` raises, once all is closed."""
+
+    async def serving() -> None:
         async with Backfleet(url, token, patience_s=PATIENCE_S) as fleet:
             await _serve_stdio(fleet, check)
 
-    asyncio.run(serve())
+    asyncio.run(serving())
     return 0
 
 
 async def _serve_stdio(fleet: Backfleet, check: Check) -> None:
-    """Serves one client. Raises what `check` raises, once what was begun is ended."""
     agents = AgentServer(lambda _: fleet)
     lines = StdinLines()
     watching = asyncio.create_task(_watch(check, lines))
@@ -146,41 +137,3 @@ def _split(read: Callable[[], bytes]) -> Iterator[bytes]:
             parts.clear()
     if parts and any(parts):
         yield b"".join(parts)
-
-
-def _run_embedded(asked: Namespace, interruption: Interruption) -> int:
-    """On servers, a gateway and a worker of our own, for as long as we run."""
-    with ExitStack() as opened:
-        directory = asked.directory or Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="backfleet-mcp-")))
-        stack = Stack(
-            private_settings(directory),
-            directory=directory,
-            workers=1,
-            check=interruption.check,
-            hurry=interruption.hurry,
-            say=announce,
-        )
-        opened.enter_context(stack)
-
-        def check() -> None:
-            interruption.check()
-            stack.tend()
-
-        for line in run_interruptible(_import(stack.settings, asked.data), check, IMPORT_DEADLINE_S):
-            announce(f"market data: {line}")
-        return _serve(stack.api_urls[0], stack.token("agent"), check)
-
-
-async def _import(settings: Settings, files: list[Path] | None) -> list[str]:
-    """The files that were named, else the bars to try things on, where their package is installed."""
-    if not files:
-        try:
-            return await import_demo_bars(settings)
-        except ImportRefused as refused:
-            return [f"none: {refused.message}"]
-    database = await Database.open(settings)
-    try:
-        reports = await import_files(database.candles, files, Reading(), "replace")
-    finally:
-        await database.close()
-    return [report.summary() for report in reports]
