@@ -13,10 +13,52 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
-from tests.gateway import Site
+from tests.gateway import BODY, Site
 
 VERSION = "2025-11-25"
 ACCEPTS = {"Accept": "application/json, text/event-stream"}
+RUN: dict[str, Any] = {
+    "strategy_id": "sma",
+    "asset_symbol": BODY["symbol"],
+    "start_date": "2024-01-01",
+    "end_date": "2024-01-20",
+    "initial_capital": 10_000,
+    "parameters": {"fast": 5, "slow": 20},
+}
+_ONE = {"backtest_id": "bt_1"}
+# Arguments of each tool that would be well, so that only the one that a test changes is wrong.
+RIGHT: dict[str, dict[str, Any]] = {
+    "run_backtest": RUN,
+    "wait_for_backtest": _ONE,
+    "get_backtest_results": _ONE,
+    "get_metrics": _ONE,
+    "get_trades": _ONE,
+    "get_equity": _ONE,
+    "explain_trade": {**_ONE, "trade": 0},
+    "compare_backtests": {"backtest_ids": ["bt_1", "bt_2"]},
+    "list_backtests": {},
+    "control_backtest": {**_ONE, "action": "seek"},
+    "list_strategies": {},
+    "validate_strategy": {"strategy_config": {"strategy_id": "sma"}},
+    "list_market_data": {},
+    "import_market_data": {"csv": "nonsense"},
+}
+HOSTILE: list[Any] = [
+    None,
+    -1,
+    1e308,
+    10**30,
+    True,
+    "",
+    "1",
+    "x" * 100_000,
+    "\x1b[31m\r\n\x00",
+    "<script>alert(1)</script>",
+    "../../etc/passwd",
+    {"$where": "1"},
+    {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": {"j": 1}}}}}}}}}},
+    [[]] * 1_000,
+]
 Streams = AbstractAsyncContextManager[tuple[Any, Any]]
 
 
