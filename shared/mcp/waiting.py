@@ -28,6 +28,7 @@ async def _end_of(fleet: Fleet, backtest_id: str, report: Report) -> dict[str, A
         while True:
             state: dict[str, Any] = await fleet.ask("GET", path_of(backtest_id))
             if state["status"] in ENDED:
+                await told.reach(state["progress"], f"it is {state['status']}")
                 return state
             # Until something may have been missed (None): then it may have ended unheard.
             while (event := await hear()) is not None:
@@ -45,6 +46,10 @@ class _Rising:
 
     async def tell(self, event: RunEvent) -> None:
         progress = event.data.get("progress")
-        if event.name == "backtest:progress" and isinstance(progress, int | float) and progress > self._last:
+        if event.name == "backtest:progress" and isinstance(progress, int | float):
+            await self.reach(progress, str(event.data.get("message", "")))
+
+    async def reach(self, progress: float, words: str) -> None:
+        if progress > self._last:
             self._last = float(progress)
-            await self._report(self._last, str(event.data.get("message", "")))
+            await self._report(self._last, words)
