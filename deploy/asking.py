@@ -98,15 +98,17 @@ def _mcp(asked: argparse.Namespace) -> int:
         raise InvalidRequest.of(stray[0], "goes with --embedded; add it, or leave this out")
     try:
         if asked.embedded:
-            from deploy.mcp_embedded import run_embedded as run
-        else:
-            from deploy.mcp_stdio import run_mcp as run
+            from deploy.mcp_embedded import run_embedded
+
+            return run_embedded(asked)
+        from deploy.mcp_stdio import run_mcp
+
+        return run_mcp(*find_gateway(asked))
     except ModuleNotFoundError as error:
         extras = "embedded,mcp" if asked.embedded else "client,mcp"
         raise ConfigurationError(
             f'this command needs {error.name}, which is not installed: pip install "backfleet[{extras}]"'
         ) from error
-    return run(asked)
 
 
 def _command(

@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from argparse import Namespace
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, cast
 
 from mcp.server.stdio import stdio_server
 
-from deploy.asking import PATIENCE_S, find_gateway
 from deploy.processes import Interrupted, exit_code_of
 from shared.client.fleet import Backfleet, Token
 from shared.errors import BackfleetError
@@ -23,6 +21,8 @@ from shared.mcp.server import AgentServer
 from shared.observability import configure_logging
 from shared.settings import load_settings
 
+# As the other commands wait for a gateway that is being started again.
+PATIENCE_S = 15.0
 LINE_MAX_BYTES = 16 * 1024 * 1024
 _READ_BYTES = 65_536
 _WATCH_S = 0.1
@@ -33,10 +33,9 @@ _TOO_LONG = b"a line that is too long"
 Check = Callable[[], None]
 
 
-def run_mcp(asked: Namespace) -> int:
-    """On the gateway that is named or runs here, until the end of standard input, or a signal."""
+def run_mcp(url: str, token: Token) -> int:
+    """On a gateway, until the end of standard input, or a signal."""
     configure_logging(load_settings())
-    url, token = find_gateway(asked)
     return exit_code_of(lambda interruption: serve(url, token, interruption.check))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import mcp_types as types
@@ -86,34 +86,21 @@ class AgentServer:
             await context.session.report_progress(percent, 100.0, words)
 
         try:
-            async with self._telling(context) as telling:
-                call = Call(self._fleet_of(context), telling, report)
-                return (await tool.call(call, params.arguments or {})).as_result()
+            session = self._session(context)
+            call = Call(self._fleet_of(context), session.telling if session else None, report)
+            return (await tool.call(call, params.arguments or {})).as_result()
         except BackfleetError as error:
             return refused(error)
         except Exception:
             log.exception("the tool %s failed", tool.name)
             return types.CallToolResult(content=[types.TextContent(text=_SURPRISE)], is_error=True)
 
-    @asynccontextmanager
-    async def _telling(self, context: Context) -> AsyncGenerator[Telling, None]:
-        """Who is told of backtests: the session, until it ends; without one, who asks, until he is answered."""
-        session = self._session(context)
-        if session is not None:
-            yield session.telling
-            return
-        telling = Telling(_tell(context, context.request_id))
-        try:
-            yield telling
-            await telling.drain()
-        finally:
-            await telling.close()
-
     def _session(self, context: Context) -> _Session | None:
+        """None where there is none: then nothing can be told after the answer, which tells all that there is then."""
         session_id = _session_of(context)
         if session_id is not None and session_id not in self._sessions:
             session = _Session()
-            session.telling = Telling(_tell(context, None, session))
+            session.telling = Telling(_tell(context, session))
             self._sessions[session_id] = session
             if session_id != _ONLY_ONE:
                 # What ends with a session the SDK keeps here, and has no public name for.
@@ -168,17 +155,15 @@ class AgentServer:
         )
 
 
-def _tell(context: Context, request_id: types.RequestId | None, of: _Session | None = None) -> Tell:
-    """Sends on the session's own stream; with `request_id` on that of the answer."""
+def _tell(context: Context, of: _Session) -> Tell:
+    """Sends on the session's own stream."""
     session, newer = context.session, context.protocol_version in MODERN_PROTOCOL_VERSIONS
 
     async def tell(method: str, params: dict[str, Any]) -> None:
-        if method == "notifications/message" and (
-            newer or _LEVELS.index(params["level"]) < (of.least if of is not None else 0)
-        ):
+        if method == "notifications/message" and (newer or _LEVELS.index(params["level"]) < of.least):
             return  # In newer versions who does not ask for messages must not be sent any.
         notification = _Notification(method=method, params=params)
-        await session.send_notification(cast("types.ServerNotification", notification), request_id)
+        await session.send_notification(cast("types.ServerNotification", notification))
 
     return tell
 

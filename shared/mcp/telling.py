@@ -55,11 +55,6 @@ class Telling:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def drain(self) -> None:
-        """Sends what waits, before the stream that it goes on is closed."""
-        while self._waiting:
-            await self._send(self._waiting.popitem(last=False)[1])
-
     @asynccontextmanager
     async def expecting(self, fleet: Fleet) -> AsyncGenerator[Follow, None]:
         """Hears from before something is submitted, so that a run that ends before its id is known here is told, too.
@@ -129,7 +124,8 @@ class Telling:
     async def _send_waiting(self) -> None:
         while await self._filled.wait():
             self._filled.clear()
-            await self.drain()
+            while self._waiting:
+                await self._send(self._waiting.popitem(last=False)[1])
 
     async def _send(self, event: RunEvent) -> None:
         backtest_id: str = event.data["backtestId"]

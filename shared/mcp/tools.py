@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +17,7 @@ from shared.mcp.explaining import explain
 from shared.mcp.fleet import BACKTESTS, ENDED, ROOT, Fleet, path_of
 from shared.mcp.market_data import described, import_csv, stored_series, usual_interval
 from shared.mcp.results import chosen, compare, results_of
-from shared.mcp.telling import Telling
+from shared.mcp.telling import Follow, Telling
 from shared.mcp.waiting import Report, wait_for_end
 from shared.renaming import in_words
 from shared.wire import matches, validate
@@ -29,11 +30,24 @@ Asked = TypeVar("Asked", bound=given.Arguments)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Whose call it is, who is told of its backtests afterwards, and where its progress goes meanwhile."""
+    """Whose call it is, who is told of its backtests afterwards, if anybody can be, and where its progress goes."""
 
     fleet: Fleet
-    telling: Telling
+    telling: Telling | None
     report: Report
+
+    @asynccontextmanager
+    async def expecting(self) -> AsyncGenerator[Follow, None]:
+        """As `Telling.expecting`."""
+        if self.telling is None:
+            yield lambda _: None
+        else:
+            async with self.telling.expecting(self.fleet) as follow:
+                yield follow
+
+    def note_state(self, state: dict[str, Any]) -> None:
+        if self.telling is not None:
+            self.telling.note_state(state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +90,7 @@ async def _run_backtest(call: Call, asked: given.RunBacktest) -> Answer:
         "symbol": "asset_symbol",
         "Idempotency-Key": "idempotency_key",
     }
-    async with call.telling.expecting(call.fleet) as follow:
+    async with call.expecting() as follow:
         with in_words(words):
             state: dict[str, Any] = await call.fleet.ask("POST", BACKTESTS, body=body, headers={"Idempotency-Key": key})
         backtest_id: str = state["backtestId"]
@@ -85,7 +99,7 @@ async def _run_backtest(call: Call, asked: given.RunBacktest) -> Answer:
         state = await call.fleet.ask("GET", path_of(backtest_id))
     elif asked.wait_seconds:
         state = await wait_for_end(call.fleet, backtest_id, asked.wait_seconds, call.report)
-    call.telling.note_state(state)
+    call.note_state(state)
     chose = "" if asked.interval else f" on bars of {interval}, the finest that suits the dates"
     text = f"{backtest_id}{chose}: {_standing(state)}"
     return Answer(
@@ -96,10 +110,10 @@ async def _run_backtest(call: Call, asked: given.RunBacktest) -> Answer:
 async def _wait_for_backtest(call: Call, asked: given.WaitForBacktest) -> Answer:
     state: dict[str, Any] = await call.fleet.ask("GET", path_of(asked.backtest_id))
     if state["status"] not in ENDED:
-        async with call.telling.expecting(call.fleet) as follow:
+        async with call.expecting() as follow:
             follow(asked.backtest_id)
         state = await wait_for_end(call.fleet, asked.backtest_id, asked.timeout_seconds, call.report)
-    call.telling.note_state(state)
+    call.note_state(state)
     over = state["status"] in ENDED
     text = _standing(state) if over else f"after {asked.timeout_seconds:g} s {_standing(state)}; wait once more"
     return Answer(_uri(asked.backtest_id), _short(state) | {"done": over}, text)

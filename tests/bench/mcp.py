@@ -21,6 +21,7 @@ from tests.bench.rows import Row, measured, p50_p99_ms
 WARMING = 20
 CALLS = 100
 DEADLINE_S = 500.0
+SETTLED_S = 0.1
 AIM = 2.0
 RUN: dict[str, Any] = {
     "strategy_id": "sma",
@@ -36,7 +37,7 @@ async def _in_turns(
     ways: dict[str, Callable[[], Awaitable[Any]]], ended: Callable[[str], Awaitable[Any]]
 ) -> dict[str, Any]:
     """How long each call of each way took. Taken in turns, so that a machine that is slow for a while is slow for all;
-    each run has ended before the next begins."""
+    each run has ended, and its client was told, before the next begins."""
     took: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(WARMING + CALLS):
         for name, ask in ways.items():
@@ -45,6 +46,7 @@ async def _in_turns(
             if number >= WARMING:
                 took[name].append(time.perf_counter() - began)
             await ended(backtest_id)
+            await asyncio.sleep(SETTLED_S)
     return took
 
 

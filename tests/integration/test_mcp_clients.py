@@ -72,10 +72,11 @@ def node() -> str:
 
 async def run_of(streams: AbstractAsyncContextManager[Any], mode: str) -> dict[str, Any]:
     """What the SDK's client gets of one run: what it was told on the way, and the results."""
-    progress: list[float] = []
+    told: list[float] = []
 
-    async def note(percent: float, *_: Any) -> None:
-        progress.append(percent)
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        assert (total, bool(message)) == (100.0, True)
+        told.append(progress)
 
     asked = RUN | {"end_date": "2024-03-01", "wait_seconds": 60}
     async with asyncio.timeout(DEADLINE_S), Client(streams, mode=mode) as client:
@@ -86,8 +87,8 @@ async def run_of(streams: AbstractAsyncContextManager[Any], mode: str) -> dict[s
         results = await client.call_tool("get_backtest_results", its)
         equity = await client.call_tool("get_equity", its)
         explained = await client.call_tool("explain_trade", {**its, "trade": 0, "bars_around": 3})
-    assert progress == sorted(progress)
-    assert progress[-1:] == [100.0]
+    assert told == sorted(told)
+    assert told[-1:] == [100.0]
     assert [one.type for one in equity.content] == ["resource", "text", "image"]
     trade = explained.structured_content
     assert trade is not None

@@ -54,7 +54,7 @@ class Desk:
         return self.answers[path]
 
     @asynccontextmanager
-    async def hearing(self, _: str | None) -> AsyncGenerator[Callable[[], Awaitable[RunEvent | None]], None]:
+    async def hearing(self, backtest_id: str | None) -> AsyncGenerator[Callable[[], Awaitable[RunEvent | None]], None]:
         async def hear() -> RunEvent | None:
             if self.said.empty():
                 self.heard.set()
@@ -85,6 +85,7 @@ async def test_every_argument_that_does_harm_is_a_refusal_and_never_a_surprise()
                     await tool.call(call, {**RIGHT[tool.name], name: value})
         with pytest.raises(InvalidRequest, match="unknown field"):
             await tool.call(call, {**RIGHT[tool.name], "nonsense": 1})
+    assert call.telling is not None
     await call.telling.close()
 
 
