@@ -85,7 +85,7 @@ async def test_an_end_that_comes_before_the_answer_is_told_all_the_same(
 ) -> None:
     ring = type(site.bus).ring
 
-    async def end_at_once(bus: Any, task: Any) -> bool:
+    async def end_at_once(bus: Any, task: Any) -> Any:
         await site.finish(await site.claim())
         await asyncio.sleep(0.2)  # until it was relayed
         return await ring(bus, task)
