@@ -9,9 +9,11 @@ from typing import Any
 
 from mcp_types import CallToolResult, EmbeddedResource, ImageContent, TextContent, TextResourceContents
 
-from shared.errors import BackfleetError, InvalidRequest, Unavailable
+from shared.errors import BackfleetError, InvalidRequest, TooLarge, Unavailable
 
 JSON_TYPE = "application/json"
+# Both copies of it must fit into one event of a stream, of which clients take a mebibyte.
+JSON_MAX_CHARS = 400_000
 _SILENT = "the gateway, or a server behind it, does not answer; try again"
 
 
@@ -26,8 +28,12 @@ class Answer:
 
     def as_result(self) -> CallToolResult:
         """The resource stands first: older programs read it by its place. A list is wrapped for `structuredContent`,
-        which the protocol wants to be an object."""
-        resource = TextResourceContents(uri=self.uri, mime_type=JSON_TYPE, text=write(self.data))
+        which the protocol wants to be an object. Raises `TooLarge`."""
+        text = write(self.data)
+        if len(text) > JSON_MAX_CHARS:
+            remedy = "ask for fewer: name a symbol, or lower limit, max_trades or max_points"
+            raise TooLarge(f"the answer has {len(text)} characters, the most allowed is {JSON_MAX_CHARS}; {remedy}")
+        resource = TextResourceContents(uri=self.uri, mime_type=JSON_TYPE, text=text)
         content: list[Any] = [EmbeddedResource(resource=resource), TextContent(text=self.text)]
         if self.png is not None:
             content.append(ImageContent(data=base64.b64encode(self.png).decode(), mime_type="image/png"))

@@ -67,8 +67,8 @@ class OneBacktest(Arguments):
 
 
 class GetBacktestResults(OneBacktest):
-    max_trades: Whole = Field(default=200, ge=0, le=5_000, description="Most trades; `get_trades` has all.")
-    max_points: Whole = Field(default=200, ge=2, le=20_000, description="Most points of the equity curve.")
+    max_trades: Whole = Field(default=200, ge=0, le=1_000, description="Most trades; `get_trades` has all.")
+    max_points: Whole = Field(default=200, ge=2, le=2_000, description="Most points of the equity curve.")
 
 
 class StrategyConfig(Arguments):
@@ -92,7 +92,8 @@ class ListBacktests(Arguments):
 
 
 class WaitForBacktest(OneBacktest):
-    timeout_seconds: float = Field(default=60.0, gt=0, le=WAIT_MAX_S, description="Then it is told how it stands.")
+    # Shorter than the minute after which clients give up that are told no progress.
+    timeout_seconds: float = Field(default=50.0, gt=0, le=WAIT_MAX_S, description="Then it is told how it stands.")
 
 
 class ControlBacktest(OneBacktest):

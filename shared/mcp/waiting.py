@@ -7,7 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from shared.client.answers import RunEvent
-from shared.mcp.fleet import ENDED, Fleet, path_of
+from shared.mcp.fleet import ENDED, Fleet, Hear, path_of
+
+SIGN_OF_LIFE_S = 15.0
+_HARDLY = 1e-6  # percent: the protocol wants progress that rises
 
 Report = Callable[[float, str], Awaitable[None]]
 """Takes percent and a line: how far a backtest is."""
@@ -31,7 +34,7 @@ async def _end_of(fleet: Fleet, backtest_id: str, report: Report) -> dict[str, A
                 await told.reach(state["progress"], f"it is {state['status']}")
                 return state
             # Until something may have been missed (None): then it may have ended unheard.
-            while (event := await hear()) is not None:
+            while (event := await told.meanwhile(hear)) is not None:
                 if event.ends:
                     break
                 await told.tell(event)
@@ -48,6 +51,17 @@ class _Rising:
         progress = event.data.get("progress")
         if event.name == "backtest:progress" and isinstance(progress, int | float):
             await self.reach(progress, str(event.data.get("message", "")))
+
+    async def meanwhile(self, hear: Hear) -> RunEvent | None:
+        """What is heard next. While nothing is, it is told now and then that somebody still waits: clients take a call
+        that says nothing for dead."""
+        hearing = asyncio.ensure_future(hear())
+        try:
+            while not (await asyncio.wait([hearing], timeout=SIGN_OF_LIFE_S))[0]:
+                await self.reach(max(self._last, 0.0) + _HARDLY, "waiting")
+            return hearing.result()
+        finally:
+            hearing.cancel()
 
     async def reach(self, progress: float, words: str) -> None:
         if progress > self._last:

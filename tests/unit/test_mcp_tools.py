@@ -17,8 +17,9 @@ from PIL import Image
 
 from deploy import mcp_stdio
 from shared.client.answers import RunEvent
-from shared.errors import BackfleetError, InvalidRequest, NotFound, Unavailable
-from shared.mcp.answer import Answer, refused
+from shared.errors import BackfleetError, InvalidRequest, NotFound, TooLarge, Unavailable
+from shared.mcp import waiting
+from shared.mcp.answer import JSON_MAX_CHARS, Answer, refused
 from shared.mcp.equity_image import HEIGHT, WIDTH, draw_equity
 from shared.mcp.market_data import BARS_SENSIBLE, usual_interval
 from shared.mcp.prompts import PROMPTS, say
@@ -159,6 +160,27 @@ def test_every_curve_can_be_drawn(values: list[float | None]) -> None:
 def test_a_list_is_wrapped_where_the_protocol_wants_an_object() -> None:
     assert Answer("backfleet://x", [1], "one").as_result().structured_content == {"result": [1]}
     assert Answer("backfleet://x", {"a": 1}, "one").as_result().structured_content == {"a": 1}
+
+
+def test_an_answer_that_no_client_could_take_is_refused_with_what_to_lower() -> None:
+    with pytest.raises(TooLarge, match="max_trades"):
+        Answer("backfleet://x", {"a": "x" * JSON_MAX_CHARS}, "much").as_result()
+
+
+async def test_who_waits_hears_now_and_then_that_he_still_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SIGN_OF_LIFE_S", 0.01)
+    desk, told = Desk({"/api/algo/backtest/bt_1": {"status": "pending", "progress": 0.0}}), list[float]()
+
+    async def report(percent: float, _: str) -> None:
+        told.append(percent)
+        if len(told) == 3:
+            desk.answers["/api/algo/backtest/bt_1"] = {"status": "completed", "progress": 100.0}
+            desk.said.put_nowait(RunEvent("backtest:complete", {"backtestId": "bt_1"}))
+
+    state = await waiting.wait_for_end(desk, "bt_1", 30.0, report)
+    assert state["status"] == "completed"
+    assert told == sorted(set(told))
+    assert told[-1] == 100.0
 
 
 def test_what_is_not_the_callers_fault_tells_nothing_of_our_servers() -> None:
