@@ -61,11 +61,12 @@ class McpEdge:
 
     async def _serve(self, identity: Identity, serve: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """In a task of its own, which is ended when its user may not be here any more."""
-        sid, started = new_id("mcp"), False
+        sid, started, finished = new_id("mcp"), False, False
 
         async def note(message: Message) -> None:
-            nonlocal started
+            nonlocal started, finished
             started = True
+            finished = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
         task = asyncio.ensure_future(serve({**scope, USER: identity.user_id}, receive, note))
@@ -74,10 +75,10 @@ class McpEdge:
             await asyncio.wait([task])
             if not task.cancelled():
                 task.result()
-            elif started:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-            else:
+            elif not started:
                 await respond(Unauthenticated("the token or key is not good any more"))(scope, receive, send)
+            if started and not finished:  # a stream that was ended, by us or because the gateway stops
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             del self._open[sid]
             task.cancel()

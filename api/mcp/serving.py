@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -13,7 +14,7 @@ from mcp.server.streamable_http import check_accept_headers
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.mcp.own_fleet import USER
 from shared.mcp.fleet import Fleet
@@ -22,6 +23,13 @@ from shared.settings import Settings
 
 # Our own edge judges `Origin`; a name that leads here says nothing while every request must carry a token.
 _JUDGED_BEFORE = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+
+
+async def _send_full(send: Send, message: Message) -> None:
+    """The SDK answers 503 where no more sessions may be open. Nothing of ours is away: who asks may come again."""
+    if message["type"] == "http.response.start" and message["status"] == 503:
+        message = {**message, "status": 429, "headers": [*message["headers"], (b"retry-after", b"10")]}
+    await send(message)
 
 
 @asynccontextmanager
@@ -56,7 +64,7 @@ async def serving(settings: Settings, fleet_of: Callable[[Scope], Fleet]) -> Asy
         request = Request(scope)
         takes_json, takes_streams = check_accept_headers(request)
         manager = plain if request.method == "POST" and takes_json and not takes_streams else streams
-        await manager.handle_request({**scope, "user": AuthenticatedUser(token)}, receive, send)
+        await manager.handle_request({**scope, "user": AuthenticatedUser(token)}, receive, partial(_send_full, send))
 
     try:
         async with streams.run(), plain.run():

@@ -302,11 +302,11 @@ async def test_sessions_are_bounded_in_number_and_idle_time(
     async with site_on(make_settings(mcp_sessions_max=1, mcp_session_idle_s=0.3)) as site:
         client = await site.client()
         opened = await client.post("/mcp", json=HELLO, headers=ACCEPTS)
-        assert (await client.post("/mcp", json=HELLO, headers=ACCEPTS)).status_code == 503
+        assert (await client.post("/mcp", json=HELLO, headers=ACCEPTS)).status_code == 429
         session = {**ACCEPTS, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
         ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
         deadline_s = time.monotonic() + 10
-        while (await client.post("/mcp", json=HELLO, headers=ACCEPTS)).status_code == 503:
+        while (await client.post("/mcp", json=HELLO, headers=ACCEPTS)).status_code == 429:
             assert time.monotonic() < deadline_s
         assert (await client.post("/mcp", json=ping, headers=session)).status_code == 404
 
