@@ -11,7 +11,7 @@ from shared.instants import INTERVAL_MS, read_instant, write_instant
 from shared.mcp.fleet import Fleet, path_of, series_path
 
 _COLUMNS = ("time", "open", "high", "low", "close", "volume")
-_DECISIONS_MAX = 50
+_DECISIONS_MAX = 25
 
 
 async def explain(fleet: Fleet, backtest_id: str, trade: int, bars_around: int) -> dict[str, Any]:
@@ -68,11 +68,14 @@ async def _bars_around(fleet: Fleet, config: dict[str, Any], time: str, bars: in
 async def _decisions(fleet: Fleet, backtest_id: str, trade: dict[str, Any]) -> list[dict[str, Any]]:
     """What a model decided from the signal that opened the trade to the one that closed it; else nothing."""
     first, last = max(int(trade["entryBar"]) - 1, 0), int(trade["exitBar"])
-    query = {"limit": _DECISIONS_MAX, **({"after": first - 1} if first else {})}
-    try:
-        page = await fleet.ask("GET", path_of(backtest_id, "/decisions"), query=query)
-    except Unavailable:
-        raise
-    except BackfleetError:
-        return []
-    return [one for one in page.get("items", []) if first <= one.get("bar", -1) <= last]
+    found: dict[int, dict[str, Any]] = {}
+    for after in sorted({first - 1, max(last - _DECISIONS_MAX, first) - 1}):  # of a long trade its begin and its end
+        query = {"limit": _DECISIONS_MAX, "after": after}
+        try:
+            page = await fleet.ask("GET", path_of(backtest_id, "/decisions"), query=query)
+        except Unavailable:
+            raise
+        except BackfleetError:
+            return []
+        found |= {one["bar"]: one for one in page["items"] if first <= one["bar"] <= last}
+    return [found[bar] for bar in sorted(found)]

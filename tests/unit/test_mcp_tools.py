@@ -21,6 +21,7 @@ from shared.errors import BackfleetError, InvalidRequest, NotFound, TooLarge, Un
 from shared.mcp import waiting
 from shared.mcp.answer import JSON_MAX_CHARS, Answer, refused
 from shared.mcp.equity_image import HEIGHT, WIDTH, draw_equity
+from shared.mcp.explaining import explain
 from shared.mcp.market_data import BARS_SENSIBLE, usual_interval
 from shared.mcp.prompts import PROMPTS, say
 from shared.mcp.results import chosen, compare
@@ -147,6 +148,23 @@ async def test_a_comparison_says_which_is_best_and_what_makes_it_unfair() -> Non
     told = await compare(desk, ["a", "b"], ["totalReturn", "max_drawdown", "volatility", "totalTrades"])
     assert told["best"] == {"totalReturn": "a", "max_drawdown": "b", "volatility": "b"}
     assert told["notes"] == ["they differ in symbol: their figures are of different things"]
+
+
+async def test_a_trade_is_explained_with_what_a_model_decided_from_its_signal_to_its_end() -> None:
+    path = "/api/algo/backtest/bt_1"
+    trade = {"entryBar": 5, "exitBar": 9, "entryTime": "2024-01-06T00:00:00Z", "exitTime": "2024-01-10T00:00:00Z"}
+    answers = {
+        f"{path}/trades": {"items": [trade], "total": 1},
+        f"{path}/result": result_of(1.0, -1.0, 1),
+        f"{path}/decisions": {"items": [{"bar": bar, "action": "HOLD"} for bar in range(20)]},
+    }
+    told = await explain(Desk(answers), "bt_1", 0, 3)
+    assert [one["bar"] for one in told["decisions"]] == [4, 5, 6, 7, 8, 9]
+    assert told["around_entry"] == [], "its bars are gone"
+    del answers[f"{path}/decisions"]
+    assert "decisions" not in await explain(Desk(answers), "bt_1", 0, 3)
+    with pytest.raises(InvalidRequest, match="it made none"):
+        await explain(Desk({f"{path}/trades": {"items": [], "total": 0}}), "bt_1", 7, 3)
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [5.0, 5.0], [1.0, 3.0, 2.0, None, 4.0], [0.0, -1.0], [1e300, 1e-300]])
