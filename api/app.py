@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from fastapi import FastAPI
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.accounts import Accounts
@@ -24,6 +25,8 @@ from api.gate import Gate
 from api.limits import LoginLimits
 from api.llm_keys import LlmKeys
 from api.market_data.uploads import Uploads
+from api.mcp.edge import PATH as MCP_PATH
+from api.mcp.edge import McpEdge, McpRoute
 from api.metrics import MeasuredHttp, Metrics
 from api.missed import Missed
 from api.newcomers import Newcomers
@@ -62,6 +65,7 @@ def create_app(settings: Settings) -> ASGIApp:
     metrics = Metrics()
     app = FastAPI(title="backfleet", version=package_version(), docs_url=None, redoc_url=None)
     include_routes(app, package_version())
+    app.router.routes.append(Route(MCP_PATH, McpRoute()))
     install_problems(app)
     http = Origins(settings).around(Compression(MeasuredHttp(app, metrics)))
 
@@ -70,14 +74,16 @@ def create_app(settings: Settings) -> ASGIApp:
         async with _open_services(settings, authenticator, passwords, metrics) as services:
             app.state.services = services
             sockets, plain = Sockets(services), PlainSockets(services)
+            mcp = app.state.mcp = McpEdge(services, app)
             metrics.sockets = partial(_counts, sockets, plain)
-            looking = asyncio.create_task(look_again(services.gate, [sockets, plain]))
+            looking = asyncio.create_task(look_again(services.gate, [sockets, plain, mcp]))
             try:
                 mongo = services.mongo
                 yield Edges(*(_refusing_at_once(mongo, edge) for edge in (http, sockets, plain)))
             finally:
                 await _cancel(looking)
                 services.newcomers.close()
+                await mcp.close()
                 await plain.close()
                 await sockets.close()
 

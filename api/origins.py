@@ -18,8 +18,13 @@ _REQUEST_HEADERS = (
     "Idempotency-Key",
     "If-Modified-Since",
     "If-None-Match",
+    "Last-Event-ID",
+    "Mcp-Method",
+    "Mcp-Name",
+    "Mcp-Protocol-Version",
+    "Mcp-Session-Id",
 )
-_ANSWER_HEADERS = ("ETag", "Location", "Retry-After", "WWW-Authenticate")
+_ANSWER_HEADERS = ("ETag", "Location", "Mcp-Session-Id", "Retry-After", "WWW-Authenticate")
 
 
 class Origins:

@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from api.cli import settings_here, to_end
@@ -45,6 +46,11 @@ With BT_ID, shows that backtest until it ends, and its metrics; exit status 1 wh
 130 after Ctrl-C, which leaves it running. Without, shows the fleet: workers and their slots, what waits by
 priority, what runs and how fast; one table where standard output is no terminal."""
 
+_MCP = """\
+Serves an agent that starts it: the tools of MCP over standard input and output, on a gateway, or with
+--embedded on one of its own, which lives as long as it does and begins with the files of --data, else
+with bars to try things on. Logs go to standard error. Ends with standard input, or by a signal."""
+
 
 def add_client_commands(commands: Commands) -> None:
     submit = _command(commands, "submit", _submit, "submit a backtest to a gateway, and follow it", _SUBMIT)
@@ -67,8 +73,45 @@ def add_client_commands(commands: Commands) -> None:
     step.add_argument("bars", nargs="?", default="1", metavar="BARS", help="how many (default 1)")
     speed = _add_control(commands, "speed", "set the pace of a backtest")
     speed.add_argument("speed", metavar="N", help="bars a second, from 0.1, or max")
+    _add_mcp(commands)
     seek = _add_control(commands, "seek", "take a backtest to another bar, forward or back")
     seek.add_argument("where", metavar="BAR|TIME", help="just before this bar, from 0, or the first from this time on")
+
+
+def _add_mcp(commands: Commands) -> None:
+    mcp = _command(commands, "mcp", _mcp, "serve an agent over standard input and output (MCP)", _MCP)
+    mcp.add_argument("--embedded", action="store_true", help="on servers, a gateway and a worker of its own")
+    mcp.add_argument(
+        "--directory",
+        type=Path,
+        metavar="DIR",
+        help="with --embedded: where its data stays (else it is removed)",
+    )
+    mcp.add_argument(
+        "--data", type=Path, nargs="+", metavar="FILE", help="with --embedded: files of bars to import at the start"
+    )
+
+
+def _mcp(asked: argparse.Namespace) -> int:
+    wrong = [f"--{name}" for name in ("url", "token", "user") if getattr(asked, name)]
+    stray = [f"--{name}" for name in ("directory", "data") if getattr(asked, name)]
+    if asked.embedded and wrong:
+        raise InvalidRequest.of(wrong[0], "names a gateway, and --embedded starts one; leave one of them out")
+    if stray and not asked.embedded:
+        raise InvalidRequest.of(stray[0], "goes with --embedded; add it, or leave this out")
+    try:
+        if asked.embedded:
+            from deploy.mcp_embedded import run_embedded
+
+            return run_embedded(asked)
+        from deploy.mcp_stdio import run_mcp
+
+        return run_mcp(*find_gateway(asked))
+    except ModuleNotFoundError as error:
+        extras = "embedded,mcp" if asked.embedded else "client,mcp"
+        raise ConfigurationError(
+            f'this command needs {error.name}, which is not installed: pip install "backfleet[{extras}]"'
+        ) from error
 
 
 def _command(

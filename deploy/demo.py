@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from deploy.processes import Interruption, ProcessFailed, exit_code_of
-from deploy.stack import Stack, import_demo_bars, run_interruptible
+from deploy.stack import Stack, import_demo_bars, private_settings, run_interruptible
+from shared.client.answers import RunEvent
 from shared.client.fleet import Backfleet, BacktestFailed, Run
-from shared.client.line import RunEvent
 from shared.metrics_table import metrics_table
 from shared.request import EXAMPLE_REQUEST
-from shared.settings import Settings, load_settings
+from shared.settings import load_settings
 
 SHOW_DEADLINE_S = 120.0
 _CONNECT_TIMEOUT_S = 10
@@ -34,22 +34,9 @@ _CHUNK_BARS = 20
 Event = tuple[str, dict[str, Any]]
 
 
-def _settings(directory: Path) -> Settings:
-    """The settings of whoever asks, but our own servers, free ports, our own tokens, and all files in `directory`."""
-    given = load_settings()
-    ours: dict[str, Any] = {
-        "mode": "development",
-        "port": 0,
-        "jwt_secret": None,
-        "jwt_jwks_url": None,
-        "stack_dir": directory,
-        "chunk_bars": _CHUNK_BARS,
-        "progress_interval_s": 0.0,
-    }
-    if "cache_dir" not in given.model_fields_set:
-        ours["cache_dir"] = directory / "cache"
-    named = (given.model_fields_set | ours.keys()) - {"mongodb_uri", "redis_url"}
-    return Settings.model_construct(named, **{name: getattr(given, name) for name in Settings.model_fields} | ours)
+def _own_cache(directory: str) -> dict[str, Path]:
+    """Also the cache goes where everything is removed, unless whoever asks has named one."""
+    return {} if "cache_dir" in load_settings().model_fields_set else {"cache_dir": Path(directory) / "cache"}
 
 
 async def _show(stack: Stack, console: Console) -> None:
@@ -128,7 +115,7 @@ def demonstrate(interruption: Interruption) -> int:
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory(prefix="backfleet-demo-") as directory:
         stack = Stack(
-            _settings(Path(directory)),
+            private_settings(Path(directory), chunk_bars=_CHUNK_BARS, progress_interval_s=0.0, **_own_cache(directory)),
             directory=Path(directory),
             check=interruption.check,
             hurry=interruption.hurry,

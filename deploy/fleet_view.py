@@ -16,8 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
+from shared.client.answers import RunEvent
 from shared.client.fleet import Backfleet
-from shared.client.line import RunEvent
 from shared.errors import BackfleetError
 
 log = logging.getLogger(__name__)

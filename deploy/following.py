@@ -16,8 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from shared.client.answers import RunEvent
 from shared.client.fleet import Run
-from shared.client.line import RunEvent
 from shared.metrics_table import metrics_table
 
 ENDED = ("completed", "failed", "stopped")

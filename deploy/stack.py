@@ -32,7 +32,7 @@ from deploy.processes import (
 from deploy.restarts import Restarts
 from deploy.servers import FakeRedisServer, MongoServer, Server, ValkeyServer, redis_server
 from shared.errors import ConfigurationError
-from shared.settings import Settings, environment_for_child
+from shared.settings import Settings, environment_for_child, load_settings
 from shared.stack_file import (
     StackFile,
     lock_directory,
@@ -51,6 +51,22 @@ _DRAIN_TIMEOUT_S = 5.0
 _HTTP_TIMEOUT_S = 1.0
 _WATCH_S = 0.1
 _ROOT = Path(__file__).resolve().parent.parent
+
+
+def private_settings(directory: Path, **more: Any) -> Settings:
+    """The settings of whoever asks, but for a stack of its own: own servers, free ports, own tokens, its data in
+    `directory`; and `more`."""
+    given = load_settings()
+    ours: dict[str, Any] = {
+        "mode": "development",
+        "port": 0,
+        "jwt_secret": None,
+        "jwt_jwks_url": None,
+        "stack_dir": directory,
+        **more,
+    }
+    named = (given.model_fields_set | ours.keys()) - {"mongodb_uri", "redis_url"}
+    return Settings.model_construct(named, **{name: getattr(given, name) for name in Settings.model_fields} | ours)
 
 
 def _hush(_line: str) -> None:

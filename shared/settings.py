@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     session_idle_s: float = Field(
         3600.0, gt=0, le=30 * 86_400, description="After so long a session that nobody has started is removed."
     )
+    mcp_sessions_max: int = Field(1_000, ge=1, le=100_000, description="Sessions of MCP that a gateway has open.")
+    mcp_session_idle_s: float = Field(
+        1_800.0, gt=0, le=86_400, description="After so long without a request or a stream one of them is closed."
+    )
 
     key_secrets: SecretStr | None = Field(
         None, description="Secrets that users' provider keys are sealed with: JSON list or commas, newest first."

@@ -11,7 +11,6 @@ from starlette.convertors import StringConvertor, register_url_convertor
 
 from api.commands import PAGE_MAX
 from api.problems import MEDIA_TYPE, Problem
-from api.renaming import in_words
 from api.routes.requests import RUNS_ROOT, SESSIONS_ROOT, Caller, described_body, new_router, read_body
 from api.routes.session_answers import Acted, Run, Session, SessionCreated, SessionPage
 from api.services import services_of
@@ -20,6 +19,7 @@ from api.sessions import session_as_wire, state_of, word_for
 from shared.contracts import CURSOR_PATTERN
 from shared.controls import Action, ControlRequest, PlainCommand, StopCommand
 from shared.instants import iso_from_ms
+from shared.renaming import in_words
 from shared.wire import decode, parse_json, validate
 
 

@@ -21,8 +21,8 @@ from typing import Any, Self, TypeVar
 
 from rich.progress import Progress
 
+from shared.client.answers import RunEvent
 from shared.client.fleet import Backfleet, Run, Token
-from shared.client.line import RunEvent
 from shared.errors import Refusal
 
 Answer = TypeVar("Answer")

@@ -20,42 +20,22 @@ import json
 import logging
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 import aiohttp
 
-from shared.client.line import Line, RunEvent, patience, pause, read_errors
-from shared.errors import (
-    BackfleetError,
-    Conflict,
-    FieldError,
-    Forbidden,
-    InvalidRequest,
-    NotFound,
-    Refusal,
-    TooLarge,
-    TooMany,
-    Unauthenticated,
-    Unavailable,
-)
+from shared.client.answers import RunEvent, read_errors, refusal_of
+from shared.client.line import Line, patience, pause
+from shared.errors import BackfleetError, FieldError, InvalidRequest, NotFound, Refusal, Unavailable
 
 log = logging.getLogger(__name__)
 
 Token = str | Callable[[], Awaitable[str]]
 
 _ROOT = "/api/algo/backtest"
-_REFUSALS: dict[int, type[BackfleetError]] = {
-    400: InvalidRequest,
-    401: Unauthenticated,
-    403: Forbidden,
-    404: NotFound,
-    409: Conflict,
-    413: TooLarge,
-    422: InvalidRequest,
-    429: TooMany,
-}
 
 
 class BacktestFailed(BackfleetError):
@@ -124,11 +104,16 @@ class Backfleet:
 
         What is said while a connection is broken is not told afterwards: ask for `fleet` again now and then.
         """
-        async with self.line.hearing(None) as hear:
+        async with self.hearing(None) as hear:
             while True:
                 event = await hear()
                 if event is not None:
                     yield event
+
+    def hearing(self, backtest_id: str | None) -> AbstractAsyncContextManager[Callable[[], Awaitable[RunEvent | None]]]:
+        """What is said to the owner of a backtest, of None: of all one's own, while the block lasts; None each time
+        something may have been missed."""
+        return self.line.hearing(backtest_id)
 
     async def ask(
         self,
@@ -138,9 +123,11 @@ class Backfleet:
         body: object = None,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """One request to the HTTP API: its JSON. A gateway that is away or answers 503 is asked again, for
-        `patience_s` at most; so send only what may be sent twice, or with an Idempotency-Key.
+    ) -> Any:
+        """One request to the HTTP API: its JSON. A `body` of bytes is sent as it is.
+
+        A gateway that is away or answers 503 is asked again, for `patience_s` at most; so send only what may be sent
+        twice, or with an Idempotency-Key.
         """
         async with patience(self._patience_s, f"{self._url} does not answer"):
             for attempt in range(1_000_000):
@@ -157,23 +144,26 @@ class Backfleet:
 
     async def _ask_once(
         self, method: str, path: str, body: object, query: Mapping[str, Any] | None, headers: Mapping[str, str] | None
-    ) -> dict[str, Any]:
+    ) -> Any:
         assert self._http is not None, "use it as a context: async with Backfleet(url, token) as fleet"
         params = {name: str(value) for name, value in (query or {}).items() if value is not None}
         sent = {"Authorization": f"Bearer {await self.token()}", **(headers or {})}
-        async with self._http.request(method, self._url + path, json=body, params=params, headers=sent) as answer:
+        raw, written = (body, None) if isinstance(body, bytes) else (None, body)
+        async with self._http.request(
+            method, self._url + path, data=raw, json=written, params=params, headers=sent
+        ) as answer:
             text = await answer.text()
             if answer.status >= 500:
                 raise Unavailable(f"answered {answer.status}: {text[:200]}")
             try:
-                content: dict[str, Any] = json.loads(text) if text else {}
+                said: Any = json.loads(text) if text else {}
             except ValueError:
                 raise Refusal(
                     f"{self._url} answered {answer.status} and no JSON: is it the URL of a gateway?"
                 ) from None
             if answer.status >= 400:
-                raise _refusal(answer.status, content)
-            return content
+                raise refusal_of(answer.status, said)
+            return said
 
     @property
     def line(self) -> Line:
@@ -288,8 +278,3 @@ def read_url(field: str, url: str) -> str:
     if not fits:
         raise InvalidRequest.of(field, f"{url!r} is no URL of a gateway; write for example http://127.0.0.1:8000")
     return url.rstrip("/")
-
-
-def _refusal(status: int, problem: Mapping[str, Any]) -> BackfleetError:
-    message = problem.get("detail") or problem.get("title") or f"status {status}"
-    return _REFUSALS.get(status, Refusal)(message, read_errors(problem))

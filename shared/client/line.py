@@ -8,7 +8,6 @@ import logging
 import random
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -17,10 +16,10 @@ import socketio  # pyright: ignore[reportMissingTypeStubs] - it has its types in
 from socketio.exceptions import ConnectionError as NotConnected  # pyright: ignore[reportMissingTypeStubs]
 from socketio.exceptions import SocketIOError  # pyright: ignore[reportMissingTypeStubs]
 
+from shared.client.answers import RunEvent, read_errors
 from shared.errors import (
     BackfleetError,
     Conflict,
-    FieldError,
     Forbidden,
     NotFound,
     Refusal,
@@ -30,7 +29,6 @@ from shared.errors import (
 
 log = logging.getLogger(__name__)
 
-_ENDS = ("backtest:complete", "backtest:error")
 _FOR_OWNERS = ("backtest:started", "backtest:progress", "backtest:paused", "backtest:resumed")
 _CONNECT_TIMEOUT_S = 10.0
 _ACK_TIMEOUT_S = 10.0
@@ -42,18 +40,6 @@ _WAITS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 WAITING_MAX = 10_000
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class RunEvent:
-    """One message of a backtest. `name` is its name on the wire (`backtest:progress`), `data` its payload."""
-
-    name: str
-    data: dict[str, Any]
-
-    @property
-    def ends(self) -> bool:
-        return self.name in _ENDS
 
 
 class Feed:
@@ -367,12 +353,6 @@ async def patience(patience_s: float, problem: str) -> AsyncGenerator[None, None
 async def pause(attempt: int) -> None:
     """Longer each time, and not the same for all clients of a gateway that comes back."""
     await asyncio.sleep(_WAITS_S[min(attempt, len(_WAITS_S) - 1)] * random.uniform(0.5, 1.0))
-
-
-def read_errors(said: Mapping[str, Any]) -> list[FieldError]:
-    """The `errors` of a refusal, by HTTP or over the socket."""
-    errors = cast("list[dict[str, str]]", said.get("errors") or [])
-    return [FieldError(one["field"], one["message"], one.get("code", "invalid")) for one in errors]
 
 
 def _refused_ack(ack: Mapping[str, Any]) -> BackfleetError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import candles, engine, instead, live, round_trips, service
+from tests.bench import candles, engine, instead, live, mcp, round_trips, service
 from tests.bench.rows import MARKDOWN_FILE, keep
 
 SUITES = {
@@ -12,6 +12,7 @@ SUITES = {
     "engine": engine.measure,
     "instead": instead.measure,
     "live": live.measure,
+    "mcp": mcp.measure,
     "round_trips": round_trips.measure,
     "service": service.measure,
 }

@@ -252,6 +252,18 @@ async def test_sockets_let_in_whom_they_should_and_nobody_else(site: Site) -> No
         await ear.sio.disconnect()
 
 
+async def test_mcp_lets_in_whom_it_should_and_nobody_else(site: Site) -> None:
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    for who, token in (await credentials(site)).items():
+        client = await site.client_with(token)
+        answer = await client.post("/mcp", json=hello, headers={"Accept": "application/json"})
+        if READ in MAY[who]:
+            assert answer.status_code == 200, (who, answer.text)
+        else:
+            problem_of(answer, 403 if MAY[who] else 401)
+        assert token is None or token not in answer.text
+
+
 async def test_market_data_is_everybodys_where_a_setting_says_so(
     any_redis_url: str, any_mongodb_uri: str, make_settings: Callable[..., Settings]
 ) -> None:

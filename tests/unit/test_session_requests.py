@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from api.renaming import in_words
 from api.session_requests import (
     CREATE_EXAMPLE,
     RUN_EXAMPLE,
@@ -17,6 +16,7 @@ from api.session_requests import (
     session_request,
 )
 from shared.errors import InvalidRequest
+from shared.renaming import in_words
 from shared.request import BacktestRequest
 from shared.wire import validate
 

@@ -1,8 +1,8 @@
 """The client of the service: `from backfleet.client import Backfleet`. Needs the extra `client`."""
 
+from shared.client.answers import RunEvent
 from shared.client.blocking import BlockingBackfleet, BlockingRun
 from shared.client.fleet import Backfleet, BacktestFailed, Run
-from shared.client.line import RunEvent
 from shared.errors import (
     BackfleetError,
     Conflict,
