@@ -349,7 +349,7 @@ def no_result(record: BacktestRecord) -> Conflict:
     because = f" ({reason})" if reason else ""
     return Conflict(
         f"backtest {record['_id']} is {status.value}{because} and has no result; {remedy}",
-        [FieldError("status", status.value, "no_result")],
+        [FieldError("status", f"is {status.value}; {remedy}", "no_result")],
     )
 
 

@@ -112,14 +112,24 @@ class BlockingRun:
         """Its result, once it is there. `show` draws a bar meanwhile. Raises `BacktestFailed` and `TimeoutError`."""
         if not show:
             return self._fleet.wait_for(self._run.result(timeout_s))
+        state = self.state()
         with Progress() as bar:
-            task = bar.add_task("waiting for a worker", total=100.0)
+            begins = "waiting for a worker" if state["status"] == "pending" else state["status"]
+            task = bar.add_task(begins, total=100.0, completed=state["progress"])
 
             def show_progress(event: RunEvent) -> None:
-                if event.name == "backtest:progress":
-                    bar.update(task, completed=event.data["progress"], description=event.data["message"])
+                said = event.data
+                match event.name.removeprefix("backtest:"):
+                    case "progress":
+                        bar.update(task, completed=said["progress"], description=said["message"])
+                    case "paused":
+                        bar.update(task, completed=said["progressPercent"], description="paused")
+                    case _:
+                        pass
 
-            return self._fleet.wait_for(self._run.result(timeout_s, on_progress=show_progress))
+            result = self._fleet.wait_for(self._run.result(timeout_s, on_progress=show_progress))
+            bar.update(task, completed=100.0, description="done")
+            return result
 
     def trades(self, *, limit: int = 500, offset: int = 0) -> dict[str, Any]:
         return self._fleet.wait_for(self._run.trades(limit=limit, offset=offset))

@@ -104,6 +104,9 @@ def use_of(indicators: Callable[[Bars, Any], Any], decide: Callable[[View], Any]
 
 # What ours look at
 
+# What has to be given to those that have no default for it.
+NEEDED = {"ai_trader": {"model": "m", "indicators": ["ema 20", "bbands 20 2"]}}
+
 
 @pytest.mark.parametrize("strategy", built_in(), ids=lambda strategy: strategy.id)
 @settings(max_examples=25, deadline=None)
@@ -111,7 +114,7 @@ def use_of(indicators: Callable[[Bars, Any], Any], decide: Callable[[View], Any]
 def test_no_indicator_sees_the_future(strategy: Strategy, seed: int, cut: int, quick: bool, cents: bool) -> None:
     """Also where bars have no range, closes do not move and nothing is traded, as in a market of few prices."""
     bars = (market if cents else random_walk)(150, seed)
-    use = strategy.use(QUICK[strategy.id] if quick else {}, strategy.id)
+    use = strategy.use((QUICK if quick else NEEDED).get(strategy.id, NEEDED.get(strategy.id, {})), strategy.id)
     whole, known = use.indicators(bars), use.indicators(bars.first(cut))
     assert list(known) == list(whole)
     for name, column in whole.items():
@@ -121,7 +124,8 @@ def test_no_indicator_sees_the_future(strategy: Strategy, seed: int, cut: int, q
 
 
 def test_each_of_ours_has_names_with_its_periods() -> None:
-    names = {one.id: list(one.use({}, one.id).indicators(random_walk(60, 1))) for one in built_in()}
+    uses = [one.use(NEEDED.get(one.id, {}), one.id) for one in built_in()]
+    names = {use.name: list(use.indicators(random_walk(60, 1))) for use in uses}
     assert names == {
         "sma_crossover": ["sma 10", "sma 30"],
         "ema_crossover": ["ema 12", "ema 26"],
@@ -134,6 +138,7 @@ def test_each_of_ours_has_names_with_its_periods() -> None:
         "supertrend": ["supertrend 10 3"],
         "buy_and_hold": [],
         "rule": ["sma 10", "sma 30"],
+        "ai_trader": ["ema 20", "bbands 20 2 upper", "bbands 20 2 middle", "bbands 20 2 lower"],
     }
 
 

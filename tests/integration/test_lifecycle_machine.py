@@ -625,7 +625,8 @@ def test_any_interleaving_keeps_the_promises_on_a_server(
     bus: Any = MemoryBus()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database.mongo, "_clock", clock)
-        patch.setattr(database.store, "_results", results)
+        kept_beside = (results, *database.store._kept_beside[1:])
+        patch.setattr(database.store, "_kept_beside", kept_beside)
         steering = Steering(database, bus)
         try:
             servers = Servers(database.mongo, database.store, database.claims, steering, results, bus, clock, loop)

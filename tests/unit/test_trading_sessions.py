@@ -347,8 +347,11 @@ def test_nothing_that_another_program_says_breaks_a_session(kind: str) -> None:
             broken += [whole | {"trades": {name: value, "exitTime": [AT[0]], "pnl": [value, value]}}]
             for data in broken:
                 said = PAUSED | {"type": kind, "data": data}
-                frames = sessions.frames_of(read_news(Channel.EVENT, json.dumps(said)))
-                for frame in frames:
+                try:
+                    piece = read_news(Channel.EVENT, json.dumps(said))
+                except InvalidRequest:
+                    continue  # Nobody is told of it.
+                for frame in sessions.frames_of(piece):
                     json.loads(encode(frame, "json"), parse_constant=pytest.fail)
                     assert encode(frame, "msgpack")
 
