@@ -28,6 +28,9 @@ from worker.engine.delta import Outcome
 from worker.engine.elsewhere import BACKTESTING_PY, ELSEWHERE, VECTORBT
 from worker.engine.simulation import Simulation
 
+# Other programs compile their kernels when they are first called, beside whatever else the machine does.
+pytestmark = pytest.mark.timeout(600)
+
 COMMON = {
     "symbol": "X",
     "interval": "1h",
