@@ -172,7 +172,8 @@ class Telling:
         self._log.store()
         if playback.over or time.monotonic() - self._spoke_s >= self._progress_interval_s:
             self._say_progress(self._reached_at(moved))
-        if not playback.over:  # Else it goes along with the end.
+        # What nobody watches goes along with the end. Who watches has much to hear, also while the result is stored.
+        if self._watched or not playback.over:
             self.send()
 
     def heeded(self, word: Word, command_id: str, at: Moved | None, playback: Playback) -> None:
