@@ -101,7 +101,8 @@ class RunAsks:
         self._record = record
         self._traders: dict[str, _Trader] = {}
         self._answers: dict[tuple[str, int], asyncio.Task[Made]] = {}
-        self._known: dict[tuple[int, int], LlmDecision] | None = None
+        # Of what was never claimed before, nothing is stored.
+        self._known: dict[tuple[int, int], LlmDecision] | None = {} if record["epoch"] == 1 else None
         self._reading = asyncio.Lock()
         self._beside: dict[str, LlmDecision] = {}
         self._unstored: list[LlmDecision] = []
