@@ -108,8 +108,9 @@ class LlmDecisions:
         with translate_mongo_errors():
             place = [("backtestId", ASCENDING), ("bar", ASCENDING), ("strategyIndex", ASCENDING)]
             await self._decisions.create_index(place, name="place")
-            answers = [("userId", ASCENDING), ("key", ASCENDING), ("createdAt", DESCENDING)]
-            await self._decisions.create_index(answers, name="answers")
+            # Few have one key. Servers that stand in for MongoDB find by an index of one field only, and read all else.
+            await self._decisions.create_index([("key", ASCENDING)], name="key")
+            await self._decisions.create_index([("backtestId", ASCENDING)], name="backtest")
 
     async def add(self, decision: LlmDecision) -> LlmDecision:
         """Stores one, durably, and returns what stands there now: of several for one place the first one stays, so that

@@ -101,10 +101,13 @@ class RunAsks:
         self._record = record
         self._traders: dict[str, _Trader] = {}
         self._answers: dict[tuple[str, int], asyncio.Task[Made]] = {}
-        self._known: dict[tuple[int, int], LlmDecision] | None = None
+        # Of what was never claimed before, nothing is stored.
+        self._known: dict[tuple[int, int], LlmDecision] | None = {} if record["epoch"] == 1 else None
         self._reading = asyncio.Lock()
         self._beside: dict[str, LlmDecision] = {}
         self._unstored: list[LlmDecision] = []
+        self._flushing = asyncio.Lock()
+        self._flush_beside: asyncio.Task[None] | None = None
         self._total = self._abstained = 0
 
     @property
@@ -121,16 +124,17 @@ class RunAsks:
 
     async def flush(self) -> None:
         """Stores what was taken from the store for this backtest, too. Raises `StoreUnavailable`."""
-        unstored = self._unstored[:]
-        await self._asking.decisions.add_many(unstored)
-        del self._unstored[: len(unstored)]
+        async with self._flushing:
+            unstored = self._unstored[:]
+            await self._asking.decisions.add_many(unstored)
+            del self._unstored[: len(unstored)]
 
     async def _ask(self, questions: Sequence[Question]) -> dict[str, Made]:
         made: dict[str, Made] = {}
         for question in questions:
             made[question.strategy] = await asyncio.shield(self._task_of(question))
         if len(self._unstored) >= _UNSTORED_MAX:
-            await self._flush_if_it_can()
+            await self._flush_soon()
         return made
 
     def _task_of(self, question: Question) -> asyncio.Task[Made]:
@@ -147,13 +151,18 @@ class RunAsks:
         for place in [one for one, task in self._answers.items() if one[1] < bar and task.done()]:
             del self._answers[place]
 
+    async def _flush_soon(self) -> None:
+        """Beside the run, which waits for it only where there is too much that is not stored."""
+        if len(self._unstored) >= 10 * _UNSTORED_MAX:
+            await self.flush()
+        elif self._flush_beside is None or self._flush_beside.done():
+            self._flush_beside = asyncio.create_task(self._flush_if_it_can())
+
     async def _flush_if_it_can(self) -> None:
         try:
             await self.flush()
         except StoreUnavailable as error:
             log.warning("%s: decisions that were taken over wait to be stored: %s", self._record["_id"], error.message)
-            if len(self._unstored) > 10 * _UNSTORED_MAX:
-                raise
 
     # One question
 

@@ -106,9 +106,9 @@ def _table(title: str, header: str, rows: Iterable[Sequence[object]]) -> str:
 
 def _cell(value: object) -> str:
     """Numbers are written as short as reads back exactly."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return ""
-    return repr(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else ""
+    return "" if value is None else str(value)
 
 
 def _account(facts: Facts) -> Sequence[object]:
@@ -138,7 +138,7 @@ def _decisions(view: View) -> Iterator[Sequence[object]]:
 
 
 def _time(view: View, bar: int) -> str:
-    return iso_from_ms(int(view.bars.time_ms[bar]))
+    return _iso(int(view.bars.time_ms[bar]))
 
 
 def _market(view: View, params: AiTraderParameters) -> str:
@@ -150,7 +150,7 @@ def _market(view: View, params: AiTraderParameters) -> str:
     return "\n".join([f"The last {shown} bars, the latest last", header, *rows])
 
 
-# The same bars are shown again at the next close.
+# The same bars, trades and decisions are shown again at the next close.
 _iso = lru_cache(maxsize=4_096)(iso_from_ms)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import candles, engine, instead, live, mcp, round_trips, service
+from tests.bench import candles, engine, instead, live, mcp, round_trips, service, traders
 from tests.bench.rows import MARKDOWN_FILE, keep
 
 SUITES = {
@@ -15,6 +15,7 @@ SUITES = {
     "mcp": mcp.measure,
     "round_trips": round_trips.measure,
     "service": service.measure,
+    "traders": traders.measure,
 }
 
 
