@@ -7,6 +7,7 @@ run's doing: a question that is under way is asked to its end and stored, whatev
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple, cast
 from shared.batches import Batches
 from shared.database import Database
 from shared.decisions import LlmDecision, decision_id
-from shared.errors import ConfigurationError, Conflict, FieldError, StoreUnavailable
+from shared.errors import ConfigurationError, Conflict, FieldError, NotFound, StoreUnavailable
 from shared.instants import iso_from_ms
 from shared.llm_prices import Prices, Tokens, tokens_of
 from shared.records import BacktestRecord
@@ -162,6 +163,7 @@ class RunAsks:
         known = (await self._known_decisions()).get((trader.index, question.facts.bar))
         if known is not None:
             return Made(decision_of(known["decision"]), told(known))
+        await self._locate(trader)
         asked = _Asked(question, trader, _key_of(trader.model, question))
         document = await self._from_store(asked)
         if document is not None:
@@ -306,6 +308,18 @@ class RunAsks:
 
     # Keys and money
 
+    async def _locate(self, trader: _Trader) -> None:
+        """Settles which server answers, also for what is stored: the key of an answer names it."""
+        if trader.located:
+            return
+        base_url = trader.params.base_url
+        if not base_url:
+            with contextlib.suppress(NotFound):
+                base_url = (await self._asking.keys.get(self._record["userId"], trader.model.provider))["baseUrl"]
+        if base_url:
+            trader.model = trader.model._replace(base_url=base_url)
+        trader.located = True
+
     async def _open_key(self, trader: _Trader) -> None:
         if trader.opened:
             return
@@ -323,7 +337,6 @@ class RunAsks:
                 )
         else:
             # A request may come from a program; where the key may go has been said by the person it belongs to.
-            trader.model = trader.model._replace(base_url=trader.params.base_url or found.base_url or usual)
             if trader.model.base_url != (found.base_url or usual):
                 raise GivenUp(
                     "llm_key_elsewhere",
@@ -383,7 +396,7 @@ class RunAsks:
             "not_recorded",
             f"strategy {question.strategy} asks at bar {question.facts.bar} ({iso_from_ms(question.facts.time_ms)}) "
             "what none of your backtests has stored an answer to; run it with mode record, or with the parameters, the "
-            "bars and the version that it was recorded with",
+            "baseUrl (or the key that names one), the bars and the version that it was recorded with",
         )
 
 
@@ -394,14 +407,14 @@ def _heard(task: asyncio.Future[Any]) -> None:
 
 
 class _Trader:
-    """A strategy of the run that asks. `key` is what opens its provider, once it was `opened`."""
+    """A strategy of the run that asks. `model` has its server once it is `located`, `key` what opens it once `opened`."""
 
     def __init__(self, index: int, params: AiTraderParameters, model: ModelSettings) -> None:
         self.index = index
         self.params = params
         self.model = model
         self.key = ""
-        self.opened = False
+        self.located = self.opened = False
 
 
 class _Asked(NamedTuple):

@@ -73,6 +73,23 @@ async def test_a_model_trades_and_a_replay_asks_nobody_and_comes_to_the_same(fle
     assert all(one["stored"] for one in stored.items)
 
 
+@on_one_pair
+async def test_a_replay_also_finds_what_a_server_answered_that_only_the_key_names(
+    fleet: Fleet, model: ModelServer
+) -> None:
+    """The first answer was stored under the provider's own URL, before the key was looked at, and the others not."""
+    await fleet.database.llm.keys.put("ann", "local", ProviderKey("sk-local-0123456789", model.base_url))
+    fleet.start_worker()
+    ends: list[dict[str, Any]] = []
+    for mode in ("record", "replay"):
+        trader = trader_of(model, mode) | {"baseUrl": ""}
+        run = await fleet.submit(request(strategies=["ai_trader"], strategyParams={"ai_trader": trader}))
+        ends.append(await fleet.end_of(run["_id"], DEADLINE_S))
+    assert [one["channel"] for one in ends] == [Channel.COMPLETE] * 2, ends
+    assert ends[0]["resultHash"] == ends[1]["resultHash"]
+    assert len(model.asked) == ASKS
+
+
 async def ended_by_itself(fleet: Fleet, **trader: Any) -> tuple[dict[str, Any], Any]:
     """The end of a run that could not go on, and its record."""
     fleet.start_worker()
