@@ -18,6 +18,7 @@ from shared.database import Database
 from shared.errors import FieldError, summary
 from shared.llm_prices import Prices, Tokens, tokens_of
 from shared.request import BacktestParams, BacktestRequest
+from shared.result_warnings import of_knowledge
 from shared.settings import Settings
 from shared.spending import SpendingLimit
 from shared.strategies import resolve
@@ -90,6 +91,7 @@ class Estimates:
                 "leftTodayUsd": left_usd,
                 "exceeded": [one.as_wire() for one in self._exceeded(estimates, left_usd)],
             },
+            "warnings": of_knowledge(prepared.params.as_wire(), prepared.bars),
         }
 
     async def check_spending(self, asker: Identity, prepared: Prepared) -> None:

@@ -407,7 +407,7 @@ def _heard(task: asyncio.Future[Any]) -> None:
 
 
 class _Trader:
-    """A strategy of the run that asks. `model` has its server once it is `located`, `key` what opens it once `opened`."""
+    """A strategy of the run that asks. `model` has its server once that is `located`, `key` opens it once `opened`."""
 
     def __init__(self, index: int, params: AiTraderParameters, model: ModelSettings) -> None:
         self.index = index

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import json
 import random
 import time
 from collections import OrderedDict
@@ -300,5 +302,10 @@ def _anywhere(_: object) -> bool:
 
 
 def _without(key: str, text: str) -> str:
-    """Servers repeat what they were sent. What is shorter is no secret, and may be a word of the answer."""
-    return text.replace(key, "***") if len(key) >= _SECRET_MIN_CHARS else text
+    """Servers repeat what they were sent, as it is or as JSON and HTML spell it. What is shorter is no secret, and may
+    be a word of the answer."""
+    if len(key) >= _SECRET_MIN_CHARS:
+        spelled = json.dumps(key)[1:-1]
+        for one in (key, spelled, spelled.replace("/", r"\/"), html.escape(key)):
+            text = text.replace(one, "***")
+    return text

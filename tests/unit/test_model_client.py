@@ -374,6 +374,19 @@ async def test_the_key_is_nowhere_but_in_its_header(
     assert not [text for text in seen if KEY in text]
 
 
+async def test_a_key_is_not_told_either_where_json_spells_it_otherwise(client: ModelClient, model: ModelServer) -> None:
+    key = 'sk-01"2345\\67/89<ab>'
+    settings = ModelSettings("local", model.base_url, "one")
+    spellings = [json.dumps(key), json.dumps(key).replace("/", "\\/")]
+    bodies = [f'{{"error": {{"message": {one}, "code": 400}}}}' for one in spellings]
+    for body in (*bodies, "<p>sk-01&quot;2345\\67/89&lt;ab&gt;</p>"):
+        model.plan = always(replying(body, 400))
+        with pytest.raises(ModelFailed) as failed:
+            await client.ask(settings, key, "system", "user", 5.0)
+        assert "2345" not in failed.value.message
+        assert "***" in failed.value.message
+
+
 @pytest.mark.parametrize("key", ["sk-ключ-0123456789", "sk-0123\nX-Other: 1", "sk 0123456789", "sk-\x00-0123456789"])
 async def test_a_key_that_is_none_is_refused_without_being_shown(
     client: ModelClient, model: ModelServer, key: str
