@@ -302,10 +302,17 @@ def _anywhere(_: object) -> bool:
 
 
 def _without(key: str, text: str) -> str:
-    """Servers repeat what they were sent, as it is or as JSON and HTML spell it. What is shorter is no secret, and may
-    be a word of the answer."""
-    if len(key) >= _SECRET_MIN_CHARS:
-        spelled = json.dumps(key)[1:-1]
-        for one in (key, spelled, spelled.replace("/", r"\/"), html.escape(key)):
-            text = text.replace(one, "***")
+    """Servers repeat what they were sent. What is shorter is no secret, and may be a word of the answer."""
+    for one in _spellings(key) if len(key) >= _SECRET_MIN_CHARS else ():
+        text = text.replace(one, "***")
     return text
+
+
+def _spellings(key: str) -> set[str]:
+    """As it is, as HTML has it, and as JSON has it, also where JSON is text in another, as a model's answer is.
+    Of most keys these are all the same."""
+    found = {key, html.escape(key)}
+    for _ in range(2):
+        quoted = {json.dumps(one)[1:-1] for one in found}
+        found |= quoted | {one.replace("/", r"\/") for one in quoted}
+    return found
