@@ -374,9 +374,9 @@ class RunAsks:
 
     def _cost_usd(self, asked: _Asked, spent: Answer | Spent, reserved: Reservation | None) -> float:
         model, used = asked.trader.model, Tokens(spent.tokens_in, spent.tokens_out)
-        if used == (0, 0) and not spent.cost_usd:
-            return 0.0
         reserved_usd = 0.0 if reserved is None else reserved.usd
+        if used == (0, 0) and not spent.cost_usd:  # Without a word of what it cost, it may have cost all of that.
+            return reserved_usd if spent.cost_usd is None else 0.0
         prices = self._asking.prices
         return prices.to_settle(model.provider, model.model, used, told_usd=spent.cost_usd, reserved_usd=reserved_usd)
 

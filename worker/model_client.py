@@ -18,6 +18,7 @@ from shared.trader.answer import DECISION_SCHEMA, AnswerUnusable, read_answer
 from shared.trader.parameters import ModelSettings
 from worker.model_replies import (
     NOTHING_SPENT,
+    UNKNOWN_SPENT,
     FormatUnknown,
     ModelFailed,
     ModelRefused,
@@ -222,9 +223,13 @@ class ModelClient:
         if not 200 <= status < 300:
             raise_for(status, error_in(text), headers)
         body = read_body(text)
-        if (spent := spent_of(body)) is not None:
+        spent = spent_of(body)
+        if spent is not None:
             one.spent = one.spent.and_also(spent)
-        return read_reply(body)
+        reply = read_reply(body)
+        if spent is None:  # A model has answered, and nobody says for how much.
+            one.spent = one.spent.and_also(UNKNOWN_SPENT)
+        return reply
 
     async def _send(self, client: AsyncOpenAI, one: _Conversation) -> tuple[int, Mapping[str, str], str]:
         import httpx2

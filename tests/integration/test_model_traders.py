@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from shared.contracts import Channel
 from shared.llm_keys import ProviderKey
@@ -149,6 +151,20 @@ async def test_money_is_bounded_and_what_was_bought_is_kept(fleet: Fleet, model:
     spent = await fleet.database.llm.spending.of_backtest(record["_id"])
     assert (round(spent.spent_usd, 9), spent.reserved_usd, spent.asks) == (0.011, 0.0, 11)
     assert record["resultId"]
+
+
+@on_one_pair
+async def test_an_answer_that_does_not_say_what_it_cost_is_not_free(fleet: Fleet, model: ModelServer) -> None:
+    await fleet.database.llm.keys.put("ann", "openrouter", ProviderKey("sk-very-secret-0123456789", model.base_url))
+
+    async def untold(server: ModelServer, asked: Asked, request: web.Request) -> web.StreamResponse:
+        return web.json_response(server.completion(asked, json.dumps(HOLD)) | {"usage": None})
+
+    model.plan = always(untold)
+    limits = {"provider": "openrouter", "maxCostUsd": 0.12}
+    end, record = await ended_by_itself(fleet, **trader_of(model) | limits)
+    assert (end["code"], len(model.asked)) == ("spending_limit", 2), "each may cost five cents"
+    assert (await fleet.database.llm.spending.of_backtest(record["_id"])).spent_usd == 0.1
 
 
 @on_one_pair

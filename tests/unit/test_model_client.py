@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from shared.errors import ConfigurationError
 from shared.llm_urls import is_public
@@ -207,6 +208,14 @@ REFUSED: dict[str, tuple[Trick, str]] = {
     "not a model": (failing(400, "scripted/one is not a valid model ID"), "no such model"),
     "no such model, with 200": (failing_inside(404, "No such model"), "no such model"),
     "no such page": (replying("<html>404</html>", 404), "no such model"),
+    "no temperature": (
+        failing(400, "'temperature' does not support 0.3 with this model.", param="temperature", type="invalid"),
+        "leave temperature out",
+    ),
+    "other words for tokens": (
+        failing(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens'.", param="max_tokens"),
+        "name openai as the provider",
+    ),
     "leads elsewhere": (replying("", 307, {"Location": "http://127.0.0.1:1/v1"}), "leads elsewhere"),
 }
 
@@ -294,6 +303,17 @@ async def test_what_was_paid_for_in_vain_is_said(client: ModelClient, model: Mod
     with pytest.raises(ModelRefused) as refused:
         await ask(client, model)
     assert refused.value.spent == Spent(100, 20, 0.001)
+
+
+async def test_an_answer_whose_price_nobody_tells_is_of_unknown_price(client: ModelClient, model: ModelServer) -> None:
+    async def untold(server: ModelServer, asked: Asked, request: web.Request) -> web.StreamResponse:
+        return web.json_response(server.completion(asked, LONG) | {"usage": None})
+
+    model.plan = in_turn(untold, failing(500), untold)
+    for _ in range(2):
+        assert (await ask(client, model))[1:4] == (0, 0, None)
+    model.plan = always(failing(500))
+    assert (await failure_of(client, model)).spent == Spent(0, 0, 0.0), "nobody has answered"
 
 
 async def test_a_server_that_never_answers_is_asked_twice(client: ModelClient, model: ModelServer) -> None:
