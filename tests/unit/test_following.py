@@ -10,8 +10,8 @@ from rich.console import Console
 
 from deploy.fleet_view import FleetStory
 from deploy.following import LINE_EVERY_S, Story, follow
-from shared.client.fleet import Backfleet, Run
 from shared.client.answers import RunEvent
+from shared.client.fleet import Backfleet, Run
 
 EVIL = "\x1b[31mred\x1b]0;owned\x07 \x9b2J [bold]<b>\u202e\nforged"
 RECORD: dict[str, Any] = {
