@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from api.passwords import PASSWORD_MAX_CHARS, PASSWORD_MIN_CHARS
 from shared.users import NAME_PATTERN
-from shared.wire import Asked, Text, Whole
+from shared.wire import Asked, Whole, storable
 
 KEY_DAYS_MAX = 366
 _SECRET = {"format": "password", "writeOnly": True}
@@ -16,6 +16,7 @@ Password = Annotated[str, Field(min_length=1, max_length=PASSWORD_MAX_CHARS, jso
 NewPassword = Annotated[
     str, Field(min_length=PASSWORD_MIN_CHARS, max_length=PASSWORD_MAX_CHARS, json_schema_extra=_SECRET)
 ]
+_Text = Annotated[str, Field(min_length=1), AfterValidator(storable)]
 RoleName = Literal["user", "admin"]
 ScopeName = Literal["read", "write", "data", "admin"]
 Roles = Annotated[
@@ -30,7 +31,7 @@ class _Secretive(Asked):
 class LoginRequest(_Secretive):
     """The body of `POST /api/auth/login`."""
 
-    name: Annotated[Text, Field(min_length=1, max_length=256)] = Field(description="Who logs in.", examples=["ann"])
+    name: Annotated[_Text, Field(max_length=256)] = Field(description="Who logs in.", examples=["ann"])
     password: Password = Field(description="His password.")
 
 
@@ -74,7 +75,7 @@ class RolesRequest(_Secretive):
 class KeyRequest(_Secretive):
     """The body of `POST /api/users/me/keys`."""
 
-    name: Annotated[Text, Field(min_length=1, max_length=100)] = Field(description="What it is for.")
+    name: Annotated[_Text, Field(max_length=100)] = Field(description="What it is for.")
     scopes: list[ScopeName] = Field(
         min_length=1,
         max_length=8,

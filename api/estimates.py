@@ -17,7 +17,9 @@ from shared.candles import Slice
 from shared.database import Database
 from shared.errors import FieldError, summary
 from shared.llm_prices import Prices, Tokens, tokens_of
+from shared.llm_urls import check_base_url
 from shared.request import BacktestParams, BacktestRequest
+from shared.result_warnings import of_knowledge
 from shared.settings import Settings
 from shared.spending import SpendingLimit
 from shared.strategies import resolve
@@ -67,11 +69,20 @@ class Estimates:
         request, labels = await self._agents.run_as(asker, request)
         uses = resolve(request.strategies, request.strategy_params)
         require_askable(uses, request.profile)
+        for use in uses:
+            self._require_reachable(use)
         params = request.params()
         bars = await self._candles.resolve(
             params.symbol, params.interval, params.start_ms, params.end_ms, warmup_bars=warmup_bars(params, uses)
         )
         return Prepared(params, uses, bars, labels)
+
+    def _require_reachable(self, use: StrategyUse) -> None:
+        """Refuses now what its worker would refuse to connect to. A replay connects to nothing."""
+        base_url = _of(use, "base_url") if asks_a_model(use) and _of(use, "mode") != "replay" else None
+        if base_url:
+            private = self._settings.llm_private_urls
+            check_base_url(base_url, private_allowed=private, field=f"strategyParams.{use.name}.baseUrl")
 
     async def estimate(self, asker: Identity, request: BacktestRequest) -> dict[str, Any]:
         """What a backtest would ask and cost, and which limits that would pass. Raises what `prepare` does."""
@@ -90,6 +101,7 @@ class Estimates:
                 "leftTodayUsd": left_usd,
                 "exceeded": [one.as_wire() for one in self._exceeded(estimates, left_usd)],
             },
+            "warnings": of_knowledge(prepared.params.as_wire(), prepared.bars),
         }
 
     async def check_spending(self, asker: Identity, prepared: Prepared) -> None:

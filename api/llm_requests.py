@@ -10,7 +10,8 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from shared.llm_urls import URL_MAX_CHARS
-from shared.wire import Asked, Text, Whole, storable
+from shared.trader.answer import printable
+from shared.wire import Asked, Whole, storable
 
 KEY_MAX_CHARS = 1_000
 # What of an agent is a parameter of `ai_trader`, under which name there.
@@ -28,6 +29,26 @@ PARAMETER_OF = {
 }
 _SNAKE_CASE = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
 _Text = Annotated[str, AfterValidator(storable)]
+
+
+def _readable(name: str) -> str:
+    """Names are told in events and shown in lists."""
+    if not name.strip():
+        raise ValueError("is empty; call it something")
+    if name != printable(name) or "\n" in name or "\t" in name:
+        raise ValueError("must be one line without control characters")
+    return name
+
+
+def _with_writable_names(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Which of them there are is for the strategy to say, but a refusal has to be written, too."""
+    for name in parameters:
+        storable(name)
+    return parameters
+
+
+_Name = Annotated[_Text, Field(min_length=1, max_length=100), AfterValidator(_readable)]
+_Parameters = Annotated[dict[str, Annotated[JsonValue, AfterValidator(storable)]], AfterValidator(_with_writable_names)]
 
 
 class ProviderKeyRequest(Asked):
@@ -57,7 +78,7 @@ class AgentRequest(Asked):
     Bounds are those of the parameters of `ai_trader`, which are checked as a backtest's are.
     """
 
-    name: Annotated[Text, Field(min_length=1, max_length=100)] = Field(description="For people.", examples=["Momentum"])
+    name: _Name = Field(description="For people.", examples=["Momentum"])
     model: _Text = Field(description="As its provider calls it.", examples=["vendor/model"])
     prompt: _Text = Field(description="The trader's instructions.", examples=["Trade with the trend."])
     provider: _Text | None = Field(default=None, description="Whose model it is.", examples=["openrouter"])
@@ -77,7 +98,7 @@ class AgentRequest(Asked):
     max_position_fraction: float | None = Field(default=None, description="Largest position, as a share of equity.")
     max_daily_loss_percent: float | None = Field(default=None, description="Loss of a day after which it only closes.")
     min_confidence: float | None = Field(default=None, description="Below it a decision is to hold; from 0 to 1.")
-    parameters: dict[str, Annotated[JsonValue, AfterValidator(storable)]] | None = Field(
+    parameters: _Parameters | None = Field(
         default=None,
         max_length=32,
         description="Other parameters of `ai_trader`, under their names there.",

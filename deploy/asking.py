@@ -159,13 +159,13 @@ def _submit(asked: argparse.Namespace) -> int:
         return 0
     from rich.console import Console
 
-    return _follow(asked, backtest_id, Console(stderr=True, highlight=False), as_json=False)
+    return _follow(asked, backtest_id, Console(stderr=True, highlight=False, markup=False), as_json=False)
 
 
 def _watch(asked: argparse.Namespace) -> int:
     from rich.console import Console
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_COLUMNS)
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else FILE_COLUMNS)
     if asked.backtest_id is not None and not asked.once:
         return _follow(asked, asked.backtest_id, console, as_json=asked.json)
 

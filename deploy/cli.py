@@ -9,6 +9,7 @@ from typing import Any
 
 from api.cli import add_data_options, add_key_options, add_token_options, add_user_options, settings_here, tell, to_end
 from deploy.asking import add_client_commands
+from deploy.plain import plain
 from shared import package_version
 from shared.errors import BackfleetError, InvalidRequest
 from worker.cli import add_run_options
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, InvalidRequest):
             wrong = [f"{one.field}: {one.message}" for one in error.errors]
         for line in wrong:
-            sys.stderr.write(f"backfleet: {' '.join(line.split())}\n")
+            sys.stderr.write(f"backfleet: {plain(line)}\n")
         return 2
     except KeyboardInterrupt:
         return 130

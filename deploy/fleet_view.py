@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
+from deploy.plain import plain
 from shared.client.answers import RunEvent
 from shared.client.fleet import Backfleet
 from shared.errors import BackfleetError
@@ -34,14 +35,14 @@ class FleetStory:
     """The fleet as it was told last, with what its runs have said since."""
 
     def __init__(self, fleet: Mapping[str, Any]) -> None:
-        self._fleet = fleet
+        self._fleet: Mapping[str, Any] = {}
         self._runs: dict[str, dict[str, Any]] = {}
         self.read(fleet)
 
     def read(self, fleet: Mapping[str, Any]) -> None:
         """Takes an answer of `GET /api/algo/fleet` for all there is."""
-        self._fleet = fleet
-        self._runs = {one["backtestId"]: dict(one) for one in fleet["runs"]}
+        self._fleet = plain(fleet)
+        self._runs = {one["backtestId"]: dict(one) for one in self._fleet["runs"]}
 
     def hear(self, event: RunEvent) -> bool:
         """Takes in what a run said. Whether more has changed than how far it is, so that the fleet is to be asked."""
@@ -61,9 +62,10 @@ class FleetStory:
             shown.append(_queue(fleet["queue"]))
         if self._runs:
             shown.append(_runs(list(self._runs.values())))
-        for one in fleet["failures"][:FAILURES_SHOWN]:
-            message = " ".join(str(one["message"]).split())
-            shown.append(Text(f"{one['backtestId']} failed at {one['at']}, {one['code']}: {message}"))
+        shown += [
+            Text(f"{one['backtestId']} failed at {one['at']}, {one['code']}: {one['message']}")
+            for one in fleet["failures"][:FAILURES_SHOWN]
+        ]
         return Group(*shown)
 
     def _summary(self) -> str:

@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from deploy.plain import plain
 from shared.client.answers import RunEvent
 from shared.client.fleet import Run
 from shared.metrics_table import metrics_table
@@ -54,6 +55,7 @@ class Story:
     """What has been heard of a run, as much of it as is shown. Begins with what its record says."""
 
     def __init__(self, backtest: Mapping[str, Any]) -> None:
+        backtest = plain(backtest)
         params = backtest["params"]
         self.title = f"{backtest['backtestId']}  {', '.join(map(str, params.get('strategies', ())))} on "
         self.title += f"{params.get('symbol')} {params.get('interval')}"
@@ -70,17 +72,21 @@ class Story:
         self.last_trades: Sequence[Mapping[str, Any]] = ()
         self.refusal = ""
         self.pace = Pace()
+        self.thinks = ""  # which strategy waits for its model, and since when
+        self.thinks_since_s = 0.0
+        self.decided = ""  # what a model decided last
+        self._next_decided_s = 0.0
 
     def hear(self, event: RunEvent, at_s: float) -> str | None:
         """Takes in what was said at a monotonic instant. A line where something has happened that people wait for."""
-        said = event.data
+        said = plain(event.data)
         match event.name.removeprefix("backtest:"):
             case "started":
                 self.status, self.total_bars = "running", said.get("totalBars")
                 return f"started, {self.total_bars:,} bars" if self.total_bars else "started"
             case "progress":
                 self._stand(at_s, said.get("processedBars"), said.get("totalBars"), said["progress"])
-                self.time = said.get("currentDate") or self.time
+                self.time = _day(said.get("currentDate") or self.time)
             case "state":
                 self._read_state(at_s, said)
             case "paused" | "resumed":
@@ -88,6 +94,10 @@ class Story:
                 self._stand(at_s, said.get("bar"), said.get("totalBars"), said.get("progressPercent"))
                 self.speed = said.get("speed", self.speed)
                 return f"{event.name.removeprefix('backtest:')}{self.where}"
+            case "thinking":
+                self.thinks, self.thinks_since_s = said["strategy"], at_s
+            case "decision":
+                return self._read_decision(at_s, said)
             case "refused":
                 self.refusal = f"refused: {said.get('error', '')}"
                 return self.refusal
@@ -106,13 +116,22 @@ class Story:
         """A state that is partial has some of its fields only."""
         self.status = said.get("status", self.status)
         self._stand(at_s, said.get("currentCandleIndex"), said.get("totalCandles"), said.get("progressPercent"))
-        self.time = said.get("currentTime", self.time)
+        self.time = _day(said.get("currentTime", self.time))
         self.speed = said.get("speed", self.speed)
         self.equity = said.get("currentCapital", self.equity)
         self.drawdown = said.get("drawdown", self.drawdown)
         self.open_trades = said.get("openTrades", self.open_trades)
         self.last_trades = said.get("recentTrades", self.last_trades)[-TRADES_SHOWN:]
         self.figures = said.get("metrics", self.figures)
+
+    def _read_decision(self, at_s: float, said: Mapping[str, Any]) -> str | None:
+        """A line where something is to be done; of those that follow one another fast, one a second."""
+        self.thinks = ""
+        self.decided = decision_line(said)
+        if (said["action"] == "HOLD" and not (said["abstained"] or said["safety"])) or at_s < self._next_decided_s:
+            return None
+        self._next_decided_s = at_s + LINE_EVERY_S
+        return self.decided
 
     @property
     def where(self) -> str:
@@ -122,7 +141,9 @@ class Story:
         """How it stands, in one line."""
         parts = [f"{self.progress:5.1f} %  {self.status}{self.where}"]
         parts += [self.time] if self.time else []
-        if self.status == "running" and (rate := self.pace.bars_per_s) is not None:
+        if self.status == "running" and self.thinks:
+            parts.append(f"{self.thinks} thinks")
+        elif self.status == "running" and (rate := self.pace.bars_per_s) is not None:
             parts.append(f"{rate:,.0f} bars/s")
         parts += [f"asked for {self.speed} bars/s"] if self.speed != "max" else []
         if self.equity is not None:
@@ -138,10 +159,32 @@ class Story:
         bar = Table.grid()  # A bar alone does not end its line.
         bar.add_row(ProgressBar(total=100.0, completed=self.progress, width=BAR_COLUMNS))
         shown: list[RenderableType] = [Text(self.title, style="bold"), bar, Text(self.line())]
+        shown += [Text(self._thoughts(), overflow="ellipsis", no_wrap=True)] if self.thinks or self.decided else []
         shown += [_trades("open", self.open_trades[:TRADES_SHOWN])] if self.open_trades else []
         shown += [_trades("closed last", self.last_trades)] if self.last_trades else []
         shown += [Text(self.refusal, style="red")] if self.refusal else []
         return Group(*shown)
+
+    def _thoughts(self) -> str:
+        waits = (
+            f"{self.thinks} thinks, {max(0.0, time.monotonic() - self.thinks_since_s):.0f} s  " if self.thinks else ""
+        )
+        return f"{waits}{self.decided}"
+
+
+def decision_line(said: Mapping[str, Any]) -> str:
+    """What a model decided, and why, in one line."""
+    if said["abstained"]:
+        why = f"no usable answer: {said['reason']}"
+    else:
+        why = f"{said['confidence']:.0%} sure: {said['reasoning']}"
+    stored = ", from the store" if said["stored"] else ""
+    return f"{_day(said['time'])}  {said['action']}{stored}, {why}" + "".join(f"  [{one}]" for one in said["safety"])
+
+
+def _day(time_: str) -> str:
+    """An instant, of a daily bar its date."""
+    return time_.removesuffix("T00:00:00Z")
 
 
 def _trades(title: str, trades: Sequence[Mapping[str, Any]]) -> Table:
@@ -159,7 +202,7 @@ def _trades(title: str, trades: Sequence[Mapping[str, Any]]) -> Table:
 
 
 async def follow(run: Run, console: Console, *, as_json: bool) -> int:
-    """Shows a backtest until it ends, and its metrics: 0 where it has a result, 1 where it has none.
+    """Shows a backtest until it ends, and its metrics: 0 where it has a result, 1 where it failed or has none.
 
     `as_json` prints what is said instead, one JSON object a line.
     """
@@ -172,8 +215,9 @@ async def follow(run: Run, console: Console, *, as_json: bool) -> int:
         end = await _until_end(run, Story(backtest), console, as_json)
     if end.name == "backtest:error":
         if not as_json:
-            reason = f"{end.data.get('code') or 'failed'}: {end.data['error']}"
-            _print(console, f"{run.id} has no result, {' '.join(reason.split())}")
+            reason = plain(f"{end.data.get('code') or 'failed'}: {end.data['error']}")
+            kept = (await run.state())["resultId"] is not None
+            _print(console, f"{run.id} {'failed, its result ends there' if kept else 'has no result'}, {reason}")
         return 1
     if not as_json:
         _show_result(console, await run.result())
@@ -222,7 +266,7 @@ def _print(console: Console, line: str) -> None:
 
 
 def _show_result(console: Console, result: Mapping[str, Any]) -> None:
-    console.print(metrics_table(result["config"], result["metrics"]))
+    console.print(metrics_table(plain(result["config"]), result["metrics"]))
     for warning in result.get("warnings", ()):
-        _print(console, f"warning      {warning['message']}")
+        _print(console, f"warning      {plain(warning['message'])}")
     _print(console, f"result       {result['resultId']}  {result['resultHash']}")

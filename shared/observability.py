@@ -14,6 +14,8 @@ from shared.settings import Settings
 
 _TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):([^\s@]+)@")
+# What moves a terminal's cursor, or turns around what is read: log lines hold words of users and of models.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _CHATTY = ("pymongo", "asyncio", "socketio.server", "engineio.server", "numba", "openai", "httpx2", "httpcore2")
 WARNING_INTERVAL_S = 10.0
 
@@ -23,7 +25,7 @@ class Redaction:
 
     def __init__(self, settings: Settings) -> None:
         secrets = (settings.jwt_secret, settings.metrics_token)
-        self._secrets = tuple(one.get_secret_value() for one in secrets if one)
+        self._secrets = (*(one.get_secret_value() for one in secrets if one), *settings.sealing_secrets)
 
     def __call__(self, text: str) -> str:
         for secret in self._secrets:
@@ -33,6 +35,10 @@ class Redaction:
         if "://" in text:
             text = _URL_PASSWORD.sub(r"\1:***@", text)
         return text
+
+
+def _escaped(text: str) -> str:
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class TextFormatter(logging.Formatter):
@@ -46,7 +52,11 @@ class TextFormatter(logging.Formatter):
         return _instant(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redact(super().format(record))
+        return _escaped(self._redact(super().format(record)))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """A message is one line, lest it forges another; the traceback of an exception below it has its own."""
+        return super().formatMessage(record).replace("\n", "\\n")
 
 
 class JsonFormatter(logging.Formatter):
@@ -61,10 +71,10 @@ class JsonFormatter(logging.Formatter):
             "timestamp": _instant(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": self._redact(record.getMessage()),
+            "message": _escaped(self._redact(record.getMessage())),
         }
         if record.exc_info:
-            line["exception"] = self._redact(self.formatException(record.exc_info))
+            line["exception"] = _escaped(self._redact(self.formatException(record.exc_info)))
         return json.dumps(line, ensure_ascii=False)
 
 

@@ -8,11 +8,12 @@ was asked for beyond them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from shared.errors import FieldError
+from shared.errors import FieldError, InvalidRequest
 from shared.instants import INTERVAL_MS, iso_from_ms, read_instant_ms
 from shared.wire import Wire
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 WarningDocument = dict[str, Any]
 WARNINGS_MAX = 100
 AMBIGUOUS_SHARE_MAX = 0.01
+_KNOWLEDGE = ("knowledgeCutoff", "knowledge_cutoff")  # as a request may spell it
 _NAMES_SHOWN, _NAME_MAX_CHARS = 5, 40
 
 
@@ -64,6 +66,7 @@ def of_run(params: Mapping[str, Any], bars: Slice, outcome: Outcome, within: str
         *of_gaps(bars),
         *of_mute(outcome.mute, within),
         *of_size(params, within),
+        *of_knowledge(params, bars, within),
         *of_figures(outcome.metrics, bars.total_bars),
     ]
 
@@ -132,6 +135,29 @@ def of_size(params: Mapping[str, Any], within: str = "") -> list[WarningDocument
         return []
     message = f"each trade is {size:g} times equity, {size:.0%} of it: a size of 1 is 100 %, and 0.02 is 2 %"
     return [ResultWarning(code="size_above_equity", message=message, field=f"{within}positionSizePercent").as_wire()]
+
+
+def of_knowledge(params: Mapping[str, Any], bars: Slice, within: str = "") -> list[WarningDocument]:
+    """For traders that are models and trade bars which they may have learned: what they gain there proves nothing.
+
+    `params` are those of a request as they were sent, `within` is where in what was sent they are.
+    """
+    found: list[ResultWarning] = []
+    first_ms = max(read_instant_ms("startDate", params["startDate"]), bars.series_start_ms)
+    for strategy, given in params.get("strategyParams", {}).items():
+        name = next((one for one in _KNOWLEDGE if given.get(one)), "")
+        day_ms = None
+        with suppress(InvalidRequest):  # Another strategy may mean something else by it.
+            day_ms = read_instant_ms(name, given.get(name))
+        if day_ms is None or first_ms >= day_ms:
+            continue
+        message = (
+            f"the model may know the prices before {given[name]} by heart, and the run begins at "
+            f"{iso_from_ms(first_ms)}: only what it does from then on says how it trades; begin there"
+        )
+        path = f"{within}strategyParams.{strategy}.{name}"
+        found.append(ResultWarning(code="before_knowledge_cutoff", message=message, field=path))
+    return [one.as_wire() for one in found]
 
 
 def of_range(params: Mapping[str, Any], bars: Slice, within: str = "") -> list[WarningDocument]:

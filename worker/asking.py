@@ -7,6 +7,7 @@ run's doing: a question that is under way is asked to its end and stored, whatev
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple, cast
 from shared.batches import Batches
 from shared.database import Database
 from shared.decisions import LlmDecision, decision_id
-from shared.errors import ConfigurationError, Conflict, FieldError, StoreUnavailable
+from shared.errors import ConfigurationError, Conflict, FieldError, NotFound, StoreUnavailable
 from shared.instants import iso_from_ms
 from shared.llm_prices import Prices, Tokens, tokens_of
 from shared.records import BacktestRecord
@@ -171,6 +172,7 @@ class RunAsks:
         known = (await self._known_decisions()).get((trader.index, question.facts.bar))
         if known is not None:
             return Made(decision_of(known["decision"]), told(known))
+        await self._locate(trader)
         asked = _Asked(question, trader, _key_of(trader.model, question))
         document = await self._from_store(asked)
         if document is not None:
@@ -315,6 +317,18 @@ class RunAsks:
 
     # Keys and money
 
+    async def _locate(self, trader: _Trader) -> None:
+        """Settles which server answers, also for what is stored: the key of an answer names it."""
+        if trader.located:
+            return
+        base_url = trader.params.base_url
+        if not base_url:
+            with contextlib.suppress(NotFound):
+                base_url = (await self._asking.keys.get(self._record["userId"], trader.model.provider))["baseUrl"]
+        if base_url:
+            trader.model = trader.model._replace(base_url=base_url)
+        trader.located = True
+
     async def _open_key(self, trader: _Trader) -> None:
         if trader.opened:
             return
@@ -332,7 +346,6 @@ class RunAsks:
                 )
         else:
             # A request may come from a program; where the key may go has been said by the person it belongs to.
-            trader.model = trader.model._replace(base_url=trader.params.base_url or found.base_url or usual)
             if trader.model.base_url != (found.base_url or usual):
                 raise GivenUp(
                     "llm_key_elsewhere",
@@ -370,9 +383,9 @@ class RunAsks:
 
     def _cost_usd(self, asked: _Asked, spent: Answer | Spent, reserved: Reservation | None) -> float:
         model, used = asked.trader.model, Tokens(spent.tokens_in, spent.tokens_out)
-        if used == (0, 0) and not spent.cost_usd:
-            return 0.0
         reserved_usd = 0.0 if reserved is None else reserved.usd
+        if used == (0, 0) and not spent.cost_usd:  # Without a word of what it cost, it may have cost all of that.
+            return reserved_usd if spent.cost_usd is None else 0.0
         prices = self._asking.prices
         return prices.to_settle(model.provider, model.model, used, told_usd=spent.cost_usd, reserved_usd=reserved_usd)
 
@@ -392,7 +405,7 @@ class RunAsks:
             "not_recorded",
             f"strategy {question.strategy} asks at bar {question.facts.bar} ({iso_from_ms(question.facts.time_ms)}) "
             "what none of your backtests has stored an answer to; run it with mode record, or with the parameters, the "
-            "bars and the version that it was recorded with",
+            "baseUrl (or the key that names one), the bars and the version that it was recorded with",
         )
 
 
@@ -403,14 +416,14 @@ def _heard(task: asyncio.Future[Any]) -> None:
 
 
 class _Trader:
-    """A strategy of the run that asks. `key` is what opens its provider, once it was `opened`."""
+    """A strategy of the run that asks. `model` has its server once that is `located`, `key` opens it once `opened`."""
 
     def __init__(self, index: int, params: AiTraderParameters, model: ModelSettings) -> None:
         self.index = index
         self.params = params
         self.model = model
         self.key = ""
-        self.opened = False
+        self.located = self.opened = False
 
 
 class _Asked(NamedTuple):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import json
 import random
 import time
 from collections import OrderedDict
@@ -16,6 +18,7 @@ from shared.trader.answer import DECISION_SCHEMA, AnswerUnusable, read_answer
 from shared.trader.parameters import ModelSettings
 from worker.model_replies import (
     NOTHING_SPENT,
+    UNKNOWN_SPENT,
     FormatUnknown,
     ModelFailed,
     ModelRefused,
@@ -220,9 +223,13 @@ class ModelClient:
         if not 200 <= status < 300:
             raise_for(status, error_in(text), headers)
         body = read_body(text)
-        if (spent := spent_of(body)) is not None:
+        spent = spent_of(body)
+        if spent is not None:
             one.spent = one.spent.and_also(spent)
-        return read_reply(body)
+        reply = read_reply(body)
+        if spent is None:  # A model has answered, and nobody says for how much.
+            one.spent = one.spent.and_also(UNKNOWN_SPENT)
+        return reply
 
     async def _send(self, client: AsyncOpenAI, one: _Conversation) -> tuple[int, Mapping[str, str], str]:
         import httpx2
@@ -301,4 +308,16 @@ def _anywhere(_: object) -> bool:
 
 def _without(key: str, text: str) -> str:
     """Servers repeat what they were sent. What is shorter is no secret, and may be a word of the answer."""
-    return text.replace(key, "***") if len(key) >= _SECRET_MIN_CHARS else text
+    for one in _spellings(key) if len(key) >= _SECRET_MIN_CHARS else ():
+        text = text.replace(one, "***")
+    return text
+
+
+def _spellings(key: str) -> set[str]:
+    """As it is, as HTML has it, and as JSON has it, also where JSON is text in another, as a model's answer is.
+    Of most keys these are all the same."""
+    found = {key, html.escape(key)}
+    for _ in range(2):
+        quoted = {json.dumps(one)[1:-1] for one in found}
+        found |= quoted | {one.replace("/", r"\/") for one in quoted}
+    return found

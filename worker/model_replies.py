@@ -33,6 +33,7 @@ class Spent(NamedTuple):
 
 
 NOTHING_SPENT = Spent()
+UNKNOWN_SPENT = Spent(cost_usd=None)
 
 
 class ModelFailed(BackfleetError):
@@ -140,6 +141,10 @@ def raise_for(status: int | None, error: object, headers: Headers) -> NoReturn:
         raise FormatUnknown(ModelRefused(f"{hint} (404: {told})"), surely=True)
     if "insufficient_quota" in name or "model_not_found" in name or "not a valid model" in words:
         raise ModelRefused(_refusal(402 if "quota" in name else 404, told))
+    if status in (400, 422) and (parameter := _parameter_of(fields)):
+        raise ModelRefused(
+            f"the model does not take {parameter} as it was sent ({status}: {told}); {_REMEDY[parameter]}"
+        )
     if status == 403 and _mapping(fields.get("metadata")).get("reasons"):
         raise ModelFailed(f"the question was withheld by moderation (403: {told})")
     if status in (401, 402, 403, 404) or 300 <= status < 400:
@@ -150,6 +155,22 @@ def raise_for(status: int | None, error: object, headers: Headers) -> NoReturn:
     if status == 413 or "context_length" in name or "context length" in words or "maximum context" in words:
         raise failed
     raise FormatUnknown(failed, surely=any(word in words for word in _OF_FORMS))
+
+
+# What a request may have said, and what to do where a model takes no such thing.
+_REMEDY: Mapping[str, str] = {
+    "temperature": "leave temperature out",
+    "seed": "leave seed out",
+    "maxTokens": "lower maxTokens, or name openai as the provider of a server that wants max_completion_tokens",
+}
+_PARAMETERS = {"max_tokens": "maxTokens", "max_completion_tokens": "maxTokens"}
+
+
+def _parameter_of(fields: Mapping[str, Any]) -> str | None:
+    """Which parameter of the user's an error is about, where it says so."""
+    named = str(fields.get("param"))
+    parameter = _PARAMETERS.get(named, named)
+    return parameter if parameter in _REMEDY else None
 
 
 def _refusal(status: int, told: str) -> str:

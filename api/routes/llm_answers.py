@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api.routes.answers import Answer, Instant, WrongField
+from shared.result_warnings import ResultWarning
 
 
 class Said(Answer):
@@ -82,6 +83,7 @@ class Estimate(Answer):
     tokens_out: int = Field(ge=0, description="Tokens received.")
     cost_usd: float | None = Field(description="US dollars; null where a price is unknown. 0 of a replay.")
     limits: Limits = Field(description="What it must stay within.")
+    warnings: list[ResultWarning] = Field(description="Of bars that the model may know by heart; mostly empty.")
 
 
 class ProviderKey(Answer):

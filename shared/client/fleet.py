@@ -260,8 +260,8 @@ class Run:
         return await self._fleet.ask("POST", f"{self._path}/{action}", body=body)
 
     def _end_of(self, state: dict[str, Any]) -> RunEvent:
-        """The end of one that had ended before: what its record says of it."""
-        if state["resultId"]:
+        """The end of one that had ended before: what its record says of it. One that failed may have a result, too."""
+        if state["resultId"] and state["status"] != "failed":
             return RunEvent("backtest:complete", {"backtestId": self.id, "resultId": state["resultId"]})
         error: dict[str, Any] = state["error"] or {"code": state["status"], "message": f"it was {state['status']}"}
         said: dict[str, Any] = {"backtestId": self.id, "code": error["code"], "error": error["message"]}

@@ -65,8 +65,6 @@ class Said(NamedTuple):
     reasoning: str
 
 
-# What a model thinks aloud before it answers is none of the answer.
-_THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 # A brace that begins an object. Others are prose.
 _OBJECT = re.compile(r'\{(?=\s*(?:"|\}))')
 _PLAIN_NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
@@ -87,7 +85,7 @@ def read_answer(text: str) -> Said:
     """
     if len(text) > ANSWER_MAX_CHARS:
         raise AnswerUnusable(f"the answer has {len(text)} characters, more than {ANSWER_MAX_CHARS}")
-    fields = _only_object(_THOUGHTS.sub("", text, count=1))
+    fields = _only_object(_after_thoughts(text))
     unknown = [name for name in fields if name not in _FIELDS]
     if unknown:
         raise AnswerUnusable(f"there is no field {_shown(unknown[0])}; there are: {', '.join(_FIELDS)}")
@@ -100,6 +98,17 @@ def read_answer(text: str) -> Said:
         _require_range("takeProfitPrice", numbers[2], PRICE_MAX)
     size, stop, target = numbers if opens else (None, None, None)
     return Said(action, size, stop, target, _confidence(fields), _reasoning(fields.get("reasoning", "")))
+
+
+def _after_thoughts(text: str) -> str:
+    """What a model thinks aloud before it answers is none of the answer, however much it looks like one. Some servers
+    leave out where it begins to think."""
+    thoughts, end, answer = text.partition("</think>")
+    if thoughts.lstrip().startswith("<think>"):
+        if not end:
+            raise AnswerUnusable("the answer ends while the model still thinks; give it more tokens by maxTokens")
+        return answer
+    return answer if _OBJECT.search(answer) else text
 
 
 def _only_object(text: str) -> dict[str, Any]:

@@ -132,10 +132,13 @@ class AiTraderParameters(Parameters):
     @classmethod
     def _is_a_day(cls, day: str) -> str:
         if day:
+            problem = "is no day; write it as 2025-01-31, or leave it out"
             try:
-                date.fromisoformat(day)
+                written = date.fromisoformat(day).isoformat()
             except ValueError:
-                raise ValueError("is no day; write it as 2025-01-31, or leave it out") from None
+                raise ValueError(problem) from None
+            if day != written:  # 20250131 and 2025-W05-5 are days, too, which nobody else here reads
+                raise ValueError(problem)
         return day
 
     @model_validator(mode="after")

@@ -29,7 +29,7 @@ _RULES = (
     "- LONG opens a trade that gains when the price rises, and closes those that are short. SHORT opens one that gains "
     "when it falls, and closes those that are long. CLOSE closes every open trade. HOLD leaves all as it is.",
     "- sizeFraction, stopLossPrice and takeProfitPrice are of the trade that LONG or SHORT opens; null where you have "
-    "no wish. For CLOSE and HOLD they are null.",
+    "no wish. For CLOSE and HOLD they are null. A trade that is open keeps its stop and target.",
     "- The stop of LONG lies below the close and its target above it; for SHORT it is the other way round.",
     "- sizeFraction is a share of equity: 0.5 is half of it. It is at most the leverage.",
     "- confidence says how sure you are, from 0 to 1.",

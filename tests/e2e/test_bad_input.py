@@ -212,6 +212,10 @@ GOOD_AGENT: dict[str, Any] = {"name": "Momentum", "model": "vendor/model", "prom
 BAD_AGENTS: dict[str, tuple[dict[str, Any], str]] = {
     "no model": ({"model": ""}, "model"),
     "model of the wrong type": ({"model": ["vendor/model"]}, "model"),
+    "name of half a character": ({"name": "\ud800"}, "name"),
+    "name of an escape": ({"name": "\x1b[31mred"}, "name"),
+    "name of nothing": ({"name": " \n"}, "name"),
+    "parameter named with half a character": ({"parameters": {"\ud800": 1}}, "parameters"),
     "prompt of half a character": ({"prompt": "\ud800"}, "prompt"),
     "prompt with a null character": ({"prompt": "a\u0000"}, "prompt"),
     "prompt of 500,000": ({"prompt": "x" * 500_000}, "prompt"),
@@ -235,8 +239,40 @@ BAD_KEYS: dict[str, tuple[str, dict[str, Any], str]] = {
     "key of the wrong type": ("openai", {"key": {"$ne": ""}}, "key"),
     "address of the machine itself": ("openai", {"key": "x", "baseUrl": "https://[::1]/v1"}, "baseUrl"),
     "address in other figures": ("openai", {"key": "x", "baseUrl": "https://2130706433/"}, "baseUrl"),
+    **{
+        f"address {url}": ("openai", {"key": "x", "baseUrl": url}, "baseUrl")
+        for url in (
+            *(
+                "https://[::ffff:127.0.0.1]/",
+                "https://[64:ff9b::7f00:1]/",
+                "https://[fe80::1%25eth0]/",
+                "https://[::]/",
+            ),
+            *("https://LOCALHOST./", "https://127.1/", "https://0177.0.0.1/", "https://0/", "https://a@127.0.0.1/"),
+            *("https://169.254.169.254/latest", "https://metadata.google.internal/", "https://x/\r\nHost: y"),
+            *(
+                "https://ex.com#@127.0.0.1",
+                "https://ex.com\\@127.0.0.1",
+                "https://１２７.0.0.1/",
+                "gopher://1.1.1.1:6379/_",
+            ),
+        )
+    },
     "script": ("openai", {"key": "x", "baseUrl": "javascript:alert(1)"}, "baseUrl"),
 }
+
+BAD_TRADERS: list[tuple[dict[str, Any], str]] = [
+    *(({"baseUrl": url}, "baseUrl") for url in ("https://127.0.0.1/v1", "http://models.example/v1", "https://ollama/")),
+    *(({"temperature": number}, "temperature") for number in (1e308, -5e-324, "0.5", True)),
+    *(({"maxCostUsd": number}, "maxCostUsd") for number in (1e308, -1, "5", None, 2**63 - 1)),
+    *(({"knowledgeCutoff": day}, "knowledgeCutoff") for day in ("20250131", "2025-W05-5", "2025-02-30", 20250131)),
+    *(({"every": number}, "every") for number in (0, 1.5, 2**62, "1")),
+    ({"model": "\x1b[31m"}, "model"),
+    ({"model": "m\u202e"}, "model"),
+    ({"prompt": " \n"}, "prompt"),
+    ({"indicators": ["ema 20; rm -rf /"]}, "indicators"),
+    ({"indicators": ["ema 1e308"]}, "indicators"),
+]
 
 
 async def test_what_is_wrong_about_models_is_refused_with_its_field(service: Service) -> None:
@@ -247,6 +283,12 @@ async def test_what_is_wrong_about_models_is_refused_with_its_field(service: Ser
         await _assert_refused(user, 422, field, "PUT", f"{LLM_KEYS}/{provider}", data=json.dumps(body))
     for changes, field in BAD_REQUESTS.values():
         await _assert_refused(user, 422, field, "POST", ESTIMATE, data=json.dumps(GOOD | changes))
+    for changes, name in BAD_TRADERS:
+        body = GOOD | {"strategies": ["ai_trader"], "strategyParams": {"ai_trader": {"model": "m"} | changes}}
+        for path in (ROOT, ESTIMATE):
+            await _assert_refused(user, 422, f"strategyParams.ai_trader.{name}", "POST", path, data=json.dumps(body))
+    for body in ({"name": "\ud800", "password": "x"}, {"name": "a", "password": "\ud800"}):
+        await _assert_refused(user, 422, None, "POST", "/api/auth/login", data=json.dumps(body))
     unknown = {name: value for name, value in GOOD.items() if name not in ("strategies", "strategyParams")}
     for path in (ROOT, ESTIMATE):
         for agent_id in ("ag_none", "../etc", {"$ne": 1}):

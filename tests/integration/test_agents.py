@@ -31,6 +31,7 @@ AGENT: dict[str, Any] = {
 }
 BARS = 500  # of BODY's range
 RUN = {name: value for name, value in BODY.items() if name not in ("strategies", "strategyParams")}
+KNOWN_FROM = "strategyParams.ai_trader.knowledgeCutoff"
 TRADER: dict[str, Any] = {"model": "vendor/model", "every": 10}
 
 
@@ -114,12 +115,19 @@ async def test_the_same_key_means_the_same_backtest_whatever_became_of_the_agent
         ({"minConfidence": 2}, "minConfidence"),
         ({"model": ""}, "model"),
         ({"name": ""}, "name"),
+        ({"name": " \u3000"}, "name"),
+        ({"name": "half \ud800"}, "name"),
+        ({"name": "red\x1b[31m"}, "name"),
+        ({"name": "two\nlines"}, "name"),
+        ({"name": "turned \u202e round"}, "name"),
         ({"prompt": "x" * 30_000}, "prompt"),
         ({"prompt": "half \ud800"}, "prompt"),
         ({"parameters": {"lookback_bars": 0}}, "parameters.lookback_bars"),
         ({"parameters": {"safety_mode": True}}, "parameters.safety_mode"),
         ({"parameters": {"max_tokens": 100, "maxTokens": 100}}, "parameters.max_tokens"),
         ({"parameters": {"speed": 3}}, "parameters.speed"),
+        ({"parameters": {"half \ud800": 3}}, "parameters"),
+        ({"parameters": {"$where": 3}}, "parameters.$where"),
         ({"parameters": {"seed": 1, "mode": [[[[[[[[[[1]]]]]]]]]]}}, "parameters.mode"),
         ({"every": 4}, "every"),
     ],
@@ -158,6 +166,30 @@ async def test_who_names_an_agent_that_is_not_his_is_told_that_there_is_none(sit
 
 
 # Estimates
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://models.example/v1", "https://localhost/v1", "https://127.0.0.1:8443/v1", "https://[::ffff:10.0.0.1]/v1"],
+)
+async def test_a_server_that_only_we_can_reach_is_refused_before_anything_runs(site: Site, url: str) -> None:
+    ann = await site.client()
+    field = "strategyParams.ai_trader.baseUrl"
+    for path in (BACKTESTS, f"{BACKTESTS}/estimate"):
+        refused(await ann.post(path, json=asked(baseUrl=url)), field)
+    agent_id = (await ann.post(AGENTS, json=AGENT | {"parameters": {"base_url": url}})).json()["agentId"]
+    refused(await ann.post(BACKTESTS, json=RUN | {"agentId": agent_id}), field)
+    # A replay connects to nothing, and may be of a time when such servers were allowed.
+    assert (await ann.post(f"{BACKTESTS}/estimate", json=asked(baseUrl=url, mode="replay"))).status_code == 200
+
+
+async def test_an_estimate_warns_of_bars_that_the_model_may_know(site: Site) -> None:
+    ann = await site.client()
+    for day, codes in (("2099-01-01", ["before_knowledge_cutoff"]), ("1999-01-01", [])):
+        answer = (await ann.post(f"{BACKTESTS}/estimate", json=asked(knowledgeCutoff=day))).json()
+        assert [one.code for one in Estimate.model_validate(answer).warnings] == codes
+    for day in ("20250131", "2025-W05-5", "soon", "2025-02-30"):
+        refused(await ann.post(f"{BACKTESTS}/estimate", json=asked(knowledgeCutoff=day)), KNOWN_FROM)
 
 
 async def test_an_estimate_says_what_would_be_asked_and_a_submission_over_a_limit_is_refused(site: Site) -> None:

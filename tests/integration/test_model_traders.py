@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from shared.contracts import Channel
 from shared.llm_keys import ProviderKey
@@ -73,6 +75,23 @@ async def test_a_model_trades_and_a_replay_asks_nobody_and_comes_to_the_same(fle
     assert all(one["stored"] for one in stored.items)
 
 
+@on_one_pair
+async def test_a_replay_also_finds_what_a_server_answered_that_only_the_key_names(
+    fleet: Fleet, model: ModelServer
+) -> None:
+    """The first answer was stored under the provider's own URL, before the key was looked at, and the others not."""
+    await fleet.database.llm.keys.put("ann", "local", ProviderKey("sk-local-0123456789", model.base_url))
+    fleet.start_worker()
+    ends: list[dict[str, Any]] = []
+    for mode in ("record", "replay"):
+        trader = trader_of(model, mode) | {"baseUrl": ""}
+        run = await fleet.submit(request(strategies=["ai_trader"], strategyParams={"ai_trader": trader}))
+        ends.append(await fleet.end_of(run["_id"], DEADLINE_S))
+    assert [one["channel"] for one in ends] == [Channel.COMPLETE] * 2, ends
+    assert ends[0]["resultHash"] == ends[1]["resultHash"]
+    assert len(model.asked) == ASKS
+
+
 async def ended_by_itself(fleet: Fleet, **trader: Any) -> tuple[dict[str, Any], Any]:
     """The end of a run that could not go on, and its record."""
     fleet.start_worker()
@@ -132,6 +151,20 @@ async def test_money_is_bounded_and_what_was_bought_is_kept(fleet: Fleet, model:
     spent = await fleet.database.llm.spending.of_backtest(record["_id"])
     assert (round(spent.spent_usd, 9), spent.reserved_usd, spent.asks) == (0.011, 0.0, 11)
     assert record["resultId"]
+
+
+@on_one_pair
+async def test_an_answer_that_does_not_say_what_it_cost_is_not_free(fleet: Fleet, model: ModelServer) -> None:
+    await fleet.database.llm.keys.put("ann", "openrouter", ProviderKey("sk-very-secret-0123456789", model.base_url))
+
+    async def untold(server: ModelServer, asked: Asked, request: web.Request) -> web.StreamResponse:
+        return web.json_response(server.completion(asked, json.dumps(HOLD)) | {"usage": None})
+
+    model.plan = always(untold)
+    limits = {"provider": "openrouter", "maxCostUsd": 0.12}
+    end, record = await ended_by_itself(fleet, **trader_of(model) | limits)
+    assert (end["code"], len(model.asked)) == ("spending_limit", 2), "each may cost five cents"
+    assert (await fleet.database.llm.spending.of_backtest(record["_id"])).spent_usd == 0.1
 
 
 @on_one_pair

@@ -84,3 +84,30 @@ def test_a_rare_warning_says_how_often_it_kept_silent(
     now_s += 10
     warn("garbage")
     assert [one.getMessage() for one in caplog.records] == ["garbage", "garbage (and 4 more like it)"]
+
+
+def test_what_seals_keys_is_in_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    secrets = ["c2VjcmV0LWZvci10ZXN0cy0wMTIzNDU2Nzg5YWJjZGU=", "YW5vdGhlci1mb3ItdGVzdHMtMDEyMzQ1Njc4OWFiY2Q="]
+    configure_logging(load_settings(key_secrets=",".join(secrets)))
+    for secret in secrets:
+        logging.getLogger("some.module").warning("sealed with %s", secret)
+    said = capsys.readouterr().err
+    assert said.count("sealed with ***") == 2
+
+
+def test_a_line_of_a_log_is_one_line_and_moves_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    for form in ("text", "json"):
+        configure_logging(load_settings(log_format=form))
+        logging.getLogger("some.module").warning("red\x1b[31m\x9b2J\x07\u202e and\r\n2026-01-01 forged")
+        said = capsys.readouterr().err
+        assert said.endswith("forged" + ("\n" if form == "text" else '"}\n'))
+        assert (said.count("\n"), [one for one in said if ord(one) < 32 and one != "\n"]) == (1, [])
+        assert not {"\x9b", "\u202e"} & set(said)
+    configure_logging(load_settings())
+    try:
+        raise ValueError("broken\x1b[31m\nhere")
+    except ValueError:
+        logging.getLogger("some.module").exception("it failed")
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert said.count("\n") > 3, "a traceback keeps its lines"

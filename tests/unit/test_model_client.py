@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from shared.errors import ConfigurationError
 from shared.llm_urls import is_public
@@ -207,6 +208,14 @@ REFUSED: dict[str, tuple[Trick, str]] = {
     "not a model": (failing(400, "scripted/one is not a valid model ID"), "no such model"),
     "no such model, with 200": (failing_inside(404, "No such model"), "no such model"),
     "no such page": (replying("<html>404</html>", 404), "no such model"),
+    "no temperature": (
+        failing(400, "'temperature' does not support 0.3 with this model.", param="temperature", type="invalid"),
+        "leave temperature out",
+    ),
+    "other words for tokens": (
+        failing(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens'.", param="max_tokens"),
+        "name openai as the provider",
+    ),
     "leads elsewhere": (replying("", 307, {"Location": "http://127.0.0.1:1/v1"}), "leads elsewhere"),
 }
 
@@ -296,6 +305,17 @@ async def test_what_was_paid_for_in_vain_is_said(client: ModelClient, model: Mod
     assert refused.value.spent == Spent(100, 20, 0.001)
 
 
+async def test_an_answer_whose_price_nobody_tells_is_of_unknown_price(client: ModelClient, model: ModelServer) -> None:
+    async def untold(server: ModelServer, asked: Asked, request: web.Request) -> web.StreamResponse:
+        return web.json_response(server.completion(asked, LONG) | {"usage": None})
+
+    model.plan = in_turn(untold, failing(500), untold)
+    for _ in range(2):
+        assert (await ask(client, model))[1:4] == (0, 0, None)
+    model.plan = always(failing(500))
+    assert (await failure_of(client, model)).spent == Spent(0, 0, 0.0), "nobody has answered"
+
+
 async def test_a_server_that_never_answers_is_asked_twice(client: ModelClient, model: ModelServer) -> None:
     model.plan = always(silent())
     failed = await failure_of(client, model, deadline_s=0.4)
@@ -372,6 +392,19 @@ async def test_the_key_is_nowhere_but_in_its_header(
     seen += [repr(await ask(client, model)), repr(client), repr(vars(client)), caplog.text, *capsys.readouterr()]
     assert "is odd" in "".join(seen)
     assert not [text for text in seen if KEY in text]
+
+
+async def test_a_key_is_not_told_either_where_json_spells_it_otherwise(client: ModelClient, model: ModelServer) -> None:
+    key = 'sk-01"2345\\67/89<ab>'
+    settings = ModelSettings("local", model.base_url, "one")
+    spellings = [json.dumps(key), json.dumps(key).replace("/", "\\/")]
+    bodies = [f'{{"error": {{"message": {one}, "code": 400}}}}' for one in spellings]
+    for body in (*bodies, "<p>sk-01&quot;2345\\67/89&lt;ab&gt;</p>"):
+        model.plan = always(replying(body, 400))
+        with pytest.raises(ModelFailed) as failed:
+            await client.ask(settings, key, "system", "user", 5.0)
+        assert "2345" not in failed.value.message
+        assert "***" in failed.value.message
 
 
 @pytest.mark.parametrize("key", ["sk-ключ-0123456789", "sk-0123\nX-Other: 1", "sk 0123456789", "sk-\x00-0123456789"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from shared.result_warnings import (
     of_columns,
     of_figures,
     of_gaps,
+    of_knowledge,
     of_mute,
     of_unknown_fields,
 )
@@ -123,3 +126,21 @@ def test_unused_columns_are_named_and_of_many_the_first() -> None:
     assert many["message"].startswith("7 columns of the data went unused: 'S\\xe4ule 0S\\xe4ule 0")
     assert " and 2 more; " in many["message"]
     assert len(many["message"]) < 600
+
+
+def test_a_model_that_may_know_the_prices_by_heart_is_warned_of() -> None:
+    bars = part_of("1d", [MONDAY_MS], MONDAY_MS - DAY_MS, MONDAY_MS + DAY_MS)
+
+    def found(day: Any, start: str = "2023-01-01", name: str = "knowledgeCutoff") -> list[dict[str, Any]]:
+        return of_knowledge({"startDate": start, "strategyParams": {"ai_trader": {name: day}}}, bars, "params.")
+
+    [warning] = found("2024-01-02")
+    assert (warning["code"], warning["field"]) == (
+        "before_knowledge_cutoff",
+        "params.strategyParams.ai_trader.knowledgeCutoff",
+    )
+    assert "before 2024-01-02 by heart, and the run begins at 2024-01-01T00:00:00Z" in warning["message"]
+    assert found("2024-06-01", "2024-05-01", "knowledge_cutoff")[0]["field"].endswith(".knowledge_cutoff")
+    assert found("2024-01-01") == found("2024-06-01", "2024-06-01") == found("") == []
+    assert found(7) == found(["x"]) == found("a while ago") == [], "which another strategy may mean by it"
+    assert of_knowledge({"startDate": "2023-01-01"}, bars) == []

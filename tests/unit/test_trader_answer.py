@@ -55,6 +55,7 @@ def reason_of(text: str) -> str:
         f"Here is my decision: {TEXT} Good luck!",
         f"Of the set {{1, 2}} I take: {TEXT}",
         f'<think>\n{{"action": "SHORT"}} no, {{"a": 1}}</think>\n{TEXT}',
+        f'I could say {{"action": "SHORT"}}, but</think>\n{TEXT}',
         f"[{TEXT}]",
         said(action=" long "),
         said(sizeFraction="0.25", stopLossPrice=" 95.5 ", takeProfitPrice="1.1e2", confidence="0.8"),
@@ -63,6 +64,10 @@ def reason_of(text: str) -> str:
 )
 def test_what_models_really_send_is_read(text: str) -> None:
     assert read_answer(text) == MEANT
+
+
+def test_what_a_model_writes_of_its_thoughts_in_an_answer_is_part_of_it() -> None:
+    assert read_answer(said(reasoning="As I <think> said</think>, {1} it rises")).reasoning.endswith("{1} it rises")
 
 
 def test_what_has_no_meaning_for_an_action_is_left_out() -> None:
@@ -78,6 +83,8 @@ def test_what_has_no_meaning_for_an_action_is_left_out() -> None:
     [
         ("", "empty"),
         (" \n", "empty"),
+        (f"<think>I could say {TEXT}, but then", "ends while the model still thinks"),
+        (f"<think>I could say {TEXT}.</think>", "empty"),
         ("I would buy here.", "is no JSON: 'I would buy here.'"),
         ("\x1b[2J<script>alert(1)</script>", r"is no JSON: '\x1b[2J<script>alert(1)</script>'"),
         ("null", "is no JSON"),
