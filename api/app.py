@@ -56,6 +56,7 @@ from shared.steering import Steering
 
 log = logging.getLogger(__name__)
 
+_CANCEL_AGAIN_S = 0.5
 STORE_CLOCK_INTERVAL_S = 60.0
 
 
@@ -222,8 +223,10 @@ def _secret(settings: Settings) -> bytes:
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
+    """Until it has ended. A driver may take a cancellation for the end of its own time, so that its task goes on."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
 
 
 async def _keep_store_clock(mongo: Mongo) -> None:
