@@ -19,7 +19,7 @@ class NodeMissing(Exception):
     """JavaScript cannot be run here. The message says why."""
 
 
-def node_with_client(folder: Path = FOLDER) -> Path:
+def node_with_client(folder: Path = FOLDER, timeout_s: float = _INSTALL_TIMEOUT_S) -> Path:
     """The program, once the `node_modules` of the folder holds what it names; test processes take turns.
 
     Raises `NodeMissing`.
@@ -33,19 +33,19 @@ def node_with_client(folder: Path = FOLDER) -> Path:
     with (folder / "package-lock.json").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not installed.is_file() or installed.read_text() != wanted:
-            _install(node, folder)
+            _install(node, folder, timeout_s)
             installed.write_text(wanted)
     return node
 
 
-def _install(node: Path, folder: Path) -> None:
+def _install(node: Path, folder: Path, timeout_s: float) -> None:
     npm = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     shutil.rmtree(folder / "node_modules", ignore_errors=True)
     # As the lock says, and not `ci`: that fails where an optional package is not to be had, here one for Windows.
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
     command = [str(node), str(npm), "install", "--no-save", "--omit=optional", *quiet]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_INSTALL_TIMEOUT_S, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=timeout_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NodeMissing(f"npm could not install what {folder} names: {error}") from None
     if done.returncode != 0:
