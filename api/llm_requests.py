@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from shared.llm_urls import URL_MAX_CHARS
-from shared.trader.answer import printable
+from shared.printable import printable
 from shared.wire import Asked, Whole, storable
 
 KEY_MAX_CHARS = 1_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from shared.trader.answer import printable
+from shared.printable import printable
 
 
 def plain(told: Any) -> Any:

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, NoReturn, cast
 
 from shared.errors import BackfleetError, Refusal
-from shared.trader.answer import printable
+from shared.printable import printable
 
 RETRY_AFTER_MAX_S = 60.0
 _TOLD_MAX_CHARS = 200

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 from shared.errors import Refusal
+from shared.printable import printable
 
 Action = Literal["LONG", "SHORT", "CLOSE", "HOLD"]
 
@@ -68,13 +69,6 @@ class Said(NamedTuple):
 # A brace that begins an object. Others are prose.
 _OBJECT = re.compile(r'\{(?=\s*(?:"|\}))')
 _PLAIN_NUMBER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
-# Control characters, and those that change the direction of what is read around them.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
-
-
-def printable(text: str) -> str:
-    """Without control characters other than line breaks and tabs, and without half characters."""
-    return _UNPRINTABLE.sub("", text).encode(errors="replace").decode()
 
 
 def read_answer(text: str) -> Said:

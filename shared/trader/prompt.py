@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.instants import iso_from_ms
+from shared.printable import printable
 from shared.strategies.question import Facts, Question
 from shared.strategies.view import View
-from shared.trader.answer import DECISION_SCHEMA, printable
+from shared.trader.answer import DECISION_SCHEMA
 from shared.trader.parameters import AiTraderParameters
 
 RECENT_MAX = 10  # closed trades and decisions that are shown

@@ -10,6 +10,7 @@ INSTALL_TIMEOUT_S = 300
 
 for folder in (FOLDER, INSPECTOR):
     try:
+        (folder / ".not-installed").unlink(missing_ok=True)
         node_with_client(folder, INSTALL_TIMEOUT_S)
     except NodeMissing as missing:
         sys.exit(str(missing))

@@ -55,7 +55,10 @@ class Stored:
 
 
 def asks_of(stored: Stored, epoch: int = 1) -> RunAsks:
-    params = request(strategies=["ai_trader"], strategyParams={"ai_trader": {"model": "m", "mode": "replay"}})
+    params = request(
+        strategies=["ai_trader"],
+        strategyParams={"ai_trader": {"model": "m", "mode": "replay", "baseUrl": "https://models.example/v1"}},
+    )
     wire = params.model_dump(mode="json", by_alias=True)
     record = new_record(backtest_id="bt", user_id="ann", params=wire, priority=0, now_ms=0)
     shared = SimpleNamespace(decisions=stored, now_ms=lambda: 0, begin=lambda _, answer: asyncio.create_task(answer))
