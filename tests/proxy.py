@@ -54,7 +54,11 @@ class Proxy:
         if not begin.endswith(self._below.encode()):
             writer.transport.abort()
             return
-        there, back = await asyncio.open_connection(*self._there)
+        try:
+            there, back = await asyncio.open_connection(*self._there)
+        except OSError:  # Nobody is there.
+            writer.transport.abort()
+            return
         self._lines |= {writer, back}
         back.write(begin.removesuffix(self._below.encode()))
         await asyncio.gather(self._carry(reader, back), self._carry(there, writer))

@@ -178,7 +178,8 @@ async def test_one_overview_counts_alike_on_every_backend(backends: Backends, ma
         ended_at_ms = (await site.store.get(record["_id"], "ann"))["completedAt"]
         kept = await site.claim()
         [level] = await overview.queue()
-        assert (level.priority, level.pending, level.oldest_at_ms <= overview.now_ms()) == (0, 1, True)
+        later_ms = overview.now_ms() + 1_000  # The two were read off MongoDB's clock apart, which costs some of them.
+        assert (level.priority, level.pending, level.oldest_at_ms <= later_ms) == (0, 1, True)
         assert await overview.running() == 1
         assert [one["_id"] for one in await overview.runs("ann", 5)] == [kept["_id"]]
         assert await overview.runs("bob", 5) == []
