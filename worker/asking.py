@@ -33,7 +33,7 @@ from shared.trader.safety import Judged, judge
 from worker.asks import GivenUp, Made
 from worker.decision_documents import decision_of, ordered, said_document, said_of, told
 from worker.model_client import FORMAT_VERSION, Answer, ModelClient
-from worker.model_replies import NOTHING_SPENT, ModelFailed, ModelRefused, Spent
+from worker.model_replies import ModelFailed, ModelRefused, Spent
 
 log = logging.getLogger(__name__)
 
@@ -239,15 +239,16 @@ class RunAsks:
             try:
                 document, spent = await self._hear_model(asked)
             except ModelRefused as error:
-                await self._settle(reserved, asked, error.spent)
+                await self._settle(reserved, self._cost_usd(asked, error.spent, reserved))
                 raise GivenUp("model_refused", f"{model.model} at {model.base_url}: {error.message}") from error
             except ConfigurationError as error:
-                await self._settle(reserved, asked, NOTHING_SPENT)
+                await self._settle(reserved, None)
                 raise GivenUp("llm_unavailable", f"this worker cannot ask models: {error.message}") from error
-            await self._settle(reserved, asked, spent)
-        document["tokensIn"], document["tokensOut"] = spent.tokens_in, spent.tokens_out
-        document["costUsd"] = self._cost_usd(asked, spent, reserved)
-        return await self._store(document)
+        cost_usd = self._cost_usd(asked, spent, reserved)
+        document["tokensIn"], document["tokensOut"], document["costUsd"] = spent.tokens_in, spent.tokens_out, cost_usd
+        stored = await self._store(document)  # Before anything else: whoever dies now has paid for it.
+        await self._settle(reserved, cost_usd)
+        return stored
 
     async def _hear_model(self, asked: _Asked) -> tuple[LlmDecision, Answer | Spent]:
         """Its decision, and what was spent. Whoever gives no usable answer, also when told so, abstains."""
@@ -372,12 +373,13 @@ class RunAsks:
         except SpendingLimit as error:
             raise GivenUp(error.code, error.message, error.errors) from error
 
-    async def _settle(self, reserved: Reservation | None, asked: _Asked, spent: Answer | Spent) -> None:
-        """What cannot be settled stays reserved, which is the safe side."""
+    async def _settle(self, reserved: Reservation | None, cost_usd: float | None) -> None:
+        """None: nobody was asked. What cannot be settled stays reserved, which is the safe side."""
         if reserved is None:
             return
+        spending = self._asking.spending
         try:
-            await self._asking.spending.settle(reserved, self._cost_usd(asked, spent, reserved))
+            await (spending.release(reserved) if cost_usd is None else spending.settle(reserved, cost_usd))
         except StoreUnavailable as error:
             log.warning("%s: what an ask cost is not settled: %s", self._record["_id"], error.message)
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -15,8 +15,9 @@ from cryptography.fernet import Fernet
 
 from api.routes.llm_answers import Agent, DecisionPage, Estimate, ProviderKey
 from deploy.cli import main
-from shared.decisions import LlmDecision, decision_id
+from shared.decisions import LlmDecision
 from shared.settings import PREFIX, Settings
+from tests.decisions import decision
 from tests.gateway import BACKTESTS, BODY, Site, problem_of, site_on
 
 KEY = "sk-or-v1-5up3r53cr37-0123456789-WXYZ"
@@ -335,31 +336,8 @@ async def test_decisions_are_read_page_by_page_by_their_owner_only(site: Site) -
 
 
 def _decision(backtest_id: str, bar: int) -> LlmDecision:
-    said: Any = {"action": "LONG", "confidence": 0.7, "reasoning": "up"}
-    return {
-        "_id": decision_id(backtest_id, 0, bar),
-        "backtestId": backtest_id,
-        "userId": "ann",
-        "strategy": "ai_trader",
-        "strategyIndex": 0,
-        "bar": bar,
-        "timeMs": 1_704_067_200_000 + bar * 3_600_000,
-        "key": f"key-{bar}",
-        "system": "You trade.",
-        "user": f"<b>bar {bar}</b>",
-        "model": "vendor/model",
-        "mode": "record",
-        "raw": "{}",
-        "said": said | dict.fromkeys(("sizeFraction", "stopLossPrice", "takeProfitPrice")),
-        "action": "LONG",
-        "decision": {"signal": 1, "sizeFraction": None, "stopPrice": 99.0, "targetPrice": None},
-        "safety": ["a stop of 2 % was set"],
-        "abstained": False,
-        "reason": "",
-        "tokensIn": 800,
-        "tokensOut": 40,
-        "costUsd": 0.001,
-        "latencyMs": 321.5,
-        "stored": False,
-        "createdAt": 1_704_067_200_000 + bar,
-    }
+    said: dict[str, Any] = {"action": "LONG", "confidence": 0.7, "reasoning": "up"}
+    said |= dict.fromkeys(("sizeFraction", "stopLossPrice", "takeProfitPrice"))
+    told = {"signal": 1, "sizeFraction": None, "stopPrice": 99.0, "targetPrice": None}
+    own = {"user": f"<b>bar {bar}</b>", "raw": "{}", "said": said, "decision": told}
+    return cast("LlmDecision", decision(backtest_id, bar) | own)

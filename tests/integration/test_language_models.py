@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, cast
 
 import pytest
 from cryptography.fernet import Fernet
 
 from shared.agents import VERSIONS_MAX
 from shared.database import Database
-from shared.decisions import LlmDecision, decision_id
 from shared.errors import Conflict, NotFound
 from shared.llm_keys import LlmKeys, ProviderKey, Resealed
 from shared.settings import Settings
 from shared.spending import NO_LIMITS, RunLimits, SpendingLimit, Spent
+from tests.decisions import decision
 from tests.fleet import request
 
 SECRETS = [Fernet.generate_key().decode() for _ in range(2)]
@@ -29,37 +28,6 @@ async def kept(
     opened = await Database.open(make_settings(key_secrets=SECRETS[0], llm_user_day_usd=1.0))
     yield opened
     await opened.close()
-
-
-def decision(backtest_id: str, bar: int, *, strategy_index: int = 0, user: str = "ann", **changes: Any) -> LlmDecision:
-    made: dict[str, Any] = {
-        "_id": decision_id(backtest_id, strategy_index, bar),
-        "backtestId": backtest_id,
-        "userId": user,
-        "strategy": "ai_trader",
-        "strategyIndex": strategy_index,
-        "bar": bar,
-        "timeMs": 1_704_067_200_000 + bar * 3_600_000,
-        "key": f"key-{bar}",
-        "system": "You trade.",
-        "user": f"bar {bar}",
-        "model": "vendor/model",
-        "mode": "record",
-        "raw": '{"action":"LONG"}',
-        "said": None,
-        "action": "LONG",
-        "decision": {"signal": 1, "sizeFraction": 0.5, "stopPrice": None, "targetPrice": 1e308},
-        "safety": ["a stop of 2 % was set"],
-        "abstained": False,
-        "reason": "",
-        "tokensIn": 800,
-        "tokensOut": 40,
-        "costUsd": 0.001,
-        "latencyMs": 321.5,
-        "stored": False,
-        "createdAt": 1_704_067_200_000 + bar,
-    }
-    return cast("LlmDecision", made | changes)
 
 
 # Decisions
