@@ -130,7 +130,7 @@ async def scene(
         pytest.skip("no valkey-server or redis-server to restart")
     async with AsyncExitStack() as stack:
         server = stack.enter_context(ValkeyServer(tmp_path / "redis", binary=binary))
-        named: dict[str, Any] = {"worker_slots": 2, "lease_ttl_s": 20.0, "lease_renew_s": 0.5, "bus_timeout_s": 0.5}
+        named: dict[str, Any] = {"worker_slots": 2, "lease_ttl_s": 20.0, "lease_renew_s": 0.5, "bus_timeout_s": 2.0}
         fleet = await stack.enter_async_context(fleet_on(make_settings(redis_url=server.url, **named), tmp_path, BARS))
         # The gateways speak to Redis through what can go silent; the worker does not.
         proxy = Proxy(server.url)
