@@ -1,0 +1,64 @@
+// Numbers and times as people read them. Times are UTC everywhere.
+
+const NONE = "–";
+type Maybe = number | null | undefined;
+
+const known = (value: Maybe): value is number => typeof value === "number" && Number.isFinite(value);
+
+export function number(value: Maybe, digits = 2): string {
+  return known(value) ? value.toLocaleString("en-US", { maximumFractionDigits: digits, minimumFractionDigits: digits }) : NONE;
+}
+
+export function count(value: Maybe): string {
+  return known(value) ? Math.round(value).toLocaleString("en-US") : NONE;
+}
+
+/** As many digits as a price needs: 67,500.00, 1.08432, 0.00001234. */
+export function price(value: Maybe): string {
+  if (!known(value)) return NONE;
+  const digits = value === 0 ? 2 : Math.min(12, Math.max(2, 5 - Math.floor(Math.log10(Math.abs(value)))));
+  return value.toLocaleString("en-US", { maximumFractionDigits: Math.max(digits, 2), minimumFractionDigits: 2 });
+}
+
+/** Of percent: 12.5 is 12.50 %. */
+export function percent(value: Maybe, digits = 2): string {
+  return known(value) ? `${number(value, digits)} %` : NONE;
+}
+
+/** With its sign: +12.50, −3.00. */
+export function signed(value: Maybe, digits = 2): string {
+  if (!known(value)) return NONE;
+  const text = number(Math.abs(value), digits);
+  return value > 0 ? `+${text}` : value < 0 ? `−${text}` : text;
+}
+
+export function compact(value: Maybe): string {
+  return known(value) ? value.toLocaleString("en-US", { notation: "compact", maximumFractionDigits: 1 }) : NONE;
+}
+
+/** Milliseconds or an instant as the API writes it → `2026-01-31 12:00`; with seconds where they are not 0. */
+export function instant(value: number | string | null | undefined): string {
+  if (value === null || value === undefined) return NONE;
+  const at = new Date(value);
+  if (Number.isNaN(at.getTime())) return String(value);
+  const text = at.toISOString();
+  const seconds = text.slice(16, 19);
+  return `${text.slice(0, 10)} ${text.slice(11, 16)}${seconds === ":00" ? "" : seconds}`;
+}
+
+export function day(value: number | string | null | undefined): string {
+  const text = instant(value);
+  return text === NONE ? text : text.slice(0, 10);
+}
+
+/** 0.4 s, 12 s, 3 min 20 s, 2 h 5 min, 4 d 3 h. */
+export function duration(seconds: Maybe): string {
+  if (!known(seconds)) return NONE;
+  if (seconds < 10) return `${number(seconds, 1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const two = (big: number, one: string, small: number, other: string) => `${big} ${one}${small ? ` ${small} ${other}` : ""}`;
+  if (whole < 3600) return two(Math.floor(whole / 60), "min", whole % 60, "s");
+  if (whole < 86_400) return two(Math.floor(whole / 3600), "h", Math.floor((whole % 3600) / 60), "min");
+  return two(Math.floor(whole / 86_400), "d", Math.floor((whole % 86_400) / 3600), "h");
+}

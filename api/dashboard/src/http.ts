@@ -1,0 +1,111 @@
+// The gateway's HTTP API, typed by what its OpenAPI document says of each path.
+
+import { session } from "./session.svelte";
+import type { paths } from "./wire/openapi";
+
+export interface FieldProblem {
+  field: string;
+  message: string;
+  code?: string;
+  choices?: { value: string; label: string }[];
+}
+
+/** A refusal: what the server said, or that it did not answer (`status` 0). */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly errors: FieldProblem[] = [],
+    readonly retryAfterS: number | null = null,
+  ) {
+    super(message);
+  }
+
+  /** What is wrong with a field, or with one below it. */
+  of(field: string): string | undefined {
+    return this.errors.find((one) => one.field === field || one.field.startsWith(`${field}.`))?.message;
+  }
+}
+
+type Method = "get" | "post" | "put" | "delete";
+type PathsWith<M extends Method> = { [P in keyof paths]: paths[P] extends Record<M, unknown> ? (paths[P][M] extends undefined ? never : P) : never }[keyof paths];
+type Operation<P extends keyof paths, M extends Method> = M extends keyof paths[P] ? NonNullable<paths[P][M]> : never;
+type Answers<O> = O extends { responses: infer R } ? { [S in keyof R]: S extends 200 | 201 | 202 ? (R[S] extends { content: { "application/json": infer B } } ? B : never) : never }[keyof R] : never;
+export type Answer<P extends keyof paths, M extends Method> = Answers<Operation<P, M>>;
+
+export interface Ask {
+  path?: Record<string, string | number>;
+  query?: Record<string, string | number | boolean | null | undefined>;
+  body?: unknown;
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+const REQUEST_LIMIT_MS = 60_000;
+
+function urlOf(template: string, ask: Ask): URL {
+  const path = template.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(ask.path?.[name] ?? "")));
+  const url = new URL(`.${path}`, document.baseURI);
+  for (const [name, value] of Object.entries(ask.query ?? {}))
+    if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, String(value));
+  return url;
+}
+
+/** One request with the token of who is signed in; with a fresh token once more where that one had ended. */
+export async function send(method: string, template: string, ask: Ask = {}): Promise<Response> {
+  const url = urlOf(template, ask);
+  const limit = AbortSignal.timeout(REQUEST_LIMIT_MS);
+  const signal = ask.signal ? AbortSignal.any([ask.signal, limit]) : limit;
+  for (let attempt = 0; ; attempt += 1) {
+    const token = await session.freshToken(attempt > 0);
+    const headers = new Headers(ask.headers);
+    if (token) headers.set("Authorization", `Bearer ${token}`);
+    let body: BodyInit | null = null;
+    if (ask.body instanceof FormData || ask.body instanceof Blob) body = ask.body;
+    else if (ask.body !== undefined) {
+      headers.set("Content-Type", "application/json");
+      body = JSON.stringify(ask.body);
+    }
+    let answer: Response;
+    try {
+      answer = await fetch(url, { method, headers, body, signal, credentials: "omit" });
+    } catch (error) {
+      if (ask.signal?.aborted) throw error;
+      const why = limit.aborted ? "The gateway did not answer in time." : "The gateway cannot be reached.";
+      throw new Problem(0, "unreachable", `${why} What you see may be old; try again.`);
+    }
+    if (answer.ok) return answer;
+    if (answer.status === 401 && attempt === 0 && session.canRefresh) continue;
+    const problem = await problemOf(answer);
+    if (answer.status === 401) session.ended(problem.message);
+    throw problem;
+  }
+}
+
+async function problemOf(answer: Response): Promise<Problem> {
+  let said: { code?: string; detail?: string; title?: string; errors?: FieldProblem[] } = {};
+  try {
+    said = (await answer.json()) as typeof said;
+  } catch {
+    // A proxy in between speaks no JSON.
+  }
+  const words = said.detail ?? said.title ?? `The gateway answered ${answer.status}.`;
+  const after = Number(answer.headers.get("Retry-After"));
+  return new Problem(answer.status, said.code ?? String(answer.status), words, said.errors ?? [], after || null);
+}
+
+async function json(method: Method, template: string, ask: Ask): Promise<unknown> {
+  const answer = await send(method.toUpperCase(), template, ask);
+  return answer.status === 204 ? undefined : answer.json();
+}
+
+export const get = <P extends PathsWith<"get">>(path: P, ask: Ask = {}) => json("get", path, ask) as Promise<Answer<P, "get">>;
+export const post = <P extends PathsWith<"post">>(path: P, ask: Ask = {}) => json("post", path, ask) as Promise<Answer<P, "post">>;
+export const put = <P extends PathsWith<"put">>(path: P, ask: Ask = {}) => json("put", path, ask) as Promise<Answer<P, "put">>;
+export const del = <P extends PathsWith<"delete">>(path: P, ask: Ask = {}) => json("delete", path, ask) as Promise<void>;
+
+/** For what is shown to people, whatever was thrown. */
+export function words(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
