@@ -28,12 +28,26 @@ class ScenarioFailed(AssertionError):
     """The browser did not get to the end. The message has its stack and what went wrong in the page."""
 
 
-def chromium_or_skip() -> str:
+class BrowserMissing(Exception):
+    """There is nothing to look with. The message says why."""
+
+
+def chromium() -> str:
+    """The program. Raises `BrowserMissing`."""
     named = os.environ.get("BACKFLEET_TEST_CHROMIUM")
     found = named or next(filter(None, map(shutil.which, _NAMES)), None)
     if found is None:
-        pytest.skip("no browser: chromium is not installed, and BACKFLEET_TEST_CHROMIUM names none")
+        raise BrowserMissing("chromium is not installed, and BACKFLEET_TEST_CHROMIUM names no browser")
     return found
+
+
+def browser_or_skip() -> None:
+    """Skips the test where there is no browser, or nothing to drive it with."""
+    try:
+        chromium()
+        node_with_client(FOLDER)
+    except (BrowserMissing, NodeMissing) as missing:
+        pytest.skip(f"no browser: {missing}")
 
 
 async def scenario(
@@ -41,15 +55,13 @@ async def scenario(
 ) -> dict[str, Any]:
     """What the scenario `name` found, which gets `job`. What it asks for on the way is done by `answers`.
 
-    Raises `ScenarioFailed`.
+    Raises `ScenarioFailed`, and `BrowserMissing` or `NodeMissing` where there is nothing to play it with.
     """
-    chromium = chromium_or_skip()
-    try:
-        node = await asyncio.to_thread(node_with_client, FOLDER)
-    except NodeMissing as missing:
-        pytest.skip(f"node is missing: {missing}")
-    command = [str(node), str(FOLDER / f"{name}.mjs"), json.dumps({"chromium": chromium, **job})]
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_LINE_MAX_BYTES)
+    node = await asyncio.to_thread(node_with_client, FOLDER)
+    command = [str(node), str(FOLDER / f"{name}.mjs"), json.dumps({"chromium": chromium(), **job})]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_LINE_MAX_BYTES
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None

@@ -14,7 +14,7 @@ import pytest
 from api.auth import mint_token
 from shared.settings import Settings
 from shared.users import Role
-from tests.browser import chromium_or_skip, scenario
+from tests.browser import browser_or_skip, scenario
 from tests.fleet import Fleet, fleet_on, request
 from tests.gateway import BACKTESTS, gateway_on, http_client
 from tests.proxy import Proxy
@@ -55,7 +55,7 @@ async def stage(
     make_settings: Callable[..., Settings],
     tmp_path: Path,
 ) -> AsyncIterator[Stage]:
-    chromium_or_skip()
+    browser_or_skip()
     settings = make_settings(stall_limit_s=60.0, lease_ttl_s=60.0)
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(fleet_on(settings, tmp_path, BARS))
@@ -63,7 +63,9 @@ async def stage(
         url = await stack.enter_async_context(proxy.running())
         token, admin = (mint_token(settings, name, 3_600) for name in ("ann", "root"))
         await fleet.database.users.add("root", "", [Role.USER, Role.ADMIN])
-        http = await stack.enter_async_context(http_client(url, headers={"Authorization": f"Bearer {token}"}, timeout=15))
+        http = await stack.enter_async_context(
+            http_client(url, headers={"Authorization": f"Bearer {token}"}, timeout=15)
+        )
         fleet.start_worker()
         yield Stage(fleet, http, proxy, url, token, admin)
 
