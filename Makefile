@@ -2,7 +2,7 @@
 # All it takes is make and Python 3.11 or later; `make PYTHON=/path/to/python3 …` names one.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-compose bench lint style format contract lock clean
+.PHONY: help demo up test test-compose bench screenshots lint style format contract lock clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -37,6 +37,9 @@ test-compose: $(VENV)/.ready ## docker-compose.yml for real: needs a Docker engi
 
 bench: $(VENV)/.peers $(NAUTILUS)/.ready ## measure engine and service beside their peers
 	$(BIN)/python -m tests.bench
+
+screenshots: $(VENV)/.ready ## take the README's pictures anew; needs chromium
+	$(BIN)/python -m tests.browser
 
 lint: style ## style and types, changing nothing
 	$(TYPES)

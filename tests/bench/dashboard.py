@@ -61,7 +61,7 @@ class Visit:
 
     def __init__(self, stack: Stack) -> None:
         self.url, self.token = stack.api_urls[0], stack.token("bench")
-        self.job = {"url": self.url, "token": self.token}
+        self.job: dict[str, Any] = {"url": self.url, "token": self.token}
         self.http = httpx.AsyncClient(base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=60)
 
     async def submit(self, **changes: Any) -> str:
