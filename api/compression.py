@@ -35,7 +35,7 @@ class Compression:
         if scope["type"] != "http":
             await self._plain(scope, receive, send)
             return
-        if not _takes_gzip(Headers(scope=scope)):
+        if not takes_gzip(Headers(scope=scope)):
             await self._plain(scope, receive, partial(_send_described, send, b""))
             return
         known = [
@@ -45,7 +45,7 @@ class Compression:
         await self._gzip(dict(scope, headers=known), receive, partial(_send_described, send, _OF_GZIP))
 
 
-def _takes_gzip(headers: Headers) -> bool:
+def takes_gzip(headers: Headers) -> bool:
     """Whether the client names gzip, and not only to say that it does not take it."""
     for one in ",".join(headers.getlist("accept-encoding")).split(","):
         coding, _, weight = one.replace(" ", "").lower().partition(";q=")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from api.pages import Pages
 from api.routes import (
     agents,
     backtests,
@@ -19,6 +20,7 @@ from api.routes import (
     users,
 )
 from api.routes.description import describe
+from api.routes.pages import page_routes
 
 
 def include_routes(app: FastAPI, version: str) -> None:
@@ -28,4 +30,5 @@ def include_routes(app: FastAPI, version: str) -> None:
         app.include_router(noun.router)
     app.include_router(users.auth_router)
     app.include_router(sessions.runs_router)
+    app.include_router(page_routes(Pages()))
     describe(app, version)
