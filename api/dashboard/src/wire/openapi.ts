@@ -87,7 +87,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * What a backtest would ask language models, and cost
+         * What a backtest would run on, take, ask language models, and cost
          * @description Starts and stores nothing. A request that could not run is refused as a submission would be.
          */
         post: operations["estimate_api_algo_backtest_estimate_post"];
@@ -2247,7 +2247,7 @@ export interface components {
         };
         /**
          * Estimate
-         * @description What a backtest would ask language models, about: a rule of thumb.
+         * @description What a backtest would run on and take, and ask language models, about: a rule of thumb.
          */
         Estimate: {
             /**
@@ -2257,12 +2257,38 @@ export interface components {
              */
             asks: number;
             /**
+             * Bars
+             * @description How many bars it would run.
+             * @example 5000
+             */
+            bars: number;
+            /**
              * Costusd
              * @description US dollars; null where a price is unknown. 0 of a replay.
              */
             costUsd: number | null;
+            /**
+             * Effectiveend
+             * Format: date-time
+             * @description Where the last of them ends.
+             * @example 2026-01-31T12:00:00Z
+             */
+            effectiveEnd: string;
+            /**
+             * Effectivestart
+             * Format: date-time
+             * @description When the first of them opens.
+             * @example 2026-01-31T12:00:00Z
+             */
+            effectiveStart: string;
             /** @description What it must stay within. */
             limits: components["schemas"]["Limits"];
+            /**
+             * Seconds
+             * @description About how long it would run once a worker has it, as runs of its kind took here lately, or as its speed says; null where there were none.
+             * @example 1.5
+             */
+            seconds: number | null;
             /**
              * Tokensin
              * @description Tokens sent.
@@ -2311,6 +2337,11 @@ export interface components {
              * @description One's own that run or hold a slot (an admin: all), last begun first, at most 100.
              */
             runs: components["schemas"]["api__routes__fleet_answers__Run"][];
+            /**
+             * Throughput
+             * @description What ended in each of the last 60 minutes, oldest first; the last of them is still under way.
+             */
+            throughput: components["schemas"]["Throughput"][];
             /**
              * Time
              * Format: date-time
@@ -3982,6 +4013,34 @@ export interface components {
             parametersSchema: {
                 [key: string]: unknown;
             };
+        };
+        /**
+         * Throughput
+         * @description How many backtests of all users ended within one minute, by how.
+         */
+        Throughput: {
+            /**
+             * Completed
+             * @description With a result.
+             */
+            completed: number;
+            /**
+             * Failed
+             * @description With an error.
+             */
+            failed: number;
+            /**
+             * Since
+             * Format: date-time
+             * @description When the minute began.
+             * @example 2026-01-31T12:00:00Z
+             */
+            since: string;
+            /**
+             * Stopped
+             * @description Where somebody stopped them.
+             */
+            stopped: number;
         };
         /**
          * TradePage
