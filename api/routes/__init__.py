@@ -14,6 +14,7 @@ from api.routes import (
     fleet,
     llm_keys,
     operations,
+    results,
     sessions,
     strategies,
     users,
@@ -23,7 +24,7 @@ from api.routes.description import describe
 
 def include_routes(app: FastAPI, version: str) -> None:
     """Adds every route to the application, and what /docs says of them."""
-    of_backtests = (decisions, backtests, controls, strategies, data, fleet)
+    of_backtests = (decisions, results, backtests, controls, strategies, data, fleet)
     for noun in (*of_backtests, agents, llm_keys, users, sessions, operations, docs):
         app.include_router(noun.router)
     app.include_router(users.auth_router)
