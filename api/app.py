@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.accounts import Accounts
 from api.agents import Agents
+from api.analysis import Analyses
 from api.auth import Authenticator
 from api.awaited import Awaited
 from api.commands import Commands
@@ -131,6 +132,7 @@ async def _open_services(
             commands=Commands(
                 database, bus, settings, steering=Steering(database, bus), awaited=awaited, on_submitted=on_submitted
             ),
+            analyses=Analyses(database),
             decisions=Decisions(database.store, database.llm.decisions),
             agents=Agents(database.llm.agents),
             llm_keys=LlmKeys(database.llm.keys, settings),

@@ -13,6 +13,8 @@ from api.auth import Identity
 from api.awaited import Awaited, Controlled
 from api.estimates import Estimates
 from api.in_turn import InTurn
+from api.stored_result import StoredResults
+from api.trades import AS_CLOSED, Choice, Trades
 from shared import news
 from shared.bus import Bus
 from shared.candles import ImportReport, Slice, StoredSeries
@@ -20,7 +22,7 @@ from shared.candles.grid import Session
 from shared.contracts import CandlesRequest, Channel, Task, ValidateRequest
 from shared.controls import ControlRequest
 from shared.database import Database
-from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest, NotFound, UnknownMarketData
+from shared.errors import BusUnavailable, FieldError, InvalidRequest, NotFound, UnknownMarketData
 from shared.instants import INTERVAL_MS, iso_from_ms, read_instant_ms
 from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord, new_id
@@ -101,6 +103,8 @@ class Commands:
         """`on_submitted` is called with each record, whichever edge it comes in by, unless it has ended already."""
         self._store = database.store
         self._results = database.results
+        self._stored = StoredResults(database)
+        self._trades = Trades(database.results)
         self._candles = database.candles
         self._run_logs = database.run_logs
         self._bus = bus
@@ -233,11 +237,13 @@ class Commands:
             document = await self._read_result(asker, backtest_id)
             return await self._results.read_equity(document, max_points)
 
-    async def trades(self, asker: Identity, backtest_id: str, *, limit: int, offset: int) -> str:
-        """JSON of one page of the trades in the order they were closed, and how many there are."""
+    async def trades(
+        self, asker: Identity, backtest_id: str, *, limit: int, offset: int, choice: Choice = AS_CLOSED
+    ) -> str:
+        """JSON of one page of the trades that were chosen, in the order that was, and how many there are of them."""
         async with self._tables.turn_of(asker.user_id):
             document = await self._read_result(asker, backtest_id)
-            return await self._results.read_trades(document, limit=limit, offset=offset)
+            return await self._trades.page(document, choice, limit=limit, offset=offset)
 
     async def logs(self, asker: Identity, backtest_id: str, *, after: int, limit: int) -> dict[str, Any]:
         """What its runs logged after the line `after`, while it runs and afterwards. Raises `NotFound`."""
@@ -247,10 +253,7 @@ class Commands:
         return {"items": page.entries, "after": last, "more": page.more}
 
     async def _read_result(self, asker: Identity, backtest_id: str) -> ResultDocument:
-        record = await self._store.get(backtest_id, asker.user_id)
-        if record["resultId"]:
-            return await self._results.read(record["resultId"], asker.user_id)
-        raise no_result(record)
+        return (await self._stored.read(asker.user_id, backtest_id))[1]
 
     def strategies(self) -> list[dict[str, Any]]:
         return [
@@ -339,18 +342,6 @@ def _from_here(error: FieldError, strategy: str) -> FieldError:
     if error.field.startswith(prefix):
         return FieldError("params" + error.field.removeprefix(prefix), error.message, error.code)
     return FieldError("strategy", error.message, error.code)
-
-
-def no_result(record: BacktestRecord) -> Conflict:
-    """Why there is none, or none yet."""
-    status = Status(record["status"])
-    remedy = "it will have none" if status in TERMINAL else "wait for backtest:complete, then ask again"
-    reason = record.get("error", {}).get("message")
-    because = f" ({reason})" if reason else ""
-    return Conflict(
-        f"backtest {record['_id']} is {status.value}{because} and has no result; {remedy}",
-        [FieldError("status", f"is {status.value}; {remedy}", "no_result")],
-    )
 
 
 def check_key(key: str | None) -> None:

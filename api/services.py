@@ -8,6 +8,7 @@ from fastapi import Request
 
 from api.accounts import Accounts
 from api.agents import Agents
+from api.analysis import Analyses
 from api.commands import Commands
 from api.decisions import Decisions
 from api.fleet import Fleet
@@ -33,6 +34,7 @@ class Services:
     accounts: Accounts
     commands: Commands
     decisions: Decisions
+    analyses: Analyses
     agents: Agents
     llm_keys: LlmKeys
     relay: Relay
