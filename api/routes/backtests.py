@@ -9,13 +9,15 @@ from fastapi.responses import JSONResponse
 
 from api.commands import LOGS_PAGE_MAX, PAGE_MAX, POINTS_MAX, TRADES_PAGE_MAX
 from api.routes.answers import Accepted, Backtest, BacktestPage, Equity, LogPage, StatusName, TradePage
+from api.routes.data_answers import RunCandles
+from api.routes.plotting import First, Last, MaxPoints, unless_known
 from api.routes.requests import ROOT, Caller, described_body, new_router, read_body, written
 from api.services import services_of
 from api.trades import Choice, Direction, ReasonName, Side, TradeOutcome, TradeSort
-from shared.contracts import CURSOR_PATTERN
+from shared.contracts import CURSOR_PATTERN, CandlesRequest
 from shared.request import SYMBOL_PATTERN, BacktestRequest
 from shared.results import Result
-from shared.wire import decode
+from shared.wire import decode, validate
 
 router = new_router()
 BacktestPath = Annotated[str, Path(description="Which backtest.", examples=["bt_01m7xy1ymv1kn41cwsxzn6z2tf"])]
@@ -165,3 +167,27 @@ async def get_logs(
     limit: Annotated[int, Query(ge=1, le=LOGS_PAGE_MAX, description="Most of one page.")] = 500,
 ) -> Response:
     return JSONResponse(await services_of(request).commands.logs(asker, backtest_id, after=after, limit=limit))
+
+
+@router.get(
+    "/backtest/{backtest_id}/candles",
+    response_model=None,
+    summary="Its bars, to plot",
+    description="Those that it reads or has read, whatever was imported since, with the indicators of its strategies "
+    "as they are shown while it runs. Made into longer ones where there are more than `maxPoints`. `ETag` names them. "
+    "409 `data_changed` where they cannot be had any more.",
+    responses={200: {"model": RunCandles}, 304: {"description": "What `If-None-Match` names has not changed."}},
+)
+async def get_candles(
+    request: Request,
+    backtest_id: BacktestPath,
+    asker: Caller,
+    start: First = None,
+    end: Last = None,
+    max_points: MaxPoints = 1_000,
+    indicators: Annotated[bool, Query(description="Whether to compute them.")] = True,
+) -> Response:
+    asked = validate(CandlesRequest, {"from": start, "to": end, "maxPoints": max_points})
+    charts = services_of(request).charts
+    found = await charts.find_of_run(asker, backtest_id, asked, indicators=indicators)
+    return await unless_known(request, found.tag, lambda: charts.read_of_run(found))
