@@ -55,7 +55,7 @@ class Gateway {
   }
 
   login() {
-    return { accessToken: `a${this.turn}`, refreshToken: `r${this.turn}`, expiresIn: this.expiresIn, tokenType: "Bearer", refreshExpiresAt: "", user: {} as never };
+    return { accessToken: `a${this.turn}`, refreshToken: `r${this.turn}`, expiresIn: this.expiresIn, tokenType: "Bearer" as const, refreshExpiresAt: "", user: {} as never };
   }
 
   #problem(status: number, detail: string): Response {
