@@ -40,6 +40,8 @@ export interface Ask {
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal;
+  /** For what takes long by its nature: until all of the answer is here. */
+  limitMs?: number;
 }
 
 const REQUEST_LIMIT_MS = 60_000;
@@ -55,7 +57,7 @@ function urlOf(template: string, ask: Ask): URL {
 /** One request with the token of who is signed in; with a fresh token once more where that one had ended. */
 export async function send(method: string, template: string, ask: Ask = {}): Promise<Response> {
   const url = urlOf(template, ask);
-  const limit = AbortSignal.timeout(REQUEST_LIMIT_MS);
+  const limit = AbortSignal.timeout(ask.limitMs ?? REQUEST_LIMIT_MS);
   const signal = ask.signal ? AbortSignal.any([ask.signal, limit]) : limit;
   for (let attempt = 0; ; attempt += 1) {
     const token = await session.freshToken(attempt > 0);
