@@ -15,8 +15,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.accounts import Accounts
 from api.agents import Agents
+from api.analysis import Analyses
 from api.auth import Authenticator
 from api.awaited import Awaited
+from api.charts import Charts
 from api.commands import Commands
 from api.compression import Compression
 from api.decisions import Decisions
@@ -24,6 +26,7 @@ from api.fleet import Fleet
 from api.gate import Gate
 from api.limits import LoginLimits
 from api.llm_keys import LlmKeys
+from api.market_data.library import Library
 from api.market_data.uploads import Uploads
 from api.mcp.edge import PATH as MCP_PATH
 from api.mcp.edge import McpEdge, McpRoute
@@ -131,6 +134,9 @@ async def _open_services(
             commands=Commands(
                 database, bus, settings, steering=Steering(database, bus), awaited=awaited, on_submitted=on_submitted
             ),
+            analyses=Analyses(database),
+            charts=Charts(database, settings),
+            library=Library(database),
             decisions=Decisions(database.store, database.llm.decisions),
             agents=Agents(database.llm.agents),
             llm_keys=LlmKeys(database.llm.keys, settings),

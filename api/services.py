@@ -8,11 +8,14 @@ from fastapi import Request
 
 from api.accounts import Accounts
 from api.agents import Agents
+from api.analysis import Analyses
+from api.charts import Charts
 from api.commands import Commands
 from api.decisions import Decisions
 from api.fleet import Fleet
 from api.gate import Gate
 from api.llm_keys import LlmKeys
+from api.market_data.library import Library
 from api.market_data.uploads import Uploads
 from api.metrics import Metrics
 from api.missed import Missed
@@ -32,7 +35,10 @@ class Services:
     gate: Gate
     accounts: Accounts
     commands: Commands
+    charts: Charts
+    library: Library
     decisions: Decisions
+    analyses: Analyses
     agents: Agents
     llm_keys: LlmKeys
     relay: Relay

@@ -15,6 +15,7 @@ from api.routes import (
     fleet,
     llm_keys,
     operations,
+    results,
     sessions,
     strategies,
     users,
@@ -25,7 +26,7 @@ from api.routes.pages import page_routes
 
 def include_routes(app: FastAPI, version: str) -> None:
     """Adds every route to the application, and what /docs says of them."""
-    of_backtests = (decisions, backtests, controls, strategies, data, fleet)
+    of_backtests = (decisions, results, backtests, controls, strategies, data, fleet)
     for noun in (*of_backtests, agents, llm_keys, users, sessions, operations, docs):
         app.include_router(noun.router)
     app.include_router(users.auth_router)

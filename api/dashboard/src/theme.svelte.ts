@@ -5,8 +5,12 @@ const KEY = "backfleet.theme";
 const system = matchMedia("(prefers-color-scheme: light)");
 
 function chosen(): Theme | null {
-  const kept = localStorage.getItem(KEY);
-  return kept === "dark" || kept === "light" ? kept : null;
+  try {
+    const kept = localStorage.getItem(KEY);
+    return kept === "dark" || kept === "light" ? kept : null;
+  } catch {
+    return null; // The browser stores nothing for this page: then it is as the system says.
+  }
 }
 
 class Look {
@@ -16,7 +20,7 @@ class Look {
   constructor() {
     system.addEventListener("change", () => (this.#system = system.matches ? "light" : "dark"));
     addEventListener("storage", (event) => {
-      if (event.key === KEY) this.#chosen = chosen();
+      if (event.key === KEY || event.key === null) this.#chosen = chosen();
     });
   }
 
@@ -26,7 +30,11 @@ class Look {
 
   toggle(): void {
     this.#chosen = this.theme === "dark" ? "light" : "dark";
-    localStorage.setItem(KEY, this.#chosen);
+    try {
+      localStorage.setItem(KEY, this.#chosen);
+    } catch {
+      // It holds for as long as the page is open.
+    }
   }
 }
 

@@ -1,0 +1,36 @@
+import { expect, it } from "vitest";
+import { linear, shade, span, strong, ticks } from "./scales";
+
+it("divides a span at round values within its ends", () => {
+  expect(ticks(0, 10)).toEqual([0, 2, 4, 6, 8, 10]);
+  expect(ticks(-0.3, 0.31, 4)).toEqual([-0.2, 0, 0.2]);
+  expect(ticks(3, 3)).toEqual([3]);
+  expect(ticks(NaN, 1)).toEqual([]);
+  for (const [min, max] of [[-1e-7, 3e-7], [5, 1e9], [-70.5, 219.7]] as const) {
+    const found = ticks(min, max);
+    expect(found.length).toBeGreaterThan(1);
+    expect(found.length).toBeLessThan(8);
+    expect(found.every((one) => one >= min - 1e-12 && one <= max + 1e-12)).toBe(true);
+  }
+});
+
+it("places values in a line, and one alone in the middle", () => {
+  expect(linear([0, 10], [100, 0])(2.5)).toBe(75);
+  expect(linear([4, 4], [0, 50])(4)).toBe(25);
+});
+
+it("spans what is finite, and something where there is nothing", () => {
+  expect(span([1, null, NaN, 5])).toEqual([1, 5]);
+  expect(span([])).toEqual([0, 1]);
+  expect(span([0, 0])).toEqual([-1, 1]);
+  expect(span([2, 4], 0, [0])).toEqual([0, 4]);
+});
+
+it("shades by size and sign, nothing for nothing", () => {
+  expect(shade(null, 1)).toBe("transparent");
+  expect(shade(0, 1)).toBe("transparent");
+  expect(shade(0.5, 1)).toContain("--above) 34%");
+  expect(shade(-9, 1)).toContain("--below) 60%");
+  expect(strong([0, null])).toBe(1);
+  expect(strong([...Array.from({ length: 99 }, () => 0.01), 5])).toBe(0.01);
+});

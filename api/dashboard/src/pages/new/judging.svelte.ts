@@ -1,0 +1,108 @@
+// What is wrong with a request, as it is typed: what its shapes say at once, what the gateway says a moment later. An
+// answer to what stands there no more is never heard.
+
+import { get, post, Problem, words } from "../../http";
+import type { Estimated } from "./Estimate.svelte";
+import { type Agent, GROUPS, givenTo, paramsOf, PARTS, partOf, partsOfStrategy, type Strategy, strategiesOf } from "./request";
+import { faults, type JsonObject } from "./schema";
+
+const PAUSE_MS = 350;
+
+/** Runs a question some time after the last keystroke; whoever asks anew, or leaves, ends what is under way. */
+function later(ask: (signal: AbortSignal) => Promise<void>): () => void {
+  const stop = new AbortController();
+  const timer = setTimeout(() => void ask(stop.signal), PAUSE_MS);
+  return () => {
+    clearTimeout(timer);
+    stop.abort();
+  };
+}
+
+/** What shapes say of what was given, by path. */
+export function faultsOf(given: JsonObject, known: Strategy[], agent: Agent | undefined): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of [...GROUPS.flatMap((group) => group.names), "agentVersion", "combine"]) {
+    const value = given[name];
+    if (value !== undefined && PARTS.has(name)) Object.assign(found, faults(partOf(name, given).shape, value, name));
+  }
+  const names = given["agentId"] === undefined ? strategiesOf(given) : ["ai_trader"];
+  for (const strategy of known.filter((one) => names.includes(one.id))) {
+    const params = givenTo(given, strategy.id);
+    for (const part of partsOfStrategy(strategy, agent)) {
+      const value = params[part.name];
+      if (value !== undefined) Object.assign(found, faults(part.shape, value, `strategyParams.${strategy.id}.${part.name}`));
+    }
+  }
+  return found;
+}
+
+/** Names that a gateway has for what was sent by another. */
+const renamed = (field: string) => field.replace(/^positionSizePercent\b/, "positionSize");
+
+export class Judging {
+  estimated = $state.raw<Estimated | null>(null);
+  /** What the gateway last refused, of the request as it stands or as it was sent. */
+  refusal = $state.raw<Problem | null>(null);
+  /** Why it was not judged. */
+  unjudged = $state("");
+  asking = $state(false);
+  #validated = $state.raw<Record<string, Record<string, string>>>({});
+
+  /** Asks the gateway for what the request comes to, which judges all of it. */
+  estimate(body: string): () => void {
+    this.asking = true;
+    return later(async (signal) => {
+      try {
+        const answer = await post("/api/algo/backtest/estimate", { body: JSON.parse(body) as unknown, signal });
+        this.#take(answer as Estimated, null, "");
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof Problem && error.errors.length) this.#take(null, error, "");
+        else this.#take(null, null, words(error));
+      }
+    });
+  }
+
+  #take(estimated: Estimated | null, refusal: Problem | null, unjudged: string): void {
+    this.estimated = estimated;
+    this.refusal = refusal;
+    this.unjudged = unjudged;
+    this.asking = false;
+  }
+
+  refused(problem: Problem): void {
+    this.#take(null, problem, problem.errors.length ? "" : problem.message);
+  }
+
+  /** Asks what is wrong with the parameters of one strategy alone: they are judged also where the rest is not right yet. */
+  validate(strategy: Strategy, params: JsonObject): () => void {
+    return later(async (signal) => {
+      try {
+        const answer = await post("/api/algo/strategies/validate", { body: { strategy: strategy.id, params }, signal });
+        const errors = answer.errors.map((one) => [`strategyParams.${strategy.id}.${one.field.replace(/^params\.?/, "")}`.replace(/\.$/, ""), one.message]);
+        if (!signal.aborted) this.#validated = { ...this.#validated, [strategy.id]: Object.fromEntries(errors) as Record<string, string> };
+      } catch {
+        // The estimate says so.
+      }
+    });
+  }
+
+  /** All that is wrong, by path; of what several say, the nearest is taken. */
+  problems(given: JsonObject, known: Strategy[], agent: Agent | undefined): Record<string, string> {
+    const refused = (this.refusal?.errors ?? []).map((one) => [renamed(one.field), one.message]);
+    const names = given["agentId"] === undefined ? strategiesOf(given) : [];
+    const validated = names.map((name) => this.#validated[name] ?? {});
+    return Object.assign({}, Object.fromEntries(refused) as Record<string, string>, ...validated, faultsOf(given, known, agent)) as Record<string, string>;
+  }
+}
+
+/** What has to be validated of each strategy, as one text that changes when it has to be asked anew. */
+export function toValidate(given: JsonObject, known: Strategy[]): { strategy: Strategy; params: string }[] {
+  if (given["agentId"] !== undefined) return [];
+  return known
+    .filter((one) => strategiesOf(given).includes(one.id))
+    .map((strategy) => ({ strategy, params: JSON.stringify(paramsOf(strategy, givenTo(given, strategy.id))) }));
+}
+
+/** The backtest that is repeated. */
+export const earlier = (id: string, signal: AbortSignal) => get("/api/algo/backtest/{backtest_id}", { path: { backtest_id: id }, signal });
