@@ -14,15 +14,15 @@ from typing import Any
 import httpx
 import numpy as np
 
+from deploy.node import NodeMissing, node_with_packages
 from deploy.stack import Stack
 from shared.database import Database
 from shared.settings import load_settings
 from tests.bench.rows import Row, measured
-from tests.browser import FOLDER, chromium, scenario
+from tests.browser import chromium, scenario
 from tests.fleet import START_MS, random_walk
-from tests.javascript import NodeMissing, node_with_client
 
-LIGHTHOUSE = FOLDER / "lighthouse"
+LIGHTHOUSE = Path(__file__).parent / "lighthouse"
 SYMBOL = "BENCH-1M"
 MINUTE_MS = 60_000
 BARS = 1_000_000
@@ -132,7 +132,7 @@ async def _watched(visit: Visit, name: str, parts: int) -> list[Row]:
 
 def _lighthouse(visit: Visit) -> list[Row]:
     try:
-        node = node_with_client(LIGHTHOUSE, timeout_s=300)
+        node = node_with_packages(LIGHTHOUSE, timeout_s=300)
     except NodeMissing as missing:
         print(f"Lighthouse is left out: {missing}")
         return []

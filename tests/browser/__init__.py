@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.javascript import NodeMissing, node_with_client
+from deploy.node import NodeMissing, node_with_packages
 
 FOLDER = Path(__file__).parent
 DEADLINE_S = 120.0
@@ -45,7 +45,7 @@ def browser_or_skip() -> None:
     """Skips the test where there is no browser, or nothing to drive it with."""
     try:
         chromium()
-        node_with_client(FOLDER)
+        node_with_packages(FOLDER)
     except (BrowserMissing, NodeMissing) as missing:
         pytest.skip(f"no browser: {missing}")
 
@@ -57,7 +57,7 @@ async def scenario(
 
     Raises `ScenarioFailed`, and `BrowserMissing` or `NodeMissing` where there is nothing to play it with.
     """
-    node = await asyncio.to_thread(node_with_client, FOLDER)
+    node = await asyncio.to_thread(node_with_packages, FOLDER)
     command = [str(node), str(FOLDER / f"{name}.mjs"), json.dumps({"chromium": chromium(), **job})]
     process = await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_LINE_MAX_BYTES

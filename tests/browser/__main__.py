@@ -10,12 +10,12 @@ from typing import Any
 
 from PIL import Image
 
+from deploy.node import NodeMissing
 from deploy.stack import Stack, import_demo_bars
 from shared.client.fleet import Backfleet
 from shared.settings import load_settings
 from tests.browser import BrowserMissing, scenario
 from tests.fleet import ROOT
-from tests.javascript import NodeMissing
 
 FOLDER = ROOT / "docs" / "pictures"
 COLOURS = 128
