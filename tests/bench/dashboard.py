@@ -20,11 +20,12 @@ from shared.database import Database
 from shared.settings import load_settings
 from tests.bench.rows import Row, measured
 from tests.browser import chromium, scenario
-from tests.fleet import START_MS, random_walk
+from tests.fleet import random_walk
 
 LIGHTHOUSE = Path(__file__).parent / "lighthouse"
 SYMBOL = "BENCH-1M"
 MINUTE_MS = 60_000
+START_MS = 1_577_836_800_000  # 2020-01-01T00:00Z
 BARS = 1_000_000
 FLAT_BARS = 2_000_000
 VISITS = 5
@@ -39,8 +40,8 @@ ENDS = ("completed", "failed", "stopped")
 REQUEST: dict[str, Any] = {
     "symbol": SYMBOL,
     "interval": "1m",
-    "startDate": "2024-01-01",
-    "endDate": "2028-01-01",
+    "startDate": "2020-01-01",
+    "endDate": "2026-01-01",
     "strategies": ["sma"],
     "strategyParams": {"sma": {"fast": 30, "slow": 120}},
     "commission": {"rate": 0.0001},

@@ -9,17 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from api.auth import mint_token
 from shared.settings import Settings
 from shared.users import Role
-from tests.browser import browser_or_skip, scenario
-from tests.fleet import Fleet, fleet_on, request
+from tests.browser import DEADLINE_S, browser_or_skip, scenario
+from tests.fleet import START_MS, Fleet, fleet_on, random_walk, request
 from tests.gateway import BACKTESTS, gateway_on, http_client
 from tests.proxy import Proxy
 
 BARS = 2_000
+MANY = "MANY"
+MANY_BARS = 420_000
+MINUTE_MS = 60_000
+TRADES_LEAST = 200_000
+ELEMENTS_MOST = 60
 
 
 @dataclass
@@ -43,7 +49,7 @@ class Stage:
 
     async def finished(self, **changes: Any) -> str:
         backtest_id = await self.submitted(**changes)
-        await self.fleet.end_of(backtest_id)
+        await self.fleet.end_of(backtest_id, DEADLINE_S)
         return backtest_id
 
 
@@ -85,3 +91,27 @@ async def test_every_page_at_three_widths_in_both_themes(stage: Stage) -> None:
         ["#/users", "Users"],
     ]
     assert await stage.play("pages", routes=routes) == {"found": [], "wrongs": []}
+
+
+def told(value: float) -> str:
+    """As the page writes money that was won or lost."""
+    return f"{value:+,.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+async def test_a_result_with_two_hundred_thousand_trades_is_sorted_and_read_to_its_end(stage: Stage) -> None:
+    minutes = random_walk(MANY_BARS)._replace(time_ms=START_MS + MINUTE_MS * np.arange(MANY_BARS))
+    await stage.fleet.candles.import_bars(MANY, "1m", minutes, "synthetic")
+    every_turn = {"rule": {"long": "close > open", "short": "close < open"}}
+    run = {"symbol": MANY, "interval": "1m", "endDate": "2025-01-01", "stopLoss": None, "commission": {"rate": 0.0}}
+    done = await stage.finished(**run, strategies=["rule"], strategyParams=every_turn)
+    trades = f"{BACKTESTS}/{done}/trades"
+    ask = {"sort": "pnl", "limit": 1}
+    pages = [(await stage.http.get(trades, params=ask | {"order": order})).json() for order in ("asc", "desc")]
+    least, greatest = (told(page["items"][0]["pnl"]) for page in pages)
+    total = pages[0]["total"]
+    assert total >= TRADES_LEAST
+    found = await stage.play("trades", backtestId=done, total=total, least=least, greatest=greatest)
+    assert found["rowCount"] == str(total + 1)
+    assert greatest in found["sorted"]
+    assert found["most"] <= ELEMENTS_MOST
+    assert found["wrongs"] == []
