@@ -1,32 +1,10 @@
 // The gateway's HTTP API, typed by what its OpenAPI document says of each path.
 
+import { Problem, problemFrom } from "./problem";
 import { session } from "./session.svelte";
 import type { paths } from "./wire/openapi";
 
-export interface FieldProblem {
-  field: string;
-  message: string;
-  code?: string;
-  choices?: { value: string; label: string }[];
-}
-
-/** A refusal: what the server said, or that it did not answer (`status` 0). */
-export class Problem extends Error {
-  constructor(
-    readonly status: number,
-    readonly code: string,
-    message: string,
-    readonly errors: FieldProblem[] = [],
-    readonly retryAfterS: number | null = null,
-  ) {
-    super(message);
-  }
-
-  /** What is wrong with a field, or with one below it. */
-  of(field: string): string | undefined {
-    return this.errors.find((one) => one.field === field || one.field.startsWith(`${field}.`))?.message;
-  }
-}
+export { Problem, type FieldProblem } from "./problem";
 
 type Method = "get" | "post" | "put" | "delete";
 type PathsWith<M extends Method> = { [P in keyof paths]: paths[P] extends Record<M, unknown> ? (paths[P][M] extends undefined ? never : P) : never }[keyof paths];
@@ -40,6 +18,8 @@ export interface Ask {
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal;
+  /** How long the whole of it may take, a minute where left out; null: as long as it takes, for big files and streams. */
+  limitMs?: number | null;
 }
 
 const REQUEST_LIMIT_MS = 60_000;
@@ -55,8 +35,9 @@ function urlOf(template: string, ask: Ask): URL {
 /** One request with the token of who is signed in; with a fresh token once more where that one had ended. */
 export async function send(method: string, template: string, ask: Ask = {}): Promise<Response> {
   const url = urlOf(template, ask);
-  const limit = AbortSignal.timeout(REQUEST_LIMIT_MS);
-  const signal = ask.signal ? AbortSignal.any([ask.signal, limit]) : limit;
+  const limitMs = ask.limitMs === undefined ? REQUEST_LIMIT_MS : ask.limitMs;
+  const limit = limitMs === null ? null : AbortSignal.timeout(limitMs);
+  const signal = AbortSignal.any([ask.signal, limit].filter((one) => one instanceof AbortSignal));
   for (let attempt = 0; ; attempt += 1) {
     const token = await session.freshToken(attempt > 0);
     const headers = new Headers(ask.headers);
@@ -72,27 +53,15 @@ export async function send(method: string, template: string, ask: Ask = {}): Pro
       answer = await fetch(url, { method, headers, body, signal, credentials: "omit" });
     } catch (error) {
       if (ask.signal?.aborted) throw error;
-      const why = limit.aborted ? "The gateway did not answer in time." : "The gateway cannot be reached.";
+      const why = limit?.aborted ? "The gateway did not answer in time." : "The gateway cannot be reached.";
       throw new Problem(0, "unreachable", `${why} What you see may be old; try again.`);
     }
     if (answer.ok) return answer;
     if (answer.status === 401 && attempt === 0 && session.canRefresh) continue;
-    const problem = await problemOf(answer);
+    const problem = problemFrom(answer.status, await answer.text().catch(() => ""), answer.headers.get("Retry-After"));
     if (answer.status === 401) session.ended(problem.message);
     throw problem;
   }
-}
-
-async function problemOf(answer: Response): Promise<Problem> {
-  let said: { code?: string; detail?: string; title?: string; errors?: FieldProblem[] } = {};
-  try {
-    said = (await answer.json()) as typeof said;
-  } catch {
-    // A proxy in between speaks no JSON.
-  }
-  const words = said.detail ?? said.title ?? `The gateway answered ${answer.status}.`;
-  const after = Number(answer.headers.get("Retry-After"));
-  return new Problem(answer.status, said.code ?? String(answer.status), words, said.errors ?? [], after || null);
 }
 
 async function json(method: Method, template: string, ask: Ask): Promise<unknown> {
