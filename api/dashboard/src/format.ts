@@ -36,6 +36,13 @@ export function compact(value: Maybe): string {
   return known(value) ? value.toLocaleString("en-US", { notation: "compact", maximumFractionDigits: 1 }) : NONE;
 }
 
+/** 812 bytes, 1.4 MB. */
+export function bytes(value: Maybe): string {
+  if (!known(value)) return NONE;
+  const power = value < 1000 ? 0 : Math.min(Math.floor(Math.log10(value) / 3), 4);
+  return power ? `${number(value / 1000 ** power, 1)} ${["", "kB", "MB", "GB", "TB"][power]}` : `${Math.round(value)} bytes`;
+}
+
 /** Milliseconds or an instant as the API writes it → `2026-01-31 12:00`; with seconds where they are not 0. */
 export function instant(value: number | string | null | undefined): string {
   if (value === null || value === undefined) return NONE;

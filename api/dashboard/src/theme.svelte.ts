@@ -1,5 +1,7 @@
 // Dark or light: as the system says, or as was chosen here.
 
+import { flushSync } from "svelte";
+
 export type Theme = "dark" | "light";
 const KEY = "backfleet.theme";
 const system = matchMedia("(prefers-color-scheme: light)");
@@ -14,6 +16,8 @@ function chosen(): Theme | null {
 }
 
 class Look {
+  /** On its way to paper: light, and canvases are drawn anew before the browser takes its picture. */
+  printing = $state(false);
   #chosen = $state<Theme | null>(chosen());
   #system = $state<Theme>(system.matches ? "light" : "dark");
 
@@ -22,10 +26,12 @@ class Look {
     addEventListener("storage", (event) => {
       if (event.key === KEY || event.key === null) this.#chosen = chosen();
     });
+    addEventListener("beforeprint", () => flushSync(() => (this.printing = true)));
+    addEventListener("afterprint", () => (this.printing = false));
   }
 
   get theme(): Theme {
-    return this.#chosen ?? this.#system;
+    return this.printing ? "light" : (this.#chosen ?? this.#system);
   }
 
   toggle(): void {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { linear, shade, span, strong, ticks } from "./scales";
+import { linear, shade, span, strong, ticks, timeMarks } from "./scales";
 
 it("divides a span at round values within its ends", () => {
   expect(ticks(0, 10)).toEqual([0, 2, 4, 6, 8, 10]);
@@ -33,4 +33,15 @@ it("shades by size and sign, nothing for nothing", () => {
   expect(shade(-9, 1)).toContain("--below) 60%");
   expect(strong([0, null])).toBe(1);
   expect(strong([...Array.from({ length: 99 }, () => 0.01), 5])).toBe(0.01);
+});
+
+const at = (...texts: string[]) => texts.map((text) => Date.parse(`${text}Z`));
+const DAY = 86_400_000;
+
+it("names times so that nobody takes a day for a month", () => {
+  expect(timeMarks(at("2023-01-01T00:00", "2024-01-01T00:00"), 365 * DAY)).toEqual(["2023", "2024"]);
+  expect(timeMarks(at("2023-11-01T00:00", "2024-01-01T00:00"), 61 * DAY)).toEqual(["Nov", "2024"]);
+  expect(timeMarks(at("2023-12-29T00:00", "2024-01-01T00:00", "2024-03-01T00:00"), DAY)).toEqual(["29 Dec", "2024", "1 Mar"]);
+  expect(timeMarks(at("2023-12-31T18:00", "2024-01-01T00:00", "2024-01-01T06:30"), DAY / 4)).toEqual(["18:00", "1 Jan", "06:30"]);
+  expect(timeMarks(at("2024-01-01T00:00:30"), 1000)).toEqual(["00:00:30"]);
 });

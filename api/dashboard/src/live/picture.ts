@@ -277,7 +277,7 @@ export class Picture {
       this.signals = [...said.recentSignals];
       this.#void(bar);
       this.revision += 1;
-    } else if (!this.begun) return;
+    } else if (!this.begun) return this.#figures(said, bar, timeMs); // Its points go on from others that are not here.
     else if (this.bar !== null && bar < this.bar) {
       this.curve.cut(timeMs === null ? 0 : timeMs + 1);
       this.closed = this.closed.filter((trade) => trade.exitBar < bar);

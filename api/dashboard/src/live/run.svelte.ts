@@ -39,6 +39,9 @@ export class Run {
   /** Bars a second, as measured here; null where it stands. */
   rate = $state<number | null>(null);
   readonly steering: Steering;
+  /** Its record, once there is one. */
+  readonly known: Promise<Backtest>;
+  #know: (record: Backtest) => void = () => undefined;
   #picture: Picture;
   #replay: ReplayFrom | null;
   #leave = new AbortController();
@@ -53,6 +56,7 @@ export class Run {
   ) {
     this.#replay = replay;
     this.#picture = new Picture(replay !== null);
+    this.known = new Promise((resolve) => (this.#know = resolve));
     this.steering = new Steering(
       (command) => (this.#replay ? this.#steerReplay(command) : this.#steer(command)),
       (answer) => {
@@ -65,6 +69,12 @@ export class Run {
 
   get replays(): boolean {
     return this.#replay !== null;
+  }
+
+  /** How long it ran, from its last beginning; null where that is not known. */
+  get tookS(): number | null {
+    const { startedAt, completedAt } = this.record ?? {};
+    return startedAt && completedAt ? (Date.parse(completedAt) - Date.parse(startedAt)) / 1_000 : null;
   }
 
   /** As of the newest frame. */
@@ -111,10 +121,11 @@ export class Run {
     try {
       const record = await get("/api/algo/backtest/{backtest_id}", { path: { backtest_id: this.id }, signal: this.#leave.signal });
       this.record = record;
+      this.#know(record);
       this.problem = null;
       if (this.replays) return;
       const picture = this.#picture;
-      picture.stands(record.status, { progress: record.progress });
+      picture.stands(record.status, { progress: record.progress, ...(picture.begun ? {} : { speed: (record.params["speed"] as Speed | undefined) ?? "max" }) });
       const error = record.error as { message?: string; error?: string; code?: string; errors?: { field?: string; message?: string }[] } | null;
       picture.recorded(record.status, { resultId: record.resultId, error: error?.message ?? error?.error ?? "", code: error?.code ?? "", errors: error?.errors ?? [] });
       if (picture.end && record.resultId && !picture.begun && !picture.curve.length) await this.#loadResult(record.backtestId);

@@ -6,12 +6,14 @@ import type { Estimated } from "./Estimate.svelte";
 import { type Agent, GROUPS, givenTo, paramsOf, PARTS, partOf, partsOfStrategy, type Strategy, strategiesOf } from "./request";
 import { faults, type JsonObject } from "./schema";
 
-const PAUSE_MS = 350;
+const PAUSE_MS = 300;
+/** Longer, so that what is wrong with parameters is known by then: a request that is would only be refused. */
+const ESTIMATE_PAUSE_MS = 650;
 
 /** Runs a question some time after the last keystroke; whoever asks anew, or leaves, ends what is under way. */
-function later(ask: (signal: AbortSignal) => Promise<void>): () => void {
+function later(pause_ms: number, ask: (signal: AbortSignal) => Promise<void>): () => void {
   const stop = new AbortController();
-  const timer = setTimeout(() => void ask(stop.signal), PAUSE_MS);
+  const timer = setTimeout(() => void ask(stop.signal), pause_ms);
   return () => {
     clearTimeout(timer);
     stop.abort();
@@ -48,10 +50,11 @@ export class Judging {
   asking = $state(false);
   #validated = $state.raw<Record<string, Record<string, string>>>({});
 
-  /** Asks the gateway for what the request comes to, which judges all of it. */
-  estimate(body: string): () => void {
+  /** Asks the gateway for what the request comes to, which judges all of it. `wrong` says whether it is known to be. */
+  estimate(body: string, wrong: () => boolean): () => void {
     this.asking = true;
-    return later(async (signal) => {
+    return later(ESTIMATE_PAUSE_MS, async (signal) => {
+      if (wrong()) return this.#take(null, null, "");
       try {
         const answer = await post("/api/algo/backtest/estimate", { body: JSON.parse(body) as unknown, signal });
         this.#take(answer as Estimated, null, "");
@@ -76,7 +79,7 @@ export class Judging {
 
   /** Asks what is wrong with the parameters of one strategy alone: they are judged also where the rest is not right yet. */
   validate(strategy: Strategy, params: JsonObject): () => void {
-    return later(async (signal) => {
+    return later(PAUSE_MS, async (signal) => {
       try {
         const answer = await post("/api/algo/strategies/validate", { body: { strategy: strategy.id, params }, signal });
         const errors = answer.errors.map((one) => [`strategyParams.${strategy.id}.${one.field.replace(/^params\.?/, "")}`.replace(/\.$/, ""), one.message]);
@@ -87,12 +90,17 @@ export class Judging {
     });
   }
 
-  /** All that is wrong, by path; of what several say, the nearest is taken. */
-  problems(given: JsonObject, known: Strategy[], agent: Agent | undefined): Record<string, string> {
-    const refused = (this.refusal?.errors ?? []).map((one) => [renamed(one.field), one.message]);
+  /** What is known to be wrong without the whole having been judged. */
+  known(given: JsonObject, known: Strategy[], agent: Agent | undefined): Record<string, string> {
     const names = given["agentId"] === undefined ? strategiesOf(given) : [];
     const validated = names.map((name) => this.#validated[name] ?? {});
-    return Object.assign({}, Object.fromEntries(refused) as Record<string, string>, ...validated, faultsOf(given, known, agent)) as Record<string, string>;
+    return Object.assign({}, ...validated, faultsOf(given, known, agent)) as Record<string, string>;
+  }
+
+  /** All that is wrong, by path; of what several say, the nearest is taken. */
+  problems(given: JsonObject, known: Strategy[], agent: Agent | undefined): Record<string, string> {
+    const refused = (this.refusal?.errors ?? []).map((one): [string, string] => [renamed(one.field), one.message]);
+    return { ...Object.fromEntries(refused), ...this.known(given, known, agent) };
   }
 }
 

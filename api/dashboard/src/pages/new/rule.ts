@@ -137,6 +137,9 @@ export function mistakeAt(message: string | undefined): number | null {
   return said ? Number(said) - 1 : null;
 }
 
+/** A refusal without what stands beside it already: the text itself, and all functions there are. */
+export const shortly = (message: string): string => message.replace(/ \(got "[^]*"\)$/, "").replace(/;? functions are [\w, ]+$/, "");
+
 export interface Piece {
   text: string;
   kind: TokenKind;

@@ -61,7 +61,7 @@ export interface Part {
   default: Json | undefined;
 }
 
-const SHORT_TEXT_CHARS = 200;
+const SHORT_TEXT_CHARS = 1000;
 /** A bound beyond it is for machines: nobody needs to read it. */
 const BOUND_SHOWN_MOST = 1e9;
 const DEPTH_MAX = 12;
