@@ -11,6 +11,7 @@ from api.agents import Agents
 from api.analysis import Analyses
 from api.commands import Commands
 from api.decisions import Decisions
+from api.exporting.exports import Exports
 from api.fleet import Fleet
 from api.gate import Gate
 from api.llm_keys import LlmKeys
@@ -35,6 +36,7 @@ class Services:
     commands: Commands
     decisions: Decisions
     analyses: Analyses
+    exports: Exports
     agents: Agents
     llm_keys: LlmKeys
     relay: Relay
