@@ -22,6 +22,7 @@ from api.charts import Charts
 from api.commands import Commands
 from api.compression import Compression
 from api.decisions import Decisions
+from api.exporting.exports import Exports
 from api.fleet import Fleet
 from api.gate import Gate
 from api.limits import LoginLimits
@@ -127,17 +128,20 @@ async def _open_services(
         for work in (relay.relay(), adoption.listen(), _keep_store_clock(mongo), *watching):
             stack.push_async_callback(_cancel, asyncio.create_task(work))
         limits = LoginLimits(bus, _secret(settings))
+        commands = Commands(
+            database, bus, settings, steering=Steering(database, bus), awaited=awaited, on_submitted=on_submitted
+        )
+        decisions = Decisions(database.store, database.llm.decisions)
         yield Services(
             settings=settings,
             gate=Gate(authenticator, database.users),
             accounts=Accounts(settings, database.users, database.families, passwords, limits),
-            commands=Commands(
-                database, bus, settings, steering=Steering(database, bus), awaited=awaited, on_submitted=on_submitted
-            ),
+            commands=commands,
             analyses=Analyses(database),
             charts=Charts(database, settings),
             library=Library(database),
-            decisions=Decisions(database.store, database.llm.decisions),
+            exports=Exports(database, commands, decisions),
+            decisions=decisions,
             agents=Agents(database.llm.agents),
             llm_keys=LlmKeys(database.llm.keys, settings),
             relay=relay,

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from api.lacking import NotInstalled
 from shared.errors import (
     BackfleetError,
     Busy,
@@ -58,6 +59,7 @@ _STATUS: tuple[tuple[type[BackfleetError], int], ...] = (
     (Unauthenticated, 401),
     (Forbidden, 403),
     (Refusal, 400),
+    (NotInstalled, 501),
     (Unavailable, 503),
 )
 

@@ -12,6 +12,7 @@ from api.analysis import Analyses
 from api.charts import Charts
 from api.commands import Commands
 from api.decisions import Decisions
+from api.exporting.exports import Exports
 from api.fleet import Fleet
 from api.gate import Gate
 from api.llm_keys import LlmKeys
@@ -39,6 +40,7 @@ class Services:
     library: Library
     decisions: Decisions
     analyses: Analyses
+    exports: Exports
     agents: Agents
     llm_keys: LlmKeys
     relay: Relay

@@ -44,6 +44,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("get", f"{ALGO}/backtest/{{backtest_id}}/equity"): READ,
     ("get", f"{ALGO}/backtest/{{backtest_id}}/trades"): READ,
     ("get", f"{ALGO}/backtest/{{backtest_id}}/analysis"): READ,
+    ("get", f"{ALGO}/backtest/{{backtest_id}}/export"): READ,
     ("get", f"{ALGO}/backtest/{{backtest_id}}/logs"): READ,
     ("get", f"{ALGO}/backtest/{{backtest_id}}/candles"): READ,
     **{("post", f"{ALGO}/backtest/{{backtest_id}}/{action}"): WRITE for action in get_args(Action)},
