@@ -14,6 +14,7 @@ from api.decisions import Decisions
 from api.fleet import Fleet
 from api.gate import Gate
 from api.llm_keys import LlmKeys
+from api.market_data.fetches import Fetches
 from api.market_data.library import Library
 from api.market_data.uploads import Uploads
 from api.metrics import Metrics
@@ -44,6 +45,7 @@ class Services:
     missed: Missed
     newcomers: Newcomers
     uploads: Uploads
+    fetches: Fetches
     fleet: Fleet
     metrics: Metrics
     mongo: Mongo

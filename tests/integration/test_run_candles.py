@@ -17,9 +17,10 @@ from shared.candles import open_bars, take_bars
 from shared.live_data import candles_told
 from shared.request import BacktestParams
 from shared.settings import Settings
-from shared.strategies import Strategy
+from shared.strategies import Strategy, resolve
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import silent
+from shared.strategies.warmup import warmup_bars
 from shared.wire import validate
 from tests.engine.deciders import in_the_catalogue
 from tests.fleet import SYMBOL, random_walk
@@ -81,12 +82,11 @@ async def shown_by_its_run(site: Site, backtest_id: str) -> list[dict[str, Any]]
     """The data of the candle events of all its bars."""
     record = await site.store.get(backtest_id, "ann")
     params = validate(BacktestParams, record["params"])
-    for warmup_bars in range(4_000):
-        found = await site.database.candles.reopen(
-            record["manifestId"], params.interval, params.start_ms, params.end_ms, warmup_bars=warmup_bars
-        )
-        if found.dataset_hash == record["datasetHash"]:
-            break
+    before = warmup_bars(params, resolve(params.strategies, params.strategy_params))
+    found = await site.database.candles.reopen(
+        record["manifestId"], params.interval, params.start_ms, params.end_ms, warmup_bars=before
+    )
+    assert found.dataset_hash == record["datasetHash"]
     bars = open_bars(await site.database.candles.fetch(found))
 
     def run() -> list[dict[str, Any]]:
