@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import logging
 import pkgutil
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -28,6 +29,8 @@ from shared.instants import Instant, Interval, iso_from_ms, to_ms, write_instant
 from shared.renaming import in_words
 from shared.request import SYMBOL_LETTERS, SYMBOL_PATTERN, Symbol
 from shared.wire import Asked, matches
+
+log = logging.getLogger(__name__)
 
 FETCHES_MAX = 4
 BARS_MAX = 1_000_000  # 48 MB of each fetch until it is stored
@@ -77,6 +80,13 @@ class FetchRequest(Asked):
         return FetchOrder(symbol, self.interval, since_ms, until_ms, self.on_conflict)
 
 
+class Begun(NamedTuple):
+    """A fetch under way: JSON, line by line, the last of which has what was imported, or why nothing was."""
+
+    lines: AsyncIterator[bytes]
+    cancel: Callable[[], object]
+
+
 class Fetches:
     """One at a time for each user, and `FETCHES_MAX` for all of this gateway."""
 
@@ -84,8 +94,8 @@ class Fetches:
         self._candles = candles
         self._users: set[str] = set()
 
-    async def begin(self, user_id: str, request: FetchRequest) -> AsyncIterator[bytes]:
-        """JSON, line by line, the last of which has what was imported, or why nothing was.
+    async def begin(self, user_id: str, request: FetchRequest) -> Begun:
+        """Whoever is told no more must cancel it.
 
         Raises what can be said before anything is fetched: `InvalidRequest`, `ConfigurationError`, `TooMany`, `Busy`.
         """
@@ -100,7 +110,7 @@ class Fetches:
         fetching.add_done_callback(partial(self._ended, user_id, meter))
         lines = _lines(fetching, meter)
         first = await anext(lines)
-        return _after(first, lines)
+        return Begun(_after(first, lines), fetching.cancel)
 
     def _ended(self, user_id: str, meter: _Meter, _fetching: object) -> None:
         self._users.discard(user_id)
@@ -169,18 +179,19 @@ async def _lines(fetching: asyncio.Task[ImportReport], meter: _Meter) -> AsyncGe
             if not begun:
                 raise
             yield _line({"problem": problem_of(error)})
+        except Exception:
+            if not begun:
+                raise
+            log.exception("a fetch broke")
+            yield _line({"problem": problem_of(BackfleetError("surprise"))})
     finally:
-        # Who does not read on has gone, and with him the fetch. It is not waited for: its place is free when it ends.
-        fetching.cancel()
+        fetching.cancel()  # It is not waited for: its place is free when it ends.
 
 
-async def _after(first: bytes, lines: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    try:
-        yield first
-        async for line in lines:
-            yield line
-    finally:
-        await lines.aclose()
+async def _after(first: bytes, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for line in lines:
+        yield line
 
 
 def _line(said: dict[str, Any]) -> bytes:

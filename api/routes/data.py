@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
-from api.market_data.fetches import FetchRequest, list_exchanges
+from api.market_data.fetches import Begun, FetchRequest, list_exchanges
 from api.market_data.library import GAPS_MAX, import_as_wire
 from api.market_data.uploads import ImportForm
 from api.problems import respond
@@ -77,6 +78,22 @@ async def import_data(request: Request, _asker: DataKeeper) -> Response:
     return JSONResponse({"items": [import_as_wire(report) for report in reports]}, 201)
 
 
+class FetchResponse(StreamingResponse):
+    """The lines of a fetch. Whoever goes away cancels it, also while one is being sent: the generator of lines, which
+    then stands still, would not hear of it."""
+
+    def __init__(self, begun: Begun) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(begun.lines, media_type=NDJSON, headers=headers)
+        self._begun = begun
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._begun.cancel()
+
+
 @router.get(
     "/data/exchanges",
     response_model=None,
@@ -99,8 +116,7 @@ async def get_exchanges(_request: Request, _asker: Caller) -> Response:
 )
 async def fetch_data(request: Request, asker: DataKeeper) -> Response:
     asked = decode(FetchRequest, await read_body(request))
-    lines = await services_of(request).fetches.begin(asker.user_id, asked)
-    return StreamingResponse(lines, media_type=NDJSON, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return FetchResponse(await services_of(request).fetches.begin(asker.user_id, asked))
 
 
 @router.get(

@@ -12,10 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 
-from api.market_data import exchanges, fetches
-from api.market_data.fetches import list_exchanges
+from api.market_data import exchanges, fetches, fetching
+from api.market_data.fetches import Begun, list_exchanges
 from api.market_data.fetching import LocalClock
+from api.routes.data import FetchResponse
 from api.routes.data_answers import Exchanges, FetchLine
 from shared.settings import Settings
 from tests.exchange_server import Binance, Handler, Rows, serving
@@ -126,7 +128,13 @@ async def test_what_cannot_be_fetched_is_refused_before_it_begins(
     assert await stored_bars(site) == 0
 
 
-async def test_what_goes_wrong_on_the_way_is_the_last_line_and_nothing_is_stored(site: Site, binance: Binance) -> None:
+async def broken(_self: Any) -> None:
+    raise ZeroDivisionError("secret")
+
+
+async def test_what_goes_wrong_on_the_way_is_the_last_line_and_nothing_is_stored(
+    site: Site, binance: Binance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = await site.client()
     binance.tricks = [None, *[failing(500)] * 8]
     lines = await fetched(client)
@@ -141,6 +149,10 @@ async def test_what_goes_wrong_on_the_way_is_the_last_line_and_nothing_is_stored
     none = (await fetched(client, startDate="2024-01-11", endDate="2024-01-12"))[-1]["problem"]
     assert (none["errors"][0]["field"], none["errors"][0]["code"]) == ("startDate", "no_bars")
     assert await stored_bars(site) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(fetching.Fetch, "_store", broken)  # a fault of ours
+        surprise = (await fetched(client))[-1]["problem"]
+    assert (surprise["status"], surprise["code"], "secret" in surprise["detail"]) == (500, "internal", False)
     assert (await fetched(client))[-1]["imported"]["bars"] == BARS
 
 
@@ -177,6 +189,29 @@ async def test_one_at_a_time_and_whoever_breaks_off_has_stored_nothing(
             if (await ann.post(PATH, json=BODY)).status_code == 200:
                 break
         assert await stored_bars(site) == BARS
+
+
+async def test_whoever_goes_away_while_a_line_is_sent_ends_the_fetch() -> None:
+    """Also where somebody still holds the lines: it must not wait for them to be thrown away."""
+    sending, ended = asyncio.Event(), asyncio.Event()
+
+    async def lines() -> AsyncIterator[bytes]:
+        while True:
+            yield b"{}\n"
+
+    async def receive() -> Message:
+        await sending.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            sending.set()
+            await asyncio.Event().wait()
+
+    response = FetchResponse(Begun(lines(), ended.set))
+    async with asyncio.timeout(10):
+        await response({"type": "http", "asgi": {"spec_version": "2.3"}}, receive, send)
+    assert ended.is_set()
 
 
 async def test_which_exchanges_there_are_is_known_without_loading_them(

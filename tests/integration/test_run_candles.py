@@ -149,6 +149,16 @@ async def test_a_trader_that_is_a_model_shows_what_it_is_told(site: Site) -> Non
     assert (list(told["indicators"]), told["warnings"]) == (names, [])
 
 
+async def test_indicators_that_a_strategy_decides_by_fail_alone(site: Site) -> None:
+    """Its run fails of it; whoever looks at the bars sees them all the same."""
+    decides = Strategy("decides", "Decides", "Looks.", Parameters, decide=lambda _: None, indicators=raising)
+    client = await site.client()
+    with in_the_catalogue(decides):
+        told = await candles(client, await submit(client, strategies=["decides", "sma"]))
+    assert list(told["indicators"]) == ["sma 10", "sma 30"]
+    assert "strategy decides gave no indicators: ZeroDivisionError" in told["warnings"][0]["message"]
+
+
 async def test_longer_bars_have_the_last_value_of_each_and_a_range_its_part(site: Site) -> None:
     client = await site.client()
     backtest_id = await submit(client, strategies=["counted", "sma_crossover"])
