@@ -27,6 +27,7 @@ from api.fleet import Fleet
 from api.gate import Gate
 from api.limits import LoginLimits
 from api.llm_keys import LlmKeys
+from api.market_data.fetches import Fetches
 from api.market_data.library import Library
 from api.market_data.uploads import Uploads
 from api.mcp.edge import PATH as MCP_PATH
@@ -149,6 +150,7 @@ async def _open_services(
             missed=Missed(database.store),
             newcomers=Newcomers(settings),
             uploads=Uploads(database.candles, settings),
+            fetches=Fetches(database.candles),
             fleet=fleet,
             metrics=metrics,
             mongo=mongo,

@@ -16,6 +16,7 @@ from api.exporting.exports import Exports
 from api.fleet import Fleet
 from api.gate import Gate
 from api.llm_keys import LlmKeys
+from api.market_data.fetches import Fetches
 from api.market_data.library import Library
 from api.market_data.uploads import Uploads
 from api.metrics import Metrics
@@ -48,6 +49,7 @@ class Services:
     missed: Missed
     newcomers: Newcomers
     uploads: Uploads
+    fetches: Fetches
     fleet: Fleet
     metrics: Metrics
     mongo: Mongo

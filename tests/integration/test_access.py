@@ -70,6 +70,8 @@ ROUTES: dict[tuple[str, str], str] = {
     ("post", f"{ALGO}/strategies/validate"): READ,
     ("get", f"{ALGO}/data"): READ,
     ("post", f"{ALGO}/data/import"): DATA,
+    ("post", f"{ALGO}/data/fetch"): DATA,
+    ("get", f"{ALGO}/data/exchanges"): READ,
     ("get", f"{ALGO}/data/{{symbol}}/{{interval}}/candles"): READ,
     ("get", f"{ALGO}/data/{{symbol}}/{{interval}}/gaps"): READ,
     ("delete", f"{ALGO}/data/{{symbol}}/{{interval}}"): DATA,

@@ -17,9 +17,10 @@ from shared.candles import open_bars, take_bars
 from shared.live_data import candles_told
 from shared.request import BacktestParams
 from shared.settings import Settings
-from shared.strategies import Strategy
+from shared.strategies import Strategy, resolve
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import silent
+from shared.strategies.warmup import warmup_bars
 from shared.wire import validate
 from tests.engine.deciders import in_the_catalogue
 from tests.fleet import SYMBOL, random_walk
@@ -81,12 +82,11 @@ async def shown_by_its_run(site: Site, backtest_id: str) -> list[dict[str, Any]]
     """The data of the candle events of all its bars."""
     record = await site.store.get(backtest_id, "ann")
     params = validate(BacktestParams, record["params"])
-    for warmup_bars in range(4_000):
-        found = await site.database.candles.reopen(
-            record["manifestId"], params.interval, params.start_ms, params.end_ms, warmup_bars=warmup_bars
-        )
-        if found.dataset_hash == record["datasetHash"]:
-            break
+    before = warmup_bars(params, resolve(params.strategies, params.strategy_params))
+    found = await site.database.candles.reopen(
+        record["manifestId"], params.interval, params.start_ms, params.end_ms, warmup_bars=before
+    )
+    assert found.dataset_hash == record["datasetHash"]
     bars = open_bars(await site.database.candles.fetch(found))
 
     def run() -> list[dict[str, Any]]:
@@ -147,6 +147,16 @@ async def test_a_trader_that_is_a_model_shows_what_it_is_told(site: Site) -> Non
     told = await candles(client, backtest_id)
     names = ["ema 20", "bbands 20 2 upper", "bbands 20 2 middle", "bbands 20 2 lower"]
     assert (list(told["indicators"]), told["warnings"]) == (names, [])
+
+
+async def test_indicators_that_a_strategy_decides_by_fail_alone(site: Site) -> None:
+    """Its run fails of it; whoever looks at the bars sees them all the same."""
+    decides = Strategy("decides", "Decides", "Looks.", Parameters, decide=lambda _: None, indicators=raising)
+    client = await site.client()
+    with in_the_catalogue(decides):
+        told = await candles(client, await submit(client, strategies=["decides", "sma"]))
+    assert list(told["indicators"]) == ["sma 10", "sma 30"]
+    assert "strategy decides gave no indicators: ZeroDivisionError" in told["warnings"][0]["message"]
 
 
 async def test_longer_bars_have_the_last_value_of_each_and_a_range_its_part(site: Site) -> None:
