@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from shared.choices import as_fields, as_options
 
@@ -17,13 +17,34 @@ from shared.choices import as_fields, as_options
 ERRORS_MAX = 100
 
 
+class Place(NamedTuple):
+    """Where in a text something is wrong: from character `start`, counted from 0, up to `end`. `near` are names that
+    may be meant."""
+
+    start: int
+    end: int
+    near: tuple[str, ...] = ()
+
+
+class Misread(ValueError):
+    """A text in a language of ours cannot be read, at `place`."""
+
+    def __init__(self, message: str, place: Place) -> None:
+        super().__init__(message)
+        self.place = place
+
+
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with one field. `field` is a dotted path as the caller wrote it (`strategyParams.sma.fast`)."""
+    """One thing wrong with one field. `field` is a dotted path as the caller wrote it (`strategyParams.sma.fast`).
+
+    `place` is for who edits the text that the field holds.
+    """
 
     field: str
     message: str
     code: str = "invalid"
+    place: Place | None = None
 
     def as_wire(self) -> dict[str, str]:
         return {"field": self.field, "message": self.message, "code": self.code}
