@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from shared.choices import CHOOSE, Choice, answers_in, as_fields, as_options, marked
 
@@ -17,17 +17,36 @@ from shared.choices import CHOOSE, Choice, answers_in, as_fields, as_options, ma
 ERRORS_MAX = 100
 
 
+class Place(NamedTuple):
+    """Where in a text something is wrong: from character `start`, counted from 0, up to `end`. `near` are names that
+    may be meant."""
+
+    start: int
+    end: int
+    near: tuple[str, ...] = ()
+
+
+class Misread(ValueError):
+    """A text in a language of ours cannot be read, at `place`."""
+
+    def __init__(self, message: str, place: Place) -> None:
+        super().__init__(message)
+        self.place = place
+
+
 @dataclass(frozen=True, slots=True)
 class FieldError:
     """One thing wrong with one field. `field` is a dotted path as the caller wrote it (`strategyParams.sma.fast`).
 
-    `choices` are what may stand there instead, where that is a question with few answers, or some of them.
+    `choices` are what may stand there instead, where that is a question with few answers, or some of them. `place` is
+    for who edits the text that the field holds.
     """
 
     field: str
     message: str
     code: str = "invalid"
     choices: tuple[Choice, ...] = ()
+    place: Place | None = None
 
     def as_wire(self) -> dict[str, Any]:
         wire: dict[str, Any] = {"field": self.field, "message": self.message, "code": self.code}

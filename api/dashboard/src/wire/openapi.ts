@@ -1566,6 +1566,29 @@ export interface components {
             yearly: components["schemas"]["YearReturn"][];
         };
         /**
+         * Argument
+         * @description One argument of a function.
+         */
+        Argument: {
+            /**
+             * Default
+             * @description What it is where it is left out; null: it must be there.
+             */
+            default: number | null;
+            /**
+             * Name
+             * @description What it is called in the signature.
+             * @example period
+             */
+            name: string;
+            /**
+             * Takes
+             * @description What may be written for it: any number, computed ones too, or a number that is written out.
+             * @example a whole number from 1 to 10,000
+             */
+            takes: string;
+        };
+        /**
          * Backtest
          * @description A backtest as its owner sees it.
          */
@@ -2634,6 +2657,11 @@ export interface components {
          */
         FunctionDescription: {
             /**
+             * Arguments
+             * @description What it takes, in this order.
+             */
+            arguments: components["schemas"]["Argument"][];
+            /**
              * Description
              * @description What it stands for.
              */
@@ -2792,6 +2820,25 @@ export interface components {
              * @description What can be computed of them.
              */
             functions: components["schemas"]["FunctionDescription"][];
+            /**
+             * Keywords
+             * @description What joins conditions.
+             */
+            keywords: components["schemas"]["Word"][];
+            /**
+             * Operators
+             * @description What compares and computes.
+             */
+            operators: components["schemas"]["Word"][];
+            /**
+             * Parameters
+             * @description Which parameters are such texts.
+             * @example [
+             *       "long",
+             *       "exit"
+             *     ]
+             */
+            parameters: string[];
             /**
              * Series
              * @description Columns of the bars.
@@ -4746,7 +4793,7 @@ export interface components {
              * Errors
              * @description What is wrong; empty where nothing is.
              */
-            errors: components["schemas"]["WrongField"][];
+            errors: components["schemas"]["WrongParameter"][];
             /**
              * Valid
              * @description Whether a backtest with them would be accepted.
@@ -4865,6 +4912,43 @@ export interface components {
              * @description What is wrong with it, and what to write.
              */
             message: string;
+        };
+        /**
+         * WrongParameter
+         * @description One thing that is wrong with a parameter, and where in its text, if it is a condition written as text.
+         */
+        WrongParameter: {
+            /**
+             * Code
+             * @description Stable machine-readable name.
+             */
+            code: string;
+            /**
+             * End
+             * @description The one after the last that is wrong; as `start` where something is missing.
+             */
+            end?: number | null;
+            /**
+             * Field
+             * @description Dotted path as the caller wrote it.
+             * @example params.fast
+             */
+            field: string;
+            /**
+             * Message
+             * @description What is wrong with it, and what to write.
+             */
+            message: string;
+            /**
+             * Near
+             * @description Names that may be meant, the nearest first.
+             */
+            near?: string[] | null;
+            /**
+             * Start
+             * @description First character that is wrong, counted from 0.
+             */
+            start?: number | null;
         };
         /**
          * YearReturn
