@@ -5,6 +5,7 @@ import { get, post, Problem, words } from "../../http";
 import type { Estimated } from "./Estimate.svelte";
 import { type Agent, GROUPS, givenTo, paramsOf, PARTS, partOf, partsOfStrategy, type Strategy, strategiesOf } from "./request";
 import { faults, type JsonObject, type Place } from "./schema";
+import { msOf } from "./series";
 
 const PAUSE_MS = 300;
 /** Longer, so that what is wrong with parameters is known by then: a request that is would only be refused. */
@@ -20,9 +21,17 @@ function later(pause_ms: number, ask: (signal: AbortSignal) => Promise<void>): (
   };
 }
 
-/** What shapes say of what was given, by path. */
+function rangeFaults(given: JsonObject): Record<string, string> {
+  const [start, end] = [msOf(given["startDate"]), msOf(given["endDate"])];
+  if (start === null) return { startDate: "must be a date" };
+  if (end === null) return { endDate: "must be a date" };
+  return start < end ? {} : { endDate: "must be after the first day" };
+}
+
+/** What can be said of what was given without asking, by path. */
 export function faultsOf(given: JsonObject, known: Strategy[], agent: Agent | undefined): Record<string, string> {
-  const found: Record<string, string> = {};
+  const found = rangeFaults(given);
+  if (given["agentId"] === undefined && !strategiesOf(given).length) found["strategies"] = "Choose at least one.";
   for (const name of [...GROUPS.flatMap((group) => group.names), "agentVersion", "combine"]) {
     const value = given[name];
     if (value !== undefined && PARTS.has(name)) Object.assign(found, faults(partOf(name, given).shape, value, name));
