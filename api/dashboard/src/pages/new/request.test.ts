@@ -106,6 +106,13 @@ it("what shapes say stands at the paths that a gateway names", () => {
   });
 });
 
+it("a range that ends before it begins, and nobody who trades, are said without asking", () => {
+  expect(faultsOf({ ...BASE, endDate: "1999-01-01" }, known, undefined)).toEqual({ endDate: "must be after the first day" });
+  expect(faultsOf({ ...BASE, startDate: "soon" }, known, undefined)).toEqual({ startDate: "must be a date" });
+  expect(faultsOf({ ...BASE, strategies: [] }, known, undefined)).toEqual({ strategies: "Choose at least one." });
+  expect(faultsOf({ ...BASE, strategies: [], agentId: "ag_1" }, known, undefined)).toEqual({});
+});
+
 it("is validated with what would be sent", () => {
   const asked = toValidate({ ...BASE, strategies: ["sma_crossover", "rule"], strategyParams: { rule: { short: "" } } }, known);
   expect(asked.map((one) => [one.strategy.id, JSON.parse(one.params)])).toEqual([

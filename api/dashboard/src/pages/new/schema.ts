@@ -155,6 +155,12 @@ export function boundsText(shape: Shape): string {
   return [low, high].filter(Boolean).join(", ");
 }
 
+/** The same as a sentence. */
+export function boundsSentence(shape: Shape | undefined): string {
+  const text = shape ? boundsText(shape) : "";
+  return text && `${text[0]!.toUpperCase()}${text.slice(1)}.`;
+}
+
 /** How far one press of an arrow goes. */
 export function stepOf(shape: Bounds & { whole: boolean; multipleOf: number | undefined }, value: Json | undefined): number {
   if (shape.multipleOf) return shape.multipleOf;
@@ -343,4 +349,13 @@ export interface Form {
   value: (path: readonly string[]) => Json | undefined;
   set: (path: readonly string[], value: Json | undefined) => void;
   problem: (path: readonly string[]) => string | undefined;
+  /** Where in the text that stands there something is wrong, if that is known. */
+  place?: (path: readonly string[]) => Place | undefined;
+}
+
+/** Characters as people count them, from 0; `near` are names that may be meant. */
+export interface Place {
+  start: number;
+  end: number;
+  near: string[];
 }

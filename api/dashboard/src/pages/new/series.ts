@@ -84,18 +84,6 @@ export function judge(series: Series, startDate: unknown, endDate: unknown): Jud
   return said;
 }
 
-/** About how many bars lie in a range, by the share of the data that it covers. */
-export function barsWithin(series: Series, interval: string, startDate: unknown, endDate: unknown): number {
-  const [first, last] = [Date.parse(series.start), Date.parse(series.end)];
-  const from = Math.max(msOf(startDate) ?? first, first);
-  const to = Math.min(msOf(endDate) ?? last, last);
-  if (to <= from) return 0;
-  const made = Math.max(1, intervalMs(interval) / intervalMs(series.interval));
-  // Of shares, whose days are fewer than the calendar's, weeks and months have as many bars as the calendar has.
-  const whole = made > 1 && intervalMs(interval) > DAY_MS ? (last - first) / intervalMs(interval) : series.bars / made;
-  return Math.max(1, Math.round((whole * (to - from)) / (last - first)));
-}
-
 /** Markets whose name or source has all the words of a search; those whose name begins so come first. */
 export function found(all: Series[], search: string): string[] {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
