@@ -43,13 +43,17 @@ const NOTE_EVERY_PX = 9;
 const STRETCHES = 0.08;
 
 export class Overlay implements ISeriesPrimitive<Time> {
+  /** In the order in which they ended. */
   deals: readonly Deal[] = [];
   levels: readonly Level[] = [];
   notes: readonly Note[] = [];
   colours: OverlayColours | null = null;
   /** Where a time stands among the candles; a fraction never. */
   indexOf: (timeMs: number) => number = () => 0;
+  timeOf: (logical: number) => number = () => 0;
   lastClose = NaN;
+  /** Trades that ended later wait for their candle. */
+  untilMs = Infinity;
   /** Of the trades in view, so many were drawn. */
   drawn = 0;
   inView = 0;
@@ -92,6 +96,8 @@ export class Overlay implements ISeriesPrimitive<Time> {
     target.useMediaCoordinateSpace(({ context, mediaSize }) => {
       const sheet: Sheet = {
         context,
+        fromMs: this.timeOf(-zero / (one - zero) - 1),
+        toMs: Math.min(this.timeOf((mediaSize.width - zero) / (one - zero) + 1), this.untilMs),
         colours,
         width: mediaSize.width,
         height: mediaSize.height,
@@ -106,8 +112,13 @@ export class Overlay implements ISeriesPrimitive<Time> {
   }
 
   #drawDeals(sheet: Sheet): void {
-    const { context, colours, width } = sheet;
-    const seen = this.deals.filter((deal) => sheet.x(deal.exitMs) >= 0 && sheet.x(deal.entryMs) <= width);
+    const { context, colours, fromMs, toMs } = sheet;
+    const seen: Deal[] = [];
+    for (let at = this.deals.length - 1; at >= 0 && this.deals[at]!.exitMs >= fromMs; at -= 1) {
+      const deal = this.deals[at]!;
+      if (deal.entryMs <= toMs && deal.exitMs < this.untilMs) seen.push(deal);
+    }
+    seen.reverse();
     const chosen = seen.length <= ALL_UP_TO ? seen : thinned(seen, (deal) => Math.floor(sheet.x(deal.exitMs) / DEAL_EVERY_PX), (deal) => Math.abs(deal.pnl));
     this.inView = seen.length;
     this.drawn = chosen.length;
@@ -158,8 +169,8 @@ export class Overlay implements ISeriesPrimitive<Time> {
   }
 
   #drawNotes(sheet: Sheet): void {
-    const { context, colours, width, height } = sheet;
-    const seen = this.notes.filter((note) => sheet.x(note.timeMs) >= 0 && sheet.x(note.timeMs) <= width);
+    const { context, colours, height, fromMs, toMs } = sheet;
+    const seen = this.notes.filter((note) => note.timeMs < toMs && note.timeMs >= fromMs);
     for (const note of thinned(seen, (one) => Math.floor(sheet.x(one.timeMs) / NOTE_EVERY_PX), (one) => (one.kind === "HOLD" ? 0 : 1))) {
       const [x, y] = [sheet.x(note.timeMs), 0.8 * height];
       context.beginPath();
@@ -173,6 +184,8 @@ export class Overlay implements ISeriesPrimitive<Time> {
 interface Sheet {
   context: CanvasRenderingContext2D;
   colours: OverlayColours;
+  fromMs: number;
+  toMs: number;
   width: number;
   height: number;
   x: (timeMs: number) => number;
