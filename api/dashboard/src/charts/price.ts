@@ -360,7 +360,7 @@ export class PricePlot {
     const panes = panesOf(shown.map((one) => one.place));
     for (const { name, place } of shown) {
       const pane = place === "price" ? 0 : 1 + Math.max(0, panes.findIndex((one) => one === place || one.split(", ").includes(place)));
-      this.#addLine({ name, pane, colour: colourOf(wanted.findIndex((one) => one.name === name)), at: (candle) => candle.indicators?.[name] ?? null, format: digits }, false);
+      this.#addLine({ name, pane, colour: colourOf(wanted.findIndex((one) => one.name === name)), at: (candle) => candle.indicators?.[name] ?? null, format: (value) => digits(value) }, false);
     }
     now.panes.forEach((pane, index) => {
       for (const line of pane.lines) this.#addLine({ ...line, pane: 1 + panes.length + index, format: pane.format }, line.area ?? false, line.hangs);
