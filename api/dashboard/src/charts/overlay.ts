@@ -38,7 +38,7 @@ export interface OverlayColours {
 /** From so many trades in view on they are thinned: one for each few pixels. */
 const ALL_UP_TO = 150;
 const DEAL_EVERY_PX = 7;
-const NOTE_EVERY_PX = 9;
+const NOTE_EVERY_PX = 13;
 /** A level further off than this share of the price does not stretch the scale. */
 const STRETCHES = 0.08;
 
@@ -51,6 +51,8 @@ export class Overlay implements ISeriesPrimitive<Time> {
   /** Where a time stands among the candles; a fraction never. */
   indexOf: (timeMs: number) => number = () => 0;
   timeOf: (logical: number) => number = () => 0;
+  /** The lowest price of the candle at that time. */
+  lowAt: (timeMs: number) => number = () => NaN;
   lastClose = NaN;
   /** Trades that ended later wait for their candle. */
   untilMs = Infinity;
@@ -169,14 +171,21 @@ export class Overlay implements ISeriesPrimitive<Time> {
   }
 
   #drawNotes(sheet: Sheet): void {
-    const { context, colours, height, fromMs, toMs } = sheet;
+    const { context, colours, fromMs, toMs } = sheet;
     const seen = this.notes.filter((note) => note.timeMs < toMs && note.timeMs >= fromMs);
+    context.font = "bold 10px system-ui, sans-serif";
+    context.textAlign = "center";
+    context.textBaseline = "middle";
     for (const note of thinned(seen, (one) => Math.floor(sheet.x(one.timeMs) / NOTE_EVERY_PX), (one) => (one.kind === "HOLD" ? 0 : 1))) {
-      const [x, y] = [sheet.x(note.timeMs), 0.8 * height];
+      const [x, y] = [sheet.x(note.timeMs), sheet.y(this.lowAt(note.timeMs)) + 13];
+      const holds = note.kind === "HOLD";
       context.beginPath();
-      context.arc(x, y, note.kind === "HOLD" ? 2.5 : 4.5, 0, 2 * Math.PI);
+      context.arc(x, y, holds ? 2.5 : 7, 0, 2 * Math.PI);
       context.fillStyle = { LONG: colours.good, SHORT: colours.bad, CLOSE: colours.warn, HOLD: colours.muted }[note.kind];
       context.fill();
+      if (holds) continue;
+      context.fillStyle = colours.surface;
+      context.fillText(note.kind[0]!, x, y + 0.5);
     }
   }
 }

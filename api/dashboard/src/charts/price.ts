@@ -132,6 +132,7 @@ export class PricePlot {
     this.#price.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.16 } });
     this.#price.attachPrimitive(this.overlay);
     this.overlay.indexOf = (timeMs) => this.indexOf(timeMs);
+    this.overlay.lowAt = (timeMs) => this.#drawn[this.indexOf(timeMs)]?.low ?? NaN;
     this.overlay.timeOf = (logical) => this.#timeOf(logical);
     this.#chart.timeScale().subscribeVisibleLogicalRangeChange(() => this.#looked());
     this.#chart.subscribeCrosshairMove((event) => this.oncross?.(this.#indexAt(event)));
