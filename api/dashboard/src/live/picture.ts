@@ -233,14 +233,13 @@ export class Picture {
   }
 
   /** The result's curve and last trades, where no run has told any. */
-  takeResult(points: { time: string; equity: number | null }[], trades: ClosedTrade[], total: number): void {
+  takeResult(points: { time: string; equity: number | null }[], trades: ClosedTrade[], total: number, metrics: Record<string, unknown>): void {
     if (this.begun) return;
     for (const point of points) this.curve.put(Date.parse(point.time), point.equity);
     this.closed = trades.map(timed);
     this.skipped = total - trades.length;
-    const wins = trades.filter((one) => one.pnl > 0).length;
-    if (!this.skipped) this.figures = { totalTrades: total, winningTrades: wins, losingTrades: total - wins, winRate: total ? (100 * wins) / total : null, totalPnl: trades.reduce((sum, one) => sum + one.pnl, 0) };
-    else this.figures = { ...NO_FIGURES, totalTrades: total };
+    const known = (name: string) => (typeof metrics[name] === "number" ? metrics[name] : null);
+    this.figures = { totalTrades: total, winningTrades: known("winningTrades") ?? 0, losingTrades: known("losingTrades") ?? 0, winRate: total ? known("winRate") : null, totalPnl: 0 };
     if (points.length) {
       const row = this.curve.length - 1;
       this.timeMs = this.curve.last;
