@@ -134,6 +134,21 @@ export function opening(decisions: readonly Decision[], trade: Trade): Decision 
   return decisions.filter((one) => one.strategy === trade.strategy && one.bar <= trade.entryBar && one.action === said).at(-1);
 }
 
+export interface TradeLevel {
+  kind: "entry" | "stop" | "target";
+  price: number;
+}
+/** Prices that mattered to a trade: its entry, and what was to end it as far as that can be told afterwards. */
+export function levelsOf(trade: Trade, decision: Decision | null, config: Record<string, unknown>): TradeLevel[] {
+  const side = trade.direction === "long" ? 1 : -1;
+  const share = (name: string) => (config[name] as { percent?: number | null } | null | undefined)?.percent ?? null;
+  const away = (percent: number | null, sign: number) => (percent === null ? null : trade.entryPrice * (1 + (sign * percent) / 100));
+  const stop = decision?.decision.stopPrice ?? (config["useStopOrders"] === false ? null : away(share("stopLoss"), -side));
+  const target = decision?.decision.targetPrice ?? (config["useTakeProfits"] === false ? null : away(share("takeProfit"), side));
+  const found: [TradeLevel["kind"], number | null][] = [["entry", trade.entryPrice], ["stop", stop], ["target", target]];
+  return found.flatMap(([kind, price]) => (price === null ? [] : [{ kind, price }]));
+}
+
 /** `?zoom=1700000000000-1710000000000` */
 export function zoomOf(text: string | undefined): [number, number] | null {
   const found = /^(-?\d{1,15})-(-?\d{1,15})$/.exec(text ?? "");
