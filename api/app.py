@@ -133,15 +133,16 @@ async def _open_services(
             database, bus, settings, steering=Steering(database, bus), awaited=awaited, on_submitted=on_submitted
         )
         decisions = Decisions(database.store, database.llm.decisions)
+        charts = Charts(database, settings)
         yield Services(
             settings=settings,
             gate=Gate(authenticator, database.users),
             accounts=Accounts(settings, database.users, database.families, passwords, limits),
             commands=commands,
             analyses=Analyses(database),
-            charts=Charts(database, settings),
+            charts=charts,
             library=Library(database),
-            exports=Exports(database, commands, decisions),
+            exports=Exports(database, commands, charts, decisions),
             decisions=decisions,
             agents=Agents(database.llm.agents),
             llm_keys=LlmKeys(database.llm.keys, settings),

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from api.analysis import analysis_of
 from api.auth import Identity
-from api.commands import LOGS_PAGE_MAX, CandlesFound, Commands, backtest_as_wire
+from api.charts import Charts
+from api.commands import LOGS_PAGE_MAX, Commands, backtest_as_wire
 from api.decisions import DECISIONS_PAGE_MAX, Decisions
 from api.exporting import document as written
 from api.exporting.delimited import csv_pieces
@@ -26,17 +27,19 @@ from api.exporting.tables import (
     trade_parts,
 )
 from api.stored_result import StoredResults
+from shared.contracts import CandlesRequest
 from shared.database import Database
 from shared.errors import BackfleetError, Busy, InvalidRequest, StoreUnavailable, TooMany
-from shared.instants import iso_from_ms, read_instant_ms
+from shared.instants import iso_from_ms
 from shared.records import BacktestRecord
-from shared.results import Result, ResultDocument
+from shared.results import Result
+from shared.wire import validate
 
 # Each holds the tables of a result until its last byte is sent.
 AT_ONCE = 4
 OF_A_USER = 2
 ANALYSIS_POINTS = 2_000
-CANDLES_MAX = 2_000
+CANDLES_AT_MOST = 2_000
 PROMPTS_AT_ONCE = 100
 
 ExportFormat = Literal["csv", "parquet", "json", "html"]
@@ -77,11 +80,11 @@ class Export:
 class Exports:
     """Of one's own backtests."""
 
-    def __init__(self, database: Database, commands: Commands, decisions: Decisions) -> None:
+    def __init__(self, database: Database, commands: Commands, charts: Charts, decisions: Decisions) -> None:
         self._store = database.store
-        self._candles = database.candles
         self._stored = StoredResults(database)
         self._commands = commands
+        self._charts = charts
         self._decisions = decisions
         self._under_way: Counter[str] = Counter()
 
@@ -145,7 +148,7 @@ class Exports:
             fields |= {
                 "trades": written.trade_rows(tables.trades, strategies, written.REPORT_TRADES_MAX),
                 "tradesTotal": written.dumped(len(tables.trades["pnl"])),
-                "candles": written.dumped(await self._candles_of(record, document)),
+                "candles": written.dumped(await self._candles_of(asker, backtest_id)),
             }
             return written.encoded(written.page_pieces(template, written.object_pieces(fields)))
         fields |= {
@@ -173,15 +176,13 @@ class Exports:
             after, more = page["after"], page["more"]
             yield page["items"]
 
-    async def _candles_of(self, record: BacktestRecord, document: ResultDocument) -> dict[str, Any] | None:
+    async def _candles_of(self, asker: Identity, backtest_id: str) -> dict[str, Any] | None:
         """The bars that it ran, as a page plots them; None where they cannot be had any more."""
-        params = record["params"]
-        start_ms = read_instant_ms("startDate", params["startDate"])
-        end_ms = read_instant_ms("effectiveEnd", document.get("effectiveEnd") or params["endDate"])
         try:
-            found = await self._candles.reopen(record["manifestId"], params["interval"], start_ms, end_ms)
-            bucket_ms = await self._candles.plot_bucket_ms(found, CANDLES_MAX)
-            return await self._commands.read_candles(CandlesFound(found, bucket_ms))
+            asked = validate(CandlesRequest, {"maxPoints": CANDLES_AT_MOST})
+            return await self._charts.read_of_run(
+                await self._charts.find_of_run(asker, backtest_id, asked, indicators=False)
+            )
         except StoreUnavailable:
             raise
         except BackfleetError:

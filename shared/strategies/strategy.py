@@ -132,7 +132,7 @@ class Strategy:
         field = ".".join(str(part) for part in item["loc"])
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, Misread):  # It names what it found, and the whole text would bury that.
-            return FieldError(f"{path}.{field}", message, item["type"], cause.place)
+            return FieldError(f"{path}.{field}", message, item["type"], place=cause.place)
         if item["type"] == "extra_forbidden":
             message = f"{self.id} has no such parameter; it has: {known}"
         else:
