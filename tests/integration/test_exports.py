@@ -19,7 +19,10 @@ from api.exporting.exports import Exports
 from api.routes import downloads
 from api.routes.answers import CandleColumns
 from api.routes.result_answers import Analysis
-from shared.errors import StoreUnavailable
+from deploy.cli import main
+from shared.client.blocking import BlockingBackfleet
+from shared.client.fleet import Backfleet
+from shared.errors import InvalidRequest, StoreUnavailable
 from shared.results import Result
 from shared.settings import Settings
 from tests.decisions import decision
@@ -195,6 +198,73 @@ async def test_a_file_that_breaks_off_is_not_taken_for_a_whole_one(site: Site, m
     with pytest.raises(httpx.RemoteProtocolError):
         await client.get(path_of(backtest_id))
     await freed(noted[0])
+
+
+async def test_the_command_writes_a_whole_file_or_none(
+    site: Site, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backtest_id, _, trades = await ended(site)
+    monkeypatch.chdir(tmp_path)
+
+    async def call(*arguments: str) -> tuple[int, str, str]:
+        asked = ["export", *arguments, "--url", site.url, "--token", site.token()]
+        status = await asyncio.to_thread(main, asked)
+        return status, *capsys.readouterr()
+
+    assert await call(backtest_id, "--format", "csv") == (0, f"{backtest_id}-trades.csv\n", "")
+    written = (tmp_path / f"{backtest_id}-trades.csv").read_bytes()
+    assert written == (await (await site.client()).get(path_of(backtest_id), params={"format": "csv"})).content
+    assert await call(backtest_id, "--format", "csv", "--output", "-") == (0, written.decode(), "")
+    status, out, error = await call(backtest_id, "--format", "csv", "--table", "equity", "--output", "out.csv")
+    assert (status, out, error) == (0, "out.csv\n", "")
+    assert (tmp_path / "out.csv").read_text().count("\n") == BARS + 1
+    status, out, error = await call(backtest_id, "--output", "out.csv")
+    assert (status, out) == (2, "")
+    assert error == "backfleet: --output: out.csv is there already; add --force to write over it, or name another\n"
+    assert (await call(backtest_id, "--output", "out.csv", "--force"))[0] == 0
+    assert len(json.loads((tmp_path / "out.csv").read_bytes())["trades"]) == len(trades)
+    for arguments, part in (
+        (("bt_unknown",), "bt_unknown"),
+        ((backtest_id, "--table", "equity"), "--table: goes with csv and parquet"),
+        ((backtest_id, "--output", str(tmp_path)), "is a directory"),
+        ((backtest_id, "--output", "nowhere/out"), "nowhere/out cannot be written: No such file or directory"),
+    ):
+        status, out, error = await call(*arguments)
+        assert (status, out, error.count("\n")) == (2, "", 1)
+        assert part in error
+    monkeypatch.setattr(document, "files", lambda _: Path("/nowhere"))
+    status, _, error = await call(backtest_id, "--format", "html")
+    assert (status, "make dashboard" in error) == (2, True)
+
+    async def away(*_: Any) -> AsyncIterator[list[dict[str, Any]]]:
+        yield [{"text": "x" * 100_000}]
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(Exports, "_log_pages", away)
+    status, _, error = await call(backtest_id, "--output", "late.json")
+    assert (status, "broke off on the way" in error) == (2, True)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        f"{backtest_id}-trades.csv",
+        "out.csv",
+    ]
+
+
+async def test_programs_take_it_piece_by_piece(site: Site) -> None:
+    backtest_id, _, _ = await ended(site)
+    wanted = (
+        await (await site.client()).get(path_of(backtest_id), params={"format": "csv", "table": "equity"})
+    ).content
+    async with Backfleet(site.url, site.token()) as fleet:
+        run = fleet.run(backtest_id)
+        assert b"".join([piece async for piece in run.export("csv", table="equity")]) == wanted
+        with pytest.raises(InvalidRequest, match="table"):
+            await anext(run.export("json", table="equity"))
+
+    def read() -> bytes:
+        with BlockingBackfleet(site.url, site.token()) as fleet:
+            return b"".join(fleet.run(backtest_id).export("csv", table="equity"))
+
+    assert await asyncio.to_thread(read) == wanted
 
 
 async def freed(found: Exports) -> None:
