@@ -209,7 +209,8 @@ async def test_the_command_writes_a_whole_file_or_none(
     async def call(*arguments: str) -> tuple[int, str, str]:
         asked = ["export", *arguments, "--url", site.url, "--token", site.token()]
         status = await asyncio.to_thread(main, asked)
-        return status, *capsys.readouterr()
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
 
     assert await call(backtest_id, "--format", "csv") == (0, f"{backtest_id}-trades.csv\n", "")
     written = (tmp_path / f"{backtest_id}-trades.csv").read_bytes()
@@ -251,9 +252,8 @@ async def test_the_command_writes_a_whole_file_or_none(
 
 async def test_programs_take_it_piece_by_piece(site: Site) -> None:
     backtest_id, _, _ = await ended(site)
-    wanted = (
-        await (await site.client()).get(path_of(backtest_id), params={"format": "csv", "table": "equity"})
-    ).content
+    query = {"format": "csv", "table": "equity"}
+    wanted = (await (await site.client()).get(path_of(backtest_id), params=query)).content
     async with Backfleet(site.url, site.token()) as fleet:
         run = fleet.run(backtest_id)
         assert b"".join([piece async for piece in run.export("csv", table="equity")]) == wanted
