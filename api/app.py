@@ -132,6 +132,7 @@ async def _open_services(
         commands = Commands(
             database, bus, settings, steering=Steering(database, bus), awaited=awaited, on_submitted=on_submitted
         )
+        charts = Charts(database, settings)
         decisions = Decisions(database.store, database.llm.decisions)
         yield Services(
             settings=settings,
@@ -139,9 +140,9 @@ async def _open_services(
             accounts=Accounts(settings, database.users, database.families, passwords, limits),
             commands=commands,
             analyses=Analyses(database),
-            charts=Charts(database, settings),
+            charts=charts,
             library=Library(database),
-            exports=Exports(database, commands, decisions),
+            exports=Exports(database, commands, charts, decisions),
             decisions=decisions,
             agents=Agents(database.llm.agents),
             llm_keys=LlmKeys(database.llm.keys, settings),

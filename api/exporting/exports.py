@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from api.analysis import analysis_of
 from api.auth import Identity
-from api.commands import LOGS_PAGE_MAX, CandlesFound, Commands, backtest_as_wire
+from api.charts import CandlesFound, Charts
+from api.commands import LOGS_PAGE_MAX, Commands, backtest_as_wire
 from api.decisions import DECISIONS_PAGE_MAX, Decisions
 from api.exporting import document as written
 from api.exporting.delimited import csv_pieces
@@ -77,11 +78,12 @@ class Export:
 class Exports:
     """Of one's own backtests."""
 
-    def __init__(self, database: Database, commands: Commands, decisions: Decisions) -> None:
+    def __init__(self, database: Database, commands: Commands, charts: Charts, decisions: Decisions) -> None:
         self._store = database.store
         self._candles = database.candles
         self._stored = StoredResults(database)
         self._commands = commands
+        self._charts = charts
         self._decisions = decisions
         self._under_way: Counter[str] = Counter()
 
@@ -181,7 +183,7 @@ class Exports:
         try:
             found = await self._candles.reopen(record["manifestId"], params["interval"], start_ms, end_ms)
             bucket_ms = await self._candles.plot_bucket_ms(found, CANDLES_MAX)
-            return await self._commands.read_candles(CandlesFound(found, bucket_ms))
+            return await self._charts.read(CandlesFound(found, bucket_ms))
         except StoreUnavailable:
             raise
         except BackfleetError:
