@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from threading import Event
 from typing import Any
 
 import httpx
@@ -50,6 +51,15 @@ RAISES = looking("raises", raising)
 MANY = looking("many", lambda bars, _: {f"line {at}": bars.close * at for at in range(20)})
 RULE = {"rule": {"long": "crosses_above(ema(close, 5), sma(close, 9)) and rsi(close, 7) < 60"}}
 TRADER = {"ai_trader": {"model": "m", "indicators": ["ema 20", "bbands 20 2"]}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """Before there is a gateway in this process, which would have to answer meanwhile."""
+    for asked in ASKED.values():
+        if not {"counted", "raises", "many"} & set(asked["strategies"]):
+            run = Run(validate(BacktestParams, BODY | {"strategyParams": {}} | asked), random_walk(100))
+            run.advance(50, Wanted(news=True, candles=True))
 
 
 @pytest.fixture(autouse=True)
@@ -241,14 +251,35 @@ async def test_plug_ins_that_are_not_installed_any_more_cost_the_indicators_alon
     assert "there is no strategy" in told["warnings"][0]["message"]
 
 
+async def test_indicators_that_never_end_are_not_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = Event()
+    slow = looking("slow", lambda bars, _: {"one": bars.close} if ends.wait(20) else {})
+    monkeypatch.setattr(charts, "COMPUTE_WITHIN_S", 0.05)
+    client = await site.client()
+    with in_the_catalogue(slow, COUNTED):
+        first, other = [await submit(client, strategies=[name]) for name in ("slow", "counted")]
+        told = await candles(client, first)
+        assert (told["bars"], told["indicators"]) == (BARS - 48, {})
+        assert "took more than 0.05 s" in told["warnings"][0]["message"]
+        busy = await client.get(f"{BACKTESTS}/{other}/candles")
+        assert "indicators=false" in problem_of(busy, 503)["detail"]
+        assert (await candles(client, other, indicators=False))["bars"] == BARS - 48
+        ends.set()
+        monkeypatch.setattr(charts, "COMPUTE_WITHIN_S", 20.0)
+        async with asyncio.timeout(20):
+            while (answer := await client.get(f"{BACKTESTS}/{other}/candles")).status_code == 503:
+                pass
+        assert "since" in answer.json()["indicators"]
+
+
 async def test_what_is_kept_and_computed_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     client = await site.client()
-    monkeypatch.setattr(charts, "VALUES_KEPT_MAX", 3 * BARS)
+    monkeypatch.setattr(charts, "VALUES_KEPT_MAX", 3 * BARS + 2_000)
     one, other = [await submit(client, strategies=["counted"], endDate=f"2024-01-1{day}") for day in range(2)]
     for backtest_id in (one, one, other, one):
         await candles(client, backtest_id)
     assert len(computed) == 2  # both fit
-    monkeypatch.setattr(charts, "VALUES_KEPT_MAX", BARS)
+    monkeypatch.setattr(charts, "VALUES_KEPT_MAX", BARS + 1_500)
     third = await submit(client, strategies=["counted"], endDate="2024-01-12")
     for backtest_id in (third, third, one):
         await candles(client, backtest_id)
