@@ -9,29 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from shared.choices import CHOOSE, Choice, answers_in, as_fields, as_options, marked
+from shared.misread import Place
 
 # Nobody reads more, and an answer must fit on every wire and into a record.
 ERRORS_MAX = 100
-
-
-class Place(NamedTuple):
-    """Where in a text something is wrong: from character `start`, counted from 0, up to `end`. `near` are names that
-    may be meant."""
-
-    start: int
-    end: int
-    near: tuple[str, ...] = ()
-
-
-class Misread(ValueError):
-    """A text in a language of ours cannot be read, at `place`."""
-
-    def __init__(self, message: str, place: Place) -> None:
-        super().__init__(message)
-        self.place = place
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from shared.bars import Bars
-from shared.errors import ConfigurationError, FieldError, InvalidRequest, Misread, summary
+from shared.errors import ConfigurationError, FieldError, InvalidRequest, summary
+from shared.misread import Misread
 from shared.strategies.parameters import Parameters
 from shared.strategies.question import Question
 from shared.strategies.signals import Signals, silent

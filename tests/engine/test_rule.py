@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.bars import Bars
-from shared.errors import InvalidRequest, Misread
+from shared.errors import InvalidRequest
+from shared.misread import Misread
 from shared.strategies import NO_OPINION, catalogue, find, resolve
 from shared.strategies.rule import language
 from shared.strategies.rule.functions import FUNCTIONS, SERIES, Function, Setting

@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from math import isinf
 from typing import Any, NamedTuple, NoReturn
 
-from shared.errors import Misread, Place
+from shared.misread import Misread, Place
 from shared.strategies.rule.functions import FUNCTIONS, KEYWORDS, SERIES, SIGNS, Function, Kind, Setting
 
 TEXT_MAX_CHARS = 2_000  # which bounds the tokens too
