@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { arrived, completed, described, failed, merged, missing, returnSoFar, started, type Backtest, type Status } from "./merging";
+import { adjoins, arrived, completed, described, failed, merged, missing, returnSoFar, started, type Backtest, type Status } from "./merging";
 
 function one(id: number, status: Status = "running", params: Record<string, unknown> = {}): Backtest {
   const at = new Date(Date.UTC(2026, 0, 1, 0, id)).toISOString();
@@ -29,6 +29,11 @@ describe("the list of backtests", () => {
     expect(ids(missing(rows, [one(5), one(3)], false))).toEqual(["bt_4"]);
     expect(ids(missing(rows, [one(5), one(3)], true))).toEqual(["bt_4", "bt_2"]);
     expect(missing(rows, [], false)).toEqual([]);
+  });
+  it("sees where more came than a page holds, and rows would be missing between", () => {
+    expect(adjoins([one(1)], { items: [one(9), one(8)], nextCursor: "x" })).toBe(false);
+    expect(adjoins([one(8), one(1)], { items: [one(9), one(8)], nextCursor: "x" })).toBe(true);
+    expect(adjoins([one(1)], { items: [one(9), one(8)], nextCursor: null })).toBe(true);
   });
   it("tells one that somebody stopped from one that came to its end", () => {
     const told = { backtestId: "bt_1", userId: "u", resultId: "res_1", summary: {} };

@@ -42,6 +42,12 @@ export function missing(rows: Backtest[], page: Backtest[], isLast: boolean): Ba
   return rows.filter((one) => !there.has(one.backtestId) && (isLast || (end !== undefined && before(one, end) < 0)));
 }
 
+/** Whether nothing can be missing between the rows and a newer page: else so many came at once that the rows are old. */
+export function adjoins(rows: Backtest[], page: { items: Backtest[]; nextCursor: string | null }): boolean {
+  const known = new Set(rows.map((one) => one.backtestId));
+  return page.nextCursor === null || !rows.length || page.items.some((one) => known.has(one.backtestId));
+}
+
 export function started(one: Backtest): Backtest {
   return hasEnded(one) || one.status === "running" ? one : { ...one, status: "running" };
 }
