@@ -35,6 +35,14 @@ describe("the list of backtests", () => {
     expect(adjoins([one(8), one(1)], { items: [one(9), one(8)], nextCursor: "x" })).toBe(true);
     expect(adjoins([one(1)], { items: [one(9), one(8)], nextCursor: null })).toBe(true);
   });
+  it("orders by time, however many digits an instant is written with", () => {
+    const [early, late] = [{ ...one(1), createdAt: "2026-01-01T00:00:03Z" }, { ...one(2), createdAt: "2026-01-01T00:00:03.004Z" }];
+    expect(ids(merged([early], [late]))).toEqual(["bt_2", "bt_1"]);
+  });
+  it("tells two of one strategy apart", () => {
+    const told = described(one(1, "running", { strategies: ["sma"], strategyParams: { sma: { fast: 10, prompt: "a long text", strict: true } } }));
+    expect(told.strategies).toBe("sma fast 10, strict true");
+  });
   it("tells one that somebody stopped from one that came to its end", () => {
     const told = { backtestId: "bt_1", userId: "u", resultId: "res_1", summary: {} };
     expect(completed({ ...one(1), progress: 40 }, told)).toMatchObject({ status: "completed", progress: 100, resultId: "res_1" });
