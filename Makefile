@@ -2,7 +2,7 @@
 # All it takes is make and Python 3.11 or later; `make PYTHON=/path/to/python3 …` names one.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-compose bench lint style format contract lock clean
+.PHONY: help demo up test test-compose bench lint style format contract dashboard lock clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -51,6 +51,9 @@ format: $(VENV)/.ready ## rewrite the code in its style
 
 contract: $(VENV)/.ready ## make docs/contract anew from the models
 	@$(BIN)/python -m deploy.contract
+
+dashboard: $(VENV)/.ready ## make the page that gateways serve anew from its source in api/dashboard
+	@$(BIN)/python -m deploy.dashboard
 
 RESOLVE := uv pip compile --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate --quiet

@@ -13,15 +13,15 @@ from api.auth import Identity
 from api.awaited import Awaited, Controlled
 from api.estimates import Estimates
 from api.in_turn import InTurn
+from api.stored_result import StoredResults
+from api.trades import AS_CLOSED, Choice, Trades
 from shared import news
 from shared.bus import Bus
-from shared.candles import ImportReport, Slice, StoredSeries
-from shared.candles.grid import Session
-from shared.contracts import CandlesRequest, Channel, Task, ValidateRequest
+from shared.contracts import Channel, Task, ValidateRequest
 from shared.controls import ControlRequest
 from shared.database import Database
-from shared.errors import BusUnavailable, Conflict, FieldError, InvalidRequest, NotFound, UnknownMarketData
-from shared.instants import INTERVAL_MS, iso_from_ms, read_instant_ms
+from shared.errors import BusUnavailable, FieldError, InvalidRequest
+from shared.instants import iso_from_ms, read_instant_ms
 from shared.lifecycle import TERMINAL, Status
 from shared.records import BacktestRecord, new_id
 from shared.request import SYMBOL_PATTERN, BacktestRequest
@@ -39,7 +39,6 @@ POINTS_MAX = 20_000
 TRADES_PAGE_MAX = 5_000
 LOGS_PAGE_MAX = 1_000
 TABLES_AT_ONCE = 2  # read for one user: more would only wait for each other, and everybody else for them
-_RANGE_FIELDS = {"startDate": "from", "endDate": "to"}  # of a backtest, and of a look at the bars
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +71,6 @@ class Submitted:
         return {name: wire[name] for name in named if wire[name] is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class CandlesFound:
-    """Bars that were asked for, and the length of those that are sent."""
-
-    bars: Slice
-    bucket_ms: int
-
-    @property
-    def tag(self) -> str:
-        """Equal tags: equal answers, whenever and by whichever gateway."""
-        return f"{self.bars.dataset_hash.removeprefix('sha256:')}-{self.bucket_ms}"
-
-
 class Commands:
     """What a user can ask for. Every method takes who asks; nothing of anybody else's can be reached."""
 
@@ -101,6 +87,8 @@ class Commands:
         """`on_submitted` is called with each record, whichever edge it comes in by, unless it has ended already."""
         self._store = database.store
         self._results = database.results
+        self._stored = StoredResults(database)
+        self._trades = Trades(database.results)
         self._candles = database.candles
         self._run_logs = database.run_logs
         self._bus = bus
@@ -233,11 +221,13 @@ class Commands:
             document = await self._read_result(asker, backtest_id)
             return await self._results.read_equity(document, max_points)
 
-    async def trades(self, asker: Identity, backtest_id: str, *, limit: int, offset: int) -> str:
-        """JSON of one page of the trades in the order they were closed, and how many there are."""
+    async def trades(
+        self, asker: Identity, backtest_id: str, *, limit: int, offset: int, choice: Choice = AS_CLOSED
+    ) -> str:
+        """JSON of one page of the trades that were chosen, in the order that was, and how many there are of them."""
         async with self._tables.turn_of(asker.user_id):
             document = await self._read_result(asker, backtest_id)
-            return await self._results.read_trades(document, limit=limit, offset=offset)
+            return await self._trades.page(document, choice, limit=limit, offset=offset)
 
     async def logs(self, asker: Identity, backtest_id: str, *, after: int, limit: int) -> dict[str, Any]:
         """What its runs logged after the line `after`, while it runs and afterwards. Raises `NotFound`."""
@@ -247,10 +237,7 @@ class Commands:
         return {"items": page.entries, "after": last, "more": page.more}
 
     async def _read_result(self, asker: Identity, backtest_id: str) -> ResultDocument:
-        record = await self._store.get(backtest_id, asker.user_id)
-        if record["resultId"]:
-            return await self._results.read(record["resultId"], asker.user_id)
-        raise no_result(record)
+        return (await self._stored.read(asker.user_id, backtest_id))[1]
 
     def strategies(self) -> list[dict[str, Any]]:
         return [
@@ -268,8 +255,10 @@ class Commands:
             for one in catalogue()
         ]
 
-    def validate_strategy(self, request: ValidateRequest) -> list[dict[str, str]]:
-        """What is wrong with a strategy and its parameters; paths begin with `strategy` or `params`."""
+    def validate_strategy(self, request: ValidateRequest) -> list[dict[str, Any]]:
+        """What is wrong with a strategy and its parameters; paths begin with `strategy` or `params`. Of a text it is
+        also said where in it.
+        """
         try:
             storable(cast("JsonValue", request.params))
         except ValueError as error:
@@ -277,41 +266,8 @@ class Commands:
         try:
             resolve([request.strategy], {request.strategy: request.params} if request.params else {})
         except InvalidRequest as error:
-            return [_from_here(one, request.strategy).as_wire() for one in error.errors]
+            return [_from_here(one, request.strategy) for one in error.errors]
         return []
-
-    async def find_candles(self, symbol: str, interval: str, asked: CandlesRequest) -> CandlesFound:
-        """Which bars were asked for, and how long those are that are sent. Reads none.
-
-        Raises `NotFound` for a symbol or an interval without bars, `InvalidRequest` for a range without.
-        """
-        try:
-            bars = await self._candles.resolve(symbol, interval, asked.start_ms, asked.end_ms)
-        except UnknownMarketData as unknown:
-            [error] = unknown.errors
-            if error.field not in _RANGE_FIELDS:
-                raise NotFound(unknown.message, unknown.errors) from None
-            raise UnknownMarketData.of(_RANGE_FIELDS[error.field], error.message, error.code) from None
-        return CandlesFound(bars, await self._candles.plot_bucket_ms(bars, asked.max_points))
-
-    async def read_candles(self, found: CandlesFound) -> dict[str, Any]:
-        """The bars as columns. Each is exactly what the bars of its time come to."""
-        part = found.bars
-        resampled = found.bucket_ms != INTERVAL_MS[part.interval]
-        bars = await self._candles.read(part, found.bucket_ms if resampled else 0)
-        return {
-            "symbol": part.symbol,
-            "interval": part.interval,
-            "start": iso_from_ms(part.start_ms),
-            "end": iso_from_ms(part.end_ms),
-            "bars": part.total_bars,
-            "datasetHash": part.dataset_hash,
-            "resampledFrom": part.resampled_from,
-            "resampled": resampled,
-            "bucketMs": found.bucket_ms,
-            "time": [iso_from_ms(time_ms) for time_ms in bars.time_ms.tolist()],
-            **{name: column.tolist() for name, column in zip(bars._fields[1:], bars[1:], strict=True)},
-        }
 
     async def total_bars(self, record: BacktestRecord) -> int:
         """How many bars a backtest is about; 0 where nobody has looked yet. Not of one that ended without a result,
@@ -328,29 +284,13 @@ class Commands:
         the symbol as it is."""
         return await self._candles.symbol_meant(symbol)
 
-    async def list_datasets(self) -> list[dict[str, Any]]:
-        """The market data there is. It belongs to nobody, so everybody sees all of it."""
-        return [_dataset_as_wire(one) for one in await self._candles.list_series()]
 
-
-def _from_here(error: FieldError, strategy: str) -> FieldError:
-    """A path as the sender of `/strategies/validate` wrote it, not as a backtest's body would have it."""
+def _from_here(error: FieldError, strategy: str) -> dict[str, Any]:
+    """With the path as the sender of `/strategies/validate` wrote it, not as a backtest's body would have it."""
     prefix = f"strategyParams.{strategy}"
-    if error.field.startswith(prefix):
-        return FieldError("params" + error.field.removeprefix(prefix), error.message, error.code)
-    return FieldError("strategy", error.message, error.code)
-
-
-def no_result(record: BacktestRecord) -> Conflict:
-    """Why there is none, or none yet."""
-    status = Status(record["status"])
-    remedy = "it will have none" if status in TERMINAL else "wait for backtest:complete, then ask again"
-    reason = record.get("error", {}).get("message")
-    because = f" ({reason})" if reason else ""
-    return Conflict(
-        f"backtest {record['_id']} is {status.value}{because} and has no result; {remedy}",
-        [FieldError("status", f"is {status.value}; {remedy}", "no_result")],
-    )
+    here = error.field.startswith(prefix)
+    field = "params" + error.field.removeprefix(prefix) if here else "strategy"
+    return error.as_wire() | {"field": field} | (error.place._asdict() if error.place else {})
 
 
 def check_key(key: str | None) -> None:
@@ -382,52 +322,3 @@ def backtest_as_wire(record: BacktestRecord) -> dict[str, Any]:
     wire["error"] = record.get("error")
     wire["warnings"] = record.get("warnings", [])
     return wire
-
-
-def import_as_wire(report: ImportReport) -> dict[str, Any]:
-    return {
-        "symbol": report.symbol,
-        "interval": report.interval,
-        "version": report.version,
-        "source": report.source,
-        "added": report.added,
-        "known": report.known,
-        "kept": report.kept,
-        "replaced": report.replaced,
-        "bars": report.bars,
-        "start": iso_from_ms(report.start_ms),
-        "end": iso_from_ms(report.end_ms),
-        "session": _session_as_wire(report.session),
-        "calendar": report.calendar or None,
-        "gaps": {"count": report.gap_count, "missingBars": report.missing_bars},
-        "datasetHash": report.dataset_hash,
-        "notes": list(report.notes),
-    }
-
-
-def _session_as_wire(session: Session) -> dict[str, str]:
-    return {"zone": session.zone, "anchor": session.anchor}
-
-
-def _dataset_as_wire(dataset: StoredSeries) -> dict[str, Any]:
-    return {
-        "symbol": dataset.symbol,
-        "interval": dataset.interval,
-        "version": dataset.version,
-        "source": dataset.source,
-        "bars": dataset.bars,
-        "start": iso_from_ms(dataset.start_ms),
-        "end": iso_from_ms(dataset.end_ms),
-        "session": _session_as_wire(dataset.session),
-        "calendar": dataset.calendar or None,
-        "gaps": {
-            "count": dataset.gap_count,
-            "missingBars": dataset.missing_bars,
-            "largest": [
-                {"start": iso_from_ms(gap.start_ms), "end": iso_from_ms(gap.end_ms), "missingBars": gap.bars}
-                for gap in dataset.largest_gaps
-            ],
-        },
-        "datasetHash": dataset.dataset_hash,
-        "importedAt": iso_from_ms(dataset.imported_at),
-    }

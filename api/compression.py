@@ -13,7 +13,8 @@ LEAST_BYTES = 1_000
 THREAD_FROM_BYTES = 16_384
 # Of rows of numbers in JSON, level 9 makes hardly less than this one, in several times the time.
 _LEVEL = 5
-_DENSE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/zstd", "application/vnd.apache.parquet")
+# Neither what is small already, nor lines that are to be read as they come.
+_PLAIN = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/zstd", "application/vnd.apache.parquet", "application/x-ndjson")
 
 _OF_GZIP = b"-gzip"
 
@@ -28,14 +29,14 @@ class Compression:
             minimum_size=LEAST_BYTES,
             compresslevel=_LEVEL,
             thread_minimum_size=THREAD_FROM_BYTES,
-            exclude_content_types=_DENSE,
+            exclude_content_types=_PLAIN,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._plain(scope, receive, send)
             return
-        if not _takes_gzip(Headers(scope=scope)):
+        if not takes_gzip(Headers(scope=scope)):
             await self._plain(scope, receive, partial(_send_described, send, b""))
             return
         known = [
@@ -45,7 +46,7 @@ class Compression:
         await self._gzip(dict(scope, headers=known), receive, partial(_send_described, send, _OF_GZIP))
 
 
-def _takes_gzip(headers: Headers) -> bool:
+def takes_gzip(headers: Headers) -> bool:
     """Whether the client names gzip, and not only to say that it does not take it."""
     for one in ",".join(headers.getlist("accept-encoding")).split(","):
         coding, _, weight = one.replace(" ", "").lower().partition(";q=")

@@ -1,4 +1,5 @@
-"""What a request comes to before it runs: its strategies, its bars, and what asking language models may cost.
+"""What a request comes to before it runs: its strategies, its bars, how long it takes, and what asking language models
+may cost.
 
 How long a prompt is and how much is answered is only known when it has been: the estimate is a rule of thumb. A prompt
 has some 2,000 characters of its own, the trader's instructions, and for each bar looked back at some 60 and 12 for each
@@ -12,12 +13,15 @@ from typing import Any, NamedTuple
 
 from api.agents import Agents
 from api.auth import Identity
+from api.pace import Pace
 from api.permissions import require_priority
 from shared.candles import Slice
 from shared.database import Database
 from shared.errors import FieldError, summary
+from shared.instants import iso_from_ms
 from shared.llm_prices import Prices, Tokens, tokens_of
 from shared.llm_urls import check_base_url
+from shared.overview import Overview
 from shared.request import BacktestParams, BacktestRequest
 from shared.result_warnings import of_knowledge
 from shared.settings import Settings
@@ -62,6 +66,7 @@ class Estimates:
         self._agents = Agents(database.llm.agents)
         self._settings = settings
         self._prices = Prices(settings)
+        self._pace = Pace(Overview(database.mongo))
 
     async def prepare(self, asker: Identity, request: BacktestRequest) -> Prepared:
         """Raises `InvalidRequest` (also `UnknownMarketData`) and `StrategyFailed` for what cannot run."""
@@ -85,11 +90,19 @@ class Estimates:
             check_base_url(base_url, private_allowed=private, field=f"strategyParams.{use.name}.baseUrl")
 
     async def estimate(self, asker: Identity, request: BacktestRequest) -> dict[str, Any]:
-        """What a backtest would ask and cost, and which limits that would pass. Raises what `prepare` does."""
+        """What a backtest would run on, how long, what it would ask and cost, and which limits that would pass.
+
+        Raises what `prepare` does.
+        """
         prepared = await self.prepare(asker, request)
         estimates = self._estimates_of(prepared)
         left_usd = await self._spending.left_today_usd(asker.user_id)
+        params, bars = prepared.params.as_wire(), prepared.bars
         return {
+            "bars": bars.total_bars,
+            "effectiveStart": iso_from_ms(bars.start_ms),
+            "effectiveEnd": iso_from_ms(bars.end_ms),
+            "seconds": await self._pace.seconds(params, bars.total_bars),
             "asks": sum(one.asks for one in estimates),
             "tokensIn": sum(one.tokens.sent for one in estimates),
             "tokensOut": sum(one.tokens.received for one in estimates),
@@ -101,7 +114,7 @@ class Estimates:
                 "leftTodayUsd": left_usd,
                 "exceeded": [one.as_wire() for one in self._exceeded(estimates, left_usd)],
             },
-            "warnings": of_knowledge(prepared.params.as_wire(), prepared.bars),
+            "warnings": of_knowledge(params, bars),
         }
 
     async def check_spending(self, asker: Identity, prepared: Prepared) -> None:

@@ -7,34 +7,26 @@ part whose server does not answer is None, and the others are there all the same
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from api.auth import Identity
+from api.kept import Kept, within_limit
 from shared.bus import Bus
 from shared.contracts import Channel, Progress
-from shared.errors import BackfleetError, InvalidRequest, StoreUnavailable
+from shared.errors import InvalidRequest, StoreUnavailable
 from shared.instants import iso_from_ms
-from shared.lifecycle import Status
-from shared.overview import Overview, Waiting
+from shared.lifecycle import TERMINAL, Status
+from shared.overview import MINUTE_MS, Overview, Waiting
 from shared.presence import WorkerPresence, read_presence
 from shared.records import BacktestRecord
 from shared.wire import decode
 
-FRESH_S = 1.5
-PART_S = 2.0
 RUNS_MAX = 100
 FAILURES_MAX = 20
 ENDED_WINDOW_MS = 3_600_000
-# What takes long to ask is asked the more seldom.
-_REST_SHARE = 10
-_REST_MAX_S = 30.0
 # The last progress stands among the newest entries of an event log, perhaps behind what was said in more detail.
 _ENTRIES_LOOKED_AT = 20
-
-Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +39,18 @@ class Load:
     paused: int | None
 
 
-class _Kept(Generic[Part]):
-    """An answer that serves everybody for a while. Who asks meanwhile waits for the one that is under way."""
-
-    def __init__(self) -> None:
-        self._turn = asyncio.Lock()
-        self._answer: Part | None = None
-        self._until_s = float("-inf")
-
-    async def get(self, ask: Callable[[], Awaitable[Part]]) -> Part | None:
-        """`ask` is called only where nothing fresh is known."""
-        async with self._turn:
-            began_s = time.monotonic()
-            if began_s >= self._until_s:
-                self._answer = await _within_limit(ask())
-                took_s = time.monotonic() - began_s
-                rest_s = FRESH_S if self._answer is None else min(_REST_SHARE * took_s, _REST_MAX_S)
-                self._until_s = time.monotonic() + max(FRESH_S, rest_s)
-            return self._answer
-
-
 class Fleet:
     """What is known of it here. `load` never raises; `view` raises `StoreUnavailable`."""
 
     def __init__(self, overview: Overview, bus: Bus) -> None:
         self._overview = overview
         self._bus = bus
-        self._workers: _Kept[list[WorkerPresence]] = _Kept()
-        self._queue: _Kept[list[Waiting]] = _Kept()
-        self._running: _Kept[int] = _Kept()
-        self._paused: _Kept[int] = _Kept()
-        self._ended: _Kept[dict[Status, int]] = _Kept()
+        self._workers: Kept[list[WorkerPresence]] = Kept()
+        self._queue: Kept[list[Waiting]] = Kept()
+        self._running: Kept[int] = Kept()
+        self._paused: Kept[int] = Kept()
+        self._ended: Kept[dict[Status, int]] = Kept()
+        self._throughput: Kept[list[dict[str, Any]]] = Kept()
 
     def now_ms(self) -> int:
         """Milliseconds since 1970-01-01T00:00Z on MongoDB's clock."""
@@ -94,20 +67,21 @@ class Fleet:
 
     async def ended(self, since_ms: int, until_ms: int) -> dict[Status, int] | None:
         """How many ended between two instants; None where MongoDB does not answer in time."""
-        return await _within_limit(self._overview.ended(since_ms, until_ms))
+        return await within_limit(self._overview.ended(since_ms, until_ms))
 
     async def view(self, asker: Identity) -> dict[str, Any]:
         """What the asker may see: of runs and failures his own, an admin everybody's."""
         now_ms = self.now_ms()
         since_ms = now_ms - ENDED_WINDOW_MS
         of = None if asker.is_admin else asker.user_id
-        load, ended, runs, failures = await asyncio.gather(
+        load, ended, throughput, runs, failures = await asyncio.gather(
             self.load(),
             self._ended.get(lambda: self._overview.ended(since_ms, now_ms)),
+            self._throughput.get(lambda: self._minutes(now_ms)),
             self._overview.runs(of, RUNS_MAX),
             self._overview.failures(of, since_ms, FAILURES_MAX),
         )
-        if load.queue is None or load.running is None or load.paused is None or ended is None:
+        if load.queue is None or load.running is None or load.paused is None or ended is None or throughput is None:
             raise StoreUnavailable("MongoDB did not answer in time")
         told = await self._progress_of([record["_id"] for record in runs])
         return {
@@ -118,14 +92,22 @@ class Fleet:
             "paused": load.paused,
             "runs": [_run_as_wire(record, told.get(record["_id"])) for record in runs],
             "ended": {"since": iso_from_ms(since_ms), **{status.value: count for status, count in ended.items()}},
+            "throughput": throughput,
             "failures": [_failure_as_wire(record) for record in failures],
         }
+
+    async def _minutes(self, now_ms: int) -> list[dict[str, Any]]:
+        """What ended in each minute of the last hour, as it is told; the last of them is still under way."""
+        minutes = range(now_ms // MINUTE_MS - ENDED_WINDOW_MS // MINUTE_MS + 1, now_ms // MINUTE_MS + 1)
+        found = await self._overview.ended_by_minute(minutes[0] * MINUTE_MS - 1, now_ms)
+        none = dict.fromkeys(sorted(TERMINAL), 0)
+        return [{"since": iso_from_ms(minute * MINUTE_MS), **found.get(minute * MINUTE_MS, none)} for minute in minutes]
 
     async def _progress_of(self, backtest_ids: list[str]) -> dict[str, Progress]:
         """What each said last of how far it is; nothing where Redis does not answer."""
         if not backtest_ids:
             return {}
-        logs = await _within_limit(self._bus.newest(backtest_ids, _ENTRIES_LOOKED_AT))
+        logs = await within_limit(self._bus.newest(backtest_ids, _ENTRIES_LOOKED_AT))
         found: dict[str, Progress] = {}
         for backtest_id, entries in zip(backtest_ids, logs or [], strict=False):
             said = next((one.payload for one in entries if one.channel is Channel.PROGRESS), None)
@@ -135,14 +117,6 @@ class Fleet:
                 except InvalidRequest:
                     continue
         return found
-
-
-async def _within_limit(part: Awaitable[Part]) -> Part | None:
-    try:
-        async with asyncio.timeout(PART_S):
-            return await part
-    except (BackfleetError, TimeoutError):
-        return None
 
 
 def _worker_as_wire(one: WorkerPresence) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, 
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.fleet import FRESH_S, Fleet, Load, age_s
+from api.fleet import Fleet, Load, age_s
+from api.kept import FRESH_S
 from api.listeners import Piece
 from shared import package_version
 from shared.errors import InvalidRequest

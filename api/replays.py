@@ -15,18 +15,15 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from api.commands import no_result
 from api.listeners import Client
 from api.player import Player, Whose
+from api.stored_result import StoredResults, no_result
 from api.stored_run import StoredRun
-from shared.bars import Bars
 from shared.contracts import Replay
 from shared.controls import ControlRequest
 from shared.database import Database
 from shared.errors import BackfleetError, InvalidRequest, NotFound, StoreUnavailable, TooMany
-from shared.instants import read_instant_ms, to_ms
+from shared.instants import to_ms
 from shared.lifecycle import TERMINAL, Status
 from shared.live_data import Data
 from shared.news import DELETED, terminal_news
@@ -53,7 +50,7 @@ class Replays:
     def __init__(self, database: Database) -> None:
         self._store = database.store
         self._results = database.results
-        self._candles = database.candles
+        self._stored = StoredResults(database)
         self._rows: dict[_Key, int] = {}
         self._players: dict[_Key, Player] = {}
         self._playing: dict[_Key, asyncio.Task[None]] = {}
@@ -163,33 +160,7 @@ class Replays:
     # What is stored
 
     async def _open(self, record: BacktestRecord, document: ResultDocument) -> StoredRun:
-        equity, trades = await self._results.read_columns(document)
-        bars = await self._bars_of(record, document)
-        if bars is not None and not np.array_equal(bars.time_ms, equity["time_ms"]):
-            log.warning("%s: its bars are not those of its result: it is played back without", record["_id"])
-            bars = None
-        return StoredRun(record["params"], equity, trades, bars)
-
-    async def _bars_of(self, record: BacktestRecord, document: ResultDocument) -> Bars | None:
-        """The bars that it processed, without those of the warm-up. None where they cannot be had any more."""
-        params = record["params"]
-        start_ms, end_ms = (read_instant_ms(name, params[name]) for name in ("startDate", "endDate"))
-        try:
-            found = await self._candles.reopen(
-                record["manifestId"],
-                params["interval"],
-                start_ms,
-                end_ms,
-                warmup_bars=document.get("warmupBars") or 0,
-            )
-            if found.dataset_hash != document["datasetHash"]:
-                return None
-            return (await self._candles.read(found)).after(found.warmup_bars).first(document["totalBars"])
-        except StoreUnavailable:
-            raise
-        except BackfleetError as error:
-            log.warning("%s: it is played back without its bars: %s", record["_id"], error.message)
-            return None
+        return StoredRun(record["params"], *await self._stored.tables(record, document))
 
 
 def _bar_of(run: StoredRun, asked: Replay) -> int:

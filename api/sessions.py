@@ -118,6 +118,8 @@ async def _state_at_the_end(
     closed = found.get("totalTrades") or 0
     equity = json.loads(await commands.equity(asker, record["_id"], POINTS))["points"]
     trades = json.loads(await commands.trades(asker, record["_id"], limit=RECENT, offset=max(0, closed - RECENT)))
+    for trade in trades["items"]:
+        del trade["index"]  # which the run itself does not tell of its trades
     curve = [[to_ms(read_instant(one["time"])), one["equity"]] for one in equity]
     known = [equity for _, equity in curve if equity is not None]
     last, peak = (known[-1], max(begun["peakCapital"], *known)) if known else (None, begun["peakCapital"])

@@ -22,6 +22,7 @@ from shared.users import Role
 
 IMPORT_DEADLINE_S = 60.0
 FIRST_USER = "dev"
+SIGN_IN_TTL_S = 12 * 3_600
 _WATCH_S = 0.1
 # What another worker must share with those of the stack.
 _SHARED_BY_WORKERS = ("mongodb_uri", "mongodb_database", "redis_url", "cache_dir")
@@ -56,7 +57,7 @@ The user {FIRST_USER!r}, an admin, logs in with this password, which is not show
 """
     return f"""
 backfleet is up: {url}  (documentation: {url}/docs, logs: {_from_here(stack.directory / "logs")})
-
+{sign_in_lines(stack)}
 {how}
 
 A backtest:
@@ -75,6 +76,16 @@ One more worker, in another terminal:
 
 Ctrl-C stops everything; the data stays in {_from_here(stack.directory)}.
 """
+
+
+def sign_in_lines(stack: Stack) -> str:
+    """A link to the dashboard that lets in whoever opens it; only said on the terminal. No server sees its token, which
+    stands behind the `#`."""
+    if not stack.mints_tokens:
+        return f"\nThe dashboard:\n  {stack.api_urls[0]}/\n"
+    link = f"{stack.api_urls[0]}/#/sign-in?token={stack.token(FIRST_USER, SIGN_IN_TTL_S)}"
+    hours = SIGN_IN_TTL_S // 3_600
+    return f"\nThe dashboard, signed in as {FIRST_USER!r}; the link is good for {hours} hours:\n  {link}\n"
 
 
 def _command_line(stack: Stack) -> str:

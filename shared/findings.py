@@ -93,7 +93,7 @@ def trade_columns(trades: Mapping[str, NDArray[Any]], strategies: Sequence[str])
     """The `trades` frame as it is told: camelCase, instants in ISO, codes by name, undefined numbers as None."""
     wire: dict[str, list[Any]] = {}
     for name, column in trades.items():
-        shown = column.tolist()
+        shown = known(column)
         if name.endswith("_ms"):
             name, shown = name.removesuffix("_ms"), iso_column(column)
         elif name.endswith("_reason"):
@@ -102,10 +102,16 @@ def trade_columns(trades: Mapping[str, NDArray[Any]], strategies: Sequence[str])
             shown = ["long" if value > 0 else "short" for value in shown]
         elif name == "strategy":
             shown = [strategies[value] if 0 <= value < len(strategies) else None for value in shown]
-        elif column.dtype.kind == "f" and not np.isfinite(column).all():
-            shown = [value if math.isfinite(value) else None for value in shown]
         wire[to_camel(name)] = shown
     return wire
+
+
+def known(column: NDArray[Any]) -> list[Any]:
+    """Its values as JSON may hold them: None for what is no finite number."""
+    shown: list[Any] = column.tolist()
+    if column.dtype.kind == "f" and not np.isfinite(column).all():
+        return [value if math.isfinite(value) else None for value in shown]
+    return shown
 
 
 def iso_column(time_ms: NDArray[np.int64]) -> list[str]:

@@ -153,6 +153,14 @@ def json_rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[str]:
 _ZERO = ("\0", ":")
 
 
+def write_trades(
+    trades: Columns, index: NDArray[np.int64], strategies: Sequence[str], *, total: int, limit: int, offset: int
+) -> str:
+    """A page of trades as JSON, each with its number in the order they were closed. Many rows are for a thread."""
+    items = "".join(json_rows({"index": index.tolist(), **trade_columns(trades, strategies)}))
+    return f'{{"items":[{items}],"total":{total},"limit":{limit},"offset":{offset}}}'
+
+
 class Results:
     """The `results` collection and its frames. Every method raises `StoreUnavailable` when MongoDB does not answer."""
 
@@ -232,17 +240,19 @@ class Results:
         strategies: list[str] = result["config"]["strategies"]
 
         def write(trades: Columns, total: int) -> str:
-            items = "".join(json_rows(trade_columns(trades, strategies)))
-            return f'{{"items":[{items}],"total":{total},"limit":{limit},"offset":{offset}}}'
+            index = np.arange(offset, offset + len(trades["pnl"]))
+            return write_trades(trades, index, strategies, total=total, limit=limit, offset=offset)
 
         return await self._frames.read(result["frames"]["trades"], range(offset, offset + limit), write)
 
-    async def read_columns(self, result: ResultDocument) -> tuple[Columns, Columns]:
-        """All points of the equity curve and all trades, as they are stored. Raises `NotFound` where they are gone."""
-        everything = range(sys.maxsize)
+    async def read_all_trades(self, result: ResultDocument) -> Columns:
+        """As they are stored. Raises `NotFound` where they are gone."""
+        return await self._frames.read(result["frames"]["trades"], range(sys.maxsize), _as_they_are)
+
+    async def read_all_equity(self, result: ResultDocument) -> Columns:
+        """All points, as they are stored. Raises `NotFound` where they are gone."""
         whole = result["frames"].get("equity", {"data": result["equity"]})
-        equity = await self._frames.read(whole, everything, _as_they_are)
-        return equity, await self._frames.read(result["frames"]["trades"], everything, _as_they_are)
+        return await self._frames.read(whole, range(sys.maxsize), _as_they_are)
 
     async def delete_of(self, backtest_id: str) -> None:
         """Removes every result of a backtest."""

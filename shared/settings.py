@@ -277,6 +277,13 @@ def keep_kernels_in(directory: Path) -> None:
         os.environ[_NUMBA_CACHE] = str(directory)
 
 
+def keep_strategy_kernels(settings: Settings) -> None:
+    """The same for a process that computes indicators alone, which is no worker's: none of their kernels is made of
+    several files. Where NUMBA_CACHE_DIR is set, it stays."""
+    if _NUMBA_CACHE not in os.environ:
+        keep_kernels_in(settings.cache_dir / "kernels" / "strategies")
+
+
 def environment_for_child(settings: Settings, kernels: Path | None = None) -> dict[str, str]:
     """Our environment plus what a child process of ours must share with us: its settings, spelled as variables.
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
@@ -50,6 +50,14 @@ class Ended:
     at_ms: int
     status: str
     result_id: str
+
+
+class Reader(NamedTuple):
+    """A backtest that has not ended, and what it reads: a version of the data, where that is settled, as such bars."""
+
+    backtest_id: str
+    manifest_id: str
+    interval: str
 
 
 class KeptBeside(Protocol):
@@ -342,6 +350,13 @@ class Store:
                 Ended(one["_id"], one["userId"], one["completedAt"], one["status"], one["resultId"])
                 async for one in found.limit(ENDED_PAGE)
             ]
+
+    async def readers_of(self, symbol: str) -> AsyncIterator[Reader]:
+        """Which backtests, of all users, on data of this symbol have not ended."""
+        fields = {"manifestId": 1, "params": 1}
+        with translate_mongo_errors():
+            async for one in self._backtests.find({"completedAt": 0, "params.symbol": symbol}, fields):
+                yield Reader(one["_id"], one["manifestId"], one["params"]["interval"])
 
     async def pinned_among(self, manifest_ids: Sequence[str]) -> set[str]:
         """Which of these versions of market data are still referred to: by what has not ended, or has a result."""

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,13 @@ def test_the_image_copies_what_is_there_and_runs_as_the_user_of_the_services(com
     assert all(any(ROOT.glob(path)) for path in copied)
     users = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
     assert users == [compose["services"]["api"]["user"]] == [compose["services"]["worker"]["user"]]
+
+
+def test_of_the_dashboard_the_image_has_what_is_served_alone() -> None:
+    left_out = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("api/dashboard/")]
+    found = {path.name for path in (ROOT / "api" / "dashboard").iterdir() if not path.name.startswith(".")}
+    found |= {"static", "node_modules", "package.json"}
+    assert {name for name in found if not any(fnmatch(f"api/dashboard/{name}", one) for one in left_out)} == {"static"}
 
 
 def test_the_command_finds_in_the_image_all_that_it_imports_of_deploy() -> None:

@@ -35,9 +35,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sources without their tests, where a build may leave its traces."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("api", "worker", "shared", "deploy"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
+    for name in ("static/index.html", "static/assets/words-0ddba11.js", "src/words.ts", "node_modules/gyp/gyp.py"):
+        path = folder / "api" / "dashboard" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("words")
     return folder
 
 
@@ -51,6 +55,12 @@ def test_a_wheel_brings_backfleet_and_a_plug_in_that_imports_it_is_found(checkou
     where, *strategies = run(sys.executable, "-c", program, cwd=tmp_path, path=str(site)).split()
     assert Path(where) == site / "backfleet" / "__init__.py"
     assert strategies[-2:] == ["dips", "month_start"]
+    # The page that its gateway serves, and nothing else of the dashboard.
+    dashboard = site / "api" / "dashboard"
+    brought = {path.relative_to(dashboard).parts[0] for path in dashboard.rglob("*")}
+    assert (brought, (dashboard / "static" / "index.html").read_text()) == ({"static"}, "words")
+    program = "from api.pages import Pages; pages = Pages(); pages.index(); pages.asset('words-0ddba11.js')"
+    run(sys.executable, "-c", program, cwd=tmp_path, path=str(site))
 
 
 def test_an_editable_install_finds_backfleet_in_the_checkout(checkout: Path, tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ ENGINE_LIBRARIES = {
     *("numba", "numpy", "talib", "zstandard"),
 }
 ENGINE_NEIGHBOURS = (
-    *("worker.engine", "shared.bars", "shared.errors", "shared.instants", "shared.profiles", "shared.reasons"),
+    *("worker.engine", "shared.analysis", "shared.bars", "shared.errors", "shared.instants", "shared.moments"),
+    *("shared.periods", "shared.profiles", "shared.reasons"),
     *("shared.request", "shared.strategies"),
 )
 ENGINE_SILENT_ABOUT = {"open", "print", "input", "breakpoint"}

@@ -31,3 +31,16 @@ for (const file of readdirSync(new URL("schemas/", contract)).sort()) {
   }
 }
 writeFileSync(new URL("messages.ts", into), messages);
+
+// What a request for a backtest takes, for the form that makes one. Which strategies there are, a gateway says itself.
+const schemas = JSON.parse(readFileSync(new URL("openapi.json", contract), "utf8")).components.schemas;
+const { strategies: _, strategyParams: __, ...properties } = schemas.BacktestRequest.properties;
+const inlined = JSON.stringify(properties, (name, value) => {
+  if (name === "title" && typeof value === "string") return undefined;
+  if (!value?.$ref) return value;
+  const { $ref, ...beside } = value;
+  return { ...schemas[$ref.split("/").at(-1)], ...beside };
+});
+const request = JSON.parse(inlined);
+delete request.weights.propertyNames;
+writeFileSync(new URL("request.json", into), `${JSON.stringify({ type: "object", properties: request }, null, 1)}\n`);

@@ -9,12 +9,15 @@ from fastapi.responses import JSONResponse
 
 from api.commands import LOGS_PAGE_MAX, PAGE_MAX, POINTS_MAX, TRADES_PAGE_MAX
 from api.routes.answers import Accepted, Backtest, BacktestPage, Equity, LogPage, StatusName, TradePage
-from api.routes.requests import ROOT, Caller, described_body, new_router, read_body
+from api.routes.data_answers import RunCandles
+from api.routes.plotting import First, Last, MaxPoints, unless_known
+from api.routes.requests import ROOT, Caller, described_body, new_router, read_body, written
 from api.services import services_of
-from shared.contracts import CURSOR_PATTERN
+from api.trades import Choice, Direction, ReasonName, Side, TradeOutcome, TradeSort
+from shared.contracts import CURSOR_PATTERN, CandlesRequest
 from shared.request import SYMBOL_PATTERN, BacktestRequest
 from shared.results import Result
-from shared.wire import decode
+from shared.wire import decode, validate
 
 router = new_router()
 BacktestPath = Annotated[str, Path(description="Which backtest.", examples=["bt_01m7xy1ymv1kn41cwsxzn6z2tf"])]
@@ -26,11 +29,6 @@ _IDEMPOTENCY_HEADER = {
     "how it stands now.",
     "schema": {"type": "string", "pattern": r"^[ -~]{1,200}$", "examples": ["order-4711"]},
 }
-
-
-def _written(text: str) -> Response:
-    """The answer whose JSON is written already."""
-    return Response(text, media_type="application/json")
 
 
 @router.post(
@@ -123,14 +121,15 @@ async def get_equity(
     asker: Caller,
     max_points: Annotated[int, Query(alias="maxPoints", ge=2, le=POINTS_MAX, description="Most of them.")] = 2_000,
 ) -> Response:
-    return _written(await services_of(request).commands.equity(asker, backtest_id, max_points))
+    return written(await services_of(request).commands.equity(asker, backtest_id, max_points))
 
 
 @router.get(
     "/backtest/{backtest_id}/trades",
     response_model=None,
     summary="Its trades",
-    description="In the order they were closed.",
+    description="In the order they were closed, or as `sort` says; equal ones as they were closed. `index` is the "
+    "number of each in that order, from 0; `total` counts those that were chosen.",
     responses={200: {"model": TradePage}},
 )
 async def get_trades(
@@ -139,8 +138,17 @@ async def get_trades(
     asker: Caller,
     limit: Annotated[int, Query(ge=1, le=TRADES_PAGE_MAX, description="Most of one page.")] = 500,
     offset: Annotated[int, Query(ge=0, le=2**53, description="How many to leave out before the first.")] = 0,
+    sort: Annotated[TradeSort, Query(description="By which field of a trade.", examples=["pnl"])] = "index",
+    order: Annotated[Direction, Query(description="The smallest first, or the largest.")] = "asc",
+    side: Annotated[Side | None, Query(description="Only those.")] = None,
+    outcome: Annotated[TradeOutcome | None, Query(description="Only those with a pnl above zero, or below.")] = None,
+    exit_reason: Annotated[
+        ReasonName | None, Query(alias="exitReason", description="Only those that closed so.")
+    ] = None,
 ) -> Response:
-    return _written(await services_of(request).commands.trades(asker, backtest_id, limit=limit, offset=offset))
+    choice = Choice(sort, order, side, outcome, exit_reason)
+    page = await services_of(request).commands.trades(asker, backtest_id, limit=limit, offset=offset, choice=choice)
+    return written(page)
 
 
 @router.get(
@@ -159,3 +167,27 @@ async def get_logs(
     limit: Annotated[int, Query(ge=1, le=LOGS_PAGE_MAX, description="Most of one page.")] = 500,
 ) -> Response:
     return JSONResponse(await services_of(request).commands.logs(asker, backtest_id, after=after, limit=limit))
+
+
+@router.get(
+    "/backtest/{backtest_id}/candles",
+    response_model=None,
+    summary="Its bars, to plot",
+    description="Those that it reads or has read, whatever was imported since, with the indicators of its strategies "
+    "as they are shown while it runs. Made into longer ones where there are more than `maxPoints`. `ETag` names them. "
+    "409 `data_changed` where they cannot be had any more.",
+    responses={200: {"model": RunCandles}, 304: {"description": "What `If-None-Match` names has not changed."}},
+)
+async def get_candles(
+    request: Request,
+    backtest_id: BacktestPath,
+    asker: Caller,
+    start: First = None,
+    end: Last = None,
+    max_points: MaxPoints = 1_000,
+    indicators: Annotated[bool, Query(description="Whether to compute them.")] = True,
+) -> Response:
+    asked = validate(CandlesRequest, {"from": start, "to": end, "maxPoints": max_points})
+    charts = services_of(request).charts
+    found = await charts.find_of_run(asker, backtest_id, asked, indicators=indicators)
+    return await unless_known(request, found.tag, lambda: charts.read_of_run(found))

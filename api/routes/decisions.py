@@ -21,7 +21,7 @@ router = new_router()
 @router.post(
     "/backtest/estimate",
     response_model=None,
-    summary="What a backtest would ask language models, and cost",
+    summary="What a backtest would run on, take, ask language models, and cost",
     description="Starts and stores nothing. A request that could not run is refused as a submission would be.",
     responses={200: {"model": Estimate}},
     openapi_extra=described_body(BacktestRequest),

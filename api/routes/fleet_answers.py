@@ -52,6 +52,15 @@ class EndedCounts(Answer):
     stopped: int = Field(ge=0, description="Where somebody stopped them.")
 
 
+class Throughput(Answer):
+    """How many backtests of all users ended within one minute, by how."""
+
+    since: Instant = Field(description="When the minute began.")
+    completed: int = Field(ge=0, description="With a result.")
+    failed: int = Field(ge=0, description="With an error.")
+    stopped: int = Field(ge=0, description="Where somebody stopped them.")
+
+
 class RecentFailure(Answer):
     """One backtest that failed within the last hour."""
 
@@ -75,6 +84,9 @@ class FleetView(Answer):
         description="One's own that run or hold a slot (an admin: all), last begun first, at most 100."
     )
     ended: EndedCounts = Field(description="What ended within the last hour.")
+    throughput: list[Throughput] = Field(
+        description="What ended in each of the last 60 minutes, oldest first; the last of them is still under way."
+    )
     failures: list[RecentFailure] = Field(
         description="One's own that failed within the last hour (an admin: all), newest first, at most 20."
     )

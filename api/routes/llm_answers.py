@@ -76,8 +76,17 @@ class Limits(Answer):
 
 
 class Estimate(Answer):
-    """What a backtest would ask language models, about: a rule of thumb."""
+    """What a backtest would run on and take, and ask language models, about: a rule of thumb."""
 
+    bars: int = Field(ge=1, description="How many bars it would run.", examples=[5000])
+    effective_start: Instant = Field(description="When the first of them opens.")
+    effective_end: Instant = Field(description="Where the last of them ends.")
+    seconds: float | None = Field(
+        ge=0,
+        description="About how long it would run once a worker has it, as runs of its kind took here lately, or as its "
+        "speed says; null where there were none.",
+        examples=[1.5],
+    )
     asks: int = Field(ge=0, description="How often it would ask.", examples=[500])
     tokens_in: int = Field(ge=0, description="Tokens sent.")
     tokens_out: int = Field(ge=0, description="Tokens received.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
@@ -100,3 +100,8 @@ async def read_body(request: Request) -> bytes:
             raise TooLarge(f"the body has more than {limit} bytes, the most allowed")
         parts.append(part)
     return b"".join(parts)
+
+
+def written(text: str) -> Response:
+    """The answer whose JSON is written already."""
+    return Response(text, media_type="application/json")

@@ -13,7 +13,7 @@ from shared.candles.cache import BarFiles, BarFilesGone, ChunkCache, join_of, op
 from shared.candles.chunks import unpack_chunk
 from shared.candles.garbage import GarbageReport, PinnedAmong, collect_garbage
 from shared.candles.grid import UTC_DAYS, Session
-from shared.candles.manifest import ChunkRef, Slice
+from shared.candles.manifest import ChunkRef, Gaps, Manifest, Slice
 from shared.candles.publishing import ImportReport, OnChunk, Publisher
 from shared.candles.series import OnConflict
 from shared.candles.versions import CHUNKS, HEADS, MANIFESTS, StoredSeries, Versions
@@ -87,6 +87,24 @@ class Candles:
         """The current version of every series, by symbol and length of the interval."""
         return await self._versions.list_series()
 
+    async def gaps(self, symbol: str, interval: str, most: int) -> tuple[Manifest, Gaps]:
+        """The current version of a series, of the one that its bars would be made of where there is none, and what is
+        missed in it (`Manifest.gaps_of_all`). Raises what `resolve` raises."""
+        manifest = await self._current(symbol, interval)
+        return manifest, await asyncio.to_thread(manifest.gaps_of_all, most)
+
+    async def interval_of(self, manifest_id: str) -> str:
+        """Of which bars a version is."""
+        return (await self._versions.manifest(manifest_id)).interval
+
+    async def remove(self, symbol: str, interval: str) -> None:
+        """Nobody finds the series from now on. What is pinned to a version of it reads that, as long as it needs to.
+
+        Its bars go with the next collection of garbage. Raises `UnknownMarketData` where there is none, `Conflict` when
+        it was imported meanwhile, `StoreUnavailable`.
+        """
+        await self._publisher.remove(symbol, interval)
+
     async def symbol_meant(self, symbol: str) -> str:
         """The stored symbol of the same letters and digits where that is exactly one; else the symbol as it is."""
         return await self._versions.symbol_meant(symbol)
@@ -100,10 +118,13 @@ class Candles:
         `UnknownMarketData` for `symbol`, `interval`, `startDate` or `endDate`, saying what there is, and
         `StoreUnavailable`.
         """
+        return (await self._current(symbol, interval)).slice(start_ms, end_ms, interval, warmup_bars)
+
+    async def _current(self, symbol: str, interval: str) -> Manifest:
         head = await self._versions.head(symbol, interval) or await self._versions.finer_head(symbol, interval)
         if head is None:
             raise await self._versions.unknown_series(symbol, interval)
-        return await self.reopen(head["manifestId"], interval, start_ms, end_ms, warmup_bars=warmup_bars)
+        return await self._versions.manifest(head["manifestId"])
 
     async def reopen(
         self, manifest_id: str, interval: str, start_ms: int, end_ms: int, *, warmup_bars: int = 0

@@ -2,7 +2,7 @@
 
 A chunk is needed while a manifest lists it; a manifest while it is the head of its series, while a record is pinned to
 it, or while its `wantedAt` is young. That is the moment, on MongoDB's clock, at which an import last wrote the
-document, found it written already, or was about to put another head in its place. So:
+document, found it written already, or was about to put another head in its place or none. So:
 
 - An import is never robbed. All that it writes or builds upon is wanted now or listed by the head, and it moves the
   head within `PUBLISH_WITHIN_S` or gives up: before anything of it reaches the least age.

@@ -44,6 +44,14 @@ class Lack(NamedTuple):
     longest: Gap
 
 
+class Gaps(NamedTuple):
+    """What is missed in a whole series: how many bars, in how many gaps, and those of them that are told, by time."""
+
+    bars: int
+    total: int
+    told: tuple[Gap, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """Exactly the bars one backtest reads: `stored_bars` of `chunks`, after `skip_bars` of the first.
@@ -119,6 +127,16 @@ class Manifest:
     def lacking(self) -> NDArray[np.int64]:
         """How many bars are missed in each hole of the index."""
         return self.index.lacking() if self.lacking_by_calendar is None else self.lacking_by_calendar
+
+    def gaps_of_all(self, most: int) -> Gaps:
+        """Judged as those that a run warns of. Of more than `most`, those that miss most bars are told."""
+        index, lacking = self.index, self.lacking
+        holes = np.flatnonzero(lacking)
+        told = np.sort(holes[np.argsort(-lacking[holes], kind="stable")[:most]])
+        begin = index.first_slot + index.hole_slot[told]
+        columns = index.grid.starts(begin), index.grid.starts(begin + index.hole_bars[told]), lacking[told]
+        gaps = tuple(Gap(*gap) for gap in zip(*(column.tolist() for column in columns), strict=True))
+        return Gaps(int(lacking.sum()), len(holes), gaps)
 
     def slice(self, start_ms: int, end_ms: int, interval: str | None = None, warmup_bars: int = 0) -> Slice:
         """The bars that begin from `start_ms` (inclusive) to `end_ms` (exclusive). `UnknownMarketData` where are none.

@@ -23,7 +23,7 @@ from shared.candles.calendars import load_calendar
 from shared.candles.chunks import cut_into_periods, pack_chunk, periods_of, unpack_chunk, view_bars
 from shared.candles.garbage import PUBLISH_WITHIN_S
 from shared.candles.grid import UTC_DAYS, Grid, Session
-from shared.candles.manifest import ChunkRef, Manifest, make_manifest, write_manifest
+from shared.candles.manifest import ChunkRef, Manifest, make_manifest, unknown_market_data, write_manifest
 from shared.candles.series import OnConflict, TimeIndex, first_fault, reconcile_bars
 from shared.candles.versions import CHUNKS, HEADS, MANIFESTS, Versions, series_id
 from shared.errors import Conflict, ImportRefused, Unavailable
@@ -124,6 +124,26 @@ class Publisher:
             await self._merge(symbol, interval, bars, base, "refuse")
             await asyncio.to_thread(_index_union, base, bars, interval, session)
 
+    async def remove(self, symbol: str, interval: str) -> None:
+        """See `Candles.remove`."""
+        await self._mongo.sync_clock()
+        head = await self._versions.head(symbol, interval)
+        if head is None:
+            finer = await self._versions.finer_head(symbol, interval)
+            if finer is None:
+                raise await self._versions.unknown_series(symbol, interval)
+            made = f"{interval} bars of {symbol} are made of those of {finer['interval']}; remove these"
+            raise unknown_market_data("interval", made)
+        with translate_mongo_errors():
+            await self._want_on(head["manifestId"])
+            removed = await self._heads.delete_one({"_id": head["_id"], "manifestId": head["manifestId"]})
+        if not removed.deleted_count:
+            raise Conflict(f"{symbol} {interval} was imported or removed by others meanwhile; look at it again")
+
+    async def _want_on(self, manifest_id: str) -> None:
+        """Whoever read the head a moment ago may still be about to pin this version: from now on it ages."""
+        await self._manifests.update_one({"_id": manifest_id}, {"$set": {"wantedAt": self._mongo.now_ms()}})
+
     async def _store_version(
         self,
         symbol: str,
@@ -208,9 +228,7 @@ class Publisher:
         current = {"manifestId": manifest.id, "version": manifest.version}
         with translate_mongo_errors():
             if base:
-                # Whoever read this head a moment ago may still be about to pin it: from now on it ages.
-                wanted = {"$set": {"wantedAt": self._mongo.now_ms()}}
-                await self._manifests.update_one({"_id": base.id}, wanted)
+                await self._want_on(base.id)
             if time.monotonic() - began_s > PUBLISH_WITHIN_S:
                 raise Unavailable(f"{key} took more than {PUBLISH_WITHIN_S:g} s to be written; import it in parts")
             if base:

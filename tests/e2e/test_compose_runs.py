@@ -236,6 +236,15 @@ def test_the_unit_and_engine_tests_pass_on_the_python_of_the_image(images: None)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
 
 
+async def test_the_gateway_serves_the_dashboard(fleet: Fleet) -> None:
+    async with aiohttp.ClientSession(fleet.url) as session, session.get("/") as answer:
+        assert (answer.status, answer.content_type) == (200, "text/html"), await answer.text()
+        [script] = re.findall(r'src="\./(assets/[^"]+\.js)"', await answer.text())
+        async with session.get(f"/{script}") as asset:
+            assert (asset.status, asset.content_type) == (200, "text/javascript")
+    assert fleet.inside("api", "ls", "api/dashboard").split() == ["static"]
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_processes_are_not_root_and_change_no_file(fleet: Fleet, service: str) -> None:
     for index in range(1, len(fleet.containers(service)) + 1):

@@ -256,6 +256,8 @@ def test_up_serves_its_own_example_again_after_it_was_interrupted_while_it_start
 ) -> None:
     with _command("up", directory, BACKFLEET_PORT="0") as up:
         url = up.read_until("backfleet is up").split()[3]
+        page, _, of_link = up.read_until("/#/sign-in?token=").strip().partition("#/sign-in?token=")
+        assert (page, _ask(f"{url}/api/users/me", of_link)[1]["roles"]) == (f"{url}/", ["user", "admin"])
         token = up.read_until("TOKEN=").strip().removeprefix("TOKEN=")
         up.read_until("Ctrl-C stops everything")
         login = re.search(r"-d '(\{\"name\": \"dev\".*\})'", up.output)

@@ -19,6 +19,7 @@ from shared.request import BacktestParams
 from shared.strategies import Strategy, StrategyUse, View, find
 from shared.strategies.catalogue import built_in
 from shared.strategies.causality import refuse_peeking
+from shared.strategies.indicators import SHOWN_MAX, Indicators
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import silent
 from shared.strategies.sma_crossover import STRATEGY as SMA
@@ -31,7 +32,6 @@ from tests.engine.test_strategies import QUICK
 from tests.engine.test_windows import market
 from worker.engine.config import EngineConfig
 from worker.engine.deciding import play
-from worker.engine.indicators import SHOWN_MAX, Indicators
 from worker.engine.simulation import Simulation
 from worker.engine_loop import Run
 from worker.log_lines import LogLines

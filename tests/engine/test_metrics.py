@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.periods import day_ends, periodic_returns
 from shared.strategies import resolve
 from tests.engine.markets import DAY_MS, HOUR_MS, MONDAY_MS, random_walk, times
 from worker.engine.config import EngineConfig
 from worker.engine.metrics import DEFINITIONS, Course, Metrics, measure
 from worker.engine.metrics_page import write_page
-from worker.engine.periods import day_ends, periodic_returns
 from worker.engine.simulation import Simulation
 from worker.engine.trades import Trades
 

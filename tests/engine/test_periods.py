@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.periods import DAY_MS, YEAR_DAYS, day_ends, periods_per_year
 from tests.engine.test_metrics import metrics_of
-from worker.engine.periods import DAY_MS, YEAR_DAYS, day_ends, periods_per_year
 
 HOUR_MS = 3_600_000
 WEEK = YEAR_DAYS / 7

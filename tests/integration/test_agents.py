@@ -203,7 +203,6 @@ async def test_an_estimate_says_what_would_be_asked_and_a_submission_over_a_limi
     assert longer["tokensIn"] > answer["tokensIn"] + 50 * 900
     unknown = (await ann.post(f"{BACKTESTS}/estimate", json=asked(model="vendor/other"))).json()
     assert unknown["costUsd"] is None
-    assert (await ann.post(f"{BACKTESTS}/estimate", json=BODY)).json()["asks"] == 0
     over = {"maxDecisions": 49, "maxCostUsd": 0.001}
     fields = "strategyParams.ai_trader.maxDecisions", "strategyParams.ai_trader.maxCostUsd"
     told = (await ann.post(f"{BACKTESTS}/estimate", json=asked(**over))).json()
@@ -215,6 +214,29 @@ async def test_an_estimate_says_what_would_be_asked_and_a_submission_over_a_limi
     refused(await ann.post(BACKTESTS, json=asked(every=1, maxTokens=100_000, maxCostUsd=100)), "llmUserDayUsd")
     assert (await ann.get(BACKTESTS)).json()["items"] == []
     assert (await ann.post(BACKTESTS, json=asked())).status_code == 202
+
+
+async def test_an_estimate_without_a_model_says_its_bars_and_how_long_such_runs_took(site: Site) -> None:
+    ann, bob = await site.client(), await site.client("bob")
+
+    async def estimate(client: httpx.AsyncClient, **changes: Any) -> Estimate:
+        answer = await client.post(f"{BACKTESTS}/estimate", json=BODY | changes)
+        assert answer.status_code == 200, answer.text
+        return Estimate.model_validate(answer.json())
+
+    backtest_id = (await ann.post(BACKTESTS, json=BODY)).json()["backtestId"]
+    await site.finish(await site.claim(), publish=False)
+    ended_at_ms = (await site.store.get(backtest_id, "ann"))["completedAt"]
+    took = {"$set": {"startedAt": ended_at_ms - 10_000}}  # for the 5,000 bars of its result
+    await site.database.mongo.collection("backtests").update_one({"_id": backtest_id}, took)
+    short = await estimate(bob, startDate="2023-01-01", endDate="2024-01-03T12:00:00Z")
+    assert (short.asks, short.cost_usd, short.bars, short.seconds) == (0, 0, 60, pytest.approx(0.12))
+    assert (short.effective_start, short.effective_end) == ("2024-01-01T00:00:00Z", "2024-01-03T12:00:00Z")
+    assert (await estimate(bob)).seconds == pytest.approx(BARS * 0.002)
+    assert (await estimate(bob, speed=10)).seconds == pytest.approx(BARS / 10)
+    # Nothing is known of how long that model takes.
+    of_model = Estimate.model_validate((await ann.post(f"{BACKTESTS}/estimate", json=asked())).json())
+    assert (of_model.bars, of_model.seconds) == (BARS, None)
 
 
 # Keys

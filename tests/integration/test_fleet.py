@@ -16,8 +16,9 @@ from deploy.servers import MongoServer, ValkeyServer, find_redis_binary
 from shared.claims import failed, lease_of
 from shared.contracts import Channel
 from shared.errors import InvalidRequest
+from shared.instants import read_instant_ms
 from shared.news import Numbering, Reached, failure, progress, started
-from shared.overview import Overview
+from shared.overview import MINUTE_MS, Overview
 from shared.presence import WorkerPresence, presence_ttl_s, read_presence, write_presence
 from shared.records import BacktestRecord
 from shared.settings import Settings
@@ -188,6 +189,65 @@ async def test_one_overview_counts_alike_on_every_backend(backends: Backends, ma
         assert [one["_id"] for one in await overview.failures(None, 0, 5)] == [record["_id"]]
         await site.claims.requeue(kept, failed=False)
         assert lease_of(kept).claim_id
+
+
+async def end_at(site: Site, client: httpx.AsyncClient, ended_at_ms: int, *, fails: bool = False) -> BacktestRecord:
+    """Has a backtest end, and its record say that it took two seconds and ended then."""
+    await submit(client)
+    record = await site.claim()
+    await (fail(site, record) if fails else site.finish(record, publish=False))
+    times = {"startedAt": ended_at_ms - 2_000, "completedAt": ended_at_ms}
+    await site.database.mongo.collection("backtests").update_one({"_id": record["_id"]}, {"$set": times})
+    return record
+
+
+async def test_what_ended_is_counted_by_the_minute_on_every_backend(
+    backends: Backends, make_settings: MakeSettings
+) -> None:
+    async with site_on(make_settings()) as site:
+        ann, bob = await site.client("ann"), await site.client("bob")
+        overview = Overview(site.database.mongo)
+        minute_ms = overview.now_ms() // MINUTE_MS * MINUTE_MS - 30 * MINUTE_MS
+        for at_ms in (minute_ms, minute_ms + 59_999, minute_ms + 60_000, minute_ms - 70 * MINUTE_MS):
+            await end_at(site, ann, at_ms)
+        await end_at(site, ann, minute_ms + 1, fails=True)
+        assert await overview.ended_by_minute(minute_ms - 1, minute_ms + 60_000) == {
+            minute_ms: {"completed": 2, "failed": 1, "stopped": 0},
+            minute_ms + 60_000: {"completed": 1, "failed": 0, "stopped": 0},
+        }
+        seen = (await view(bob)).throughput
+        since_ms = [read_instant_ms("since", one.since) for one in seen]
+        assert since_ms == list(range(since_ms[0], since_ms[0] + 60 * MINUTE_MS, MINUTE_MS))
+        assert 0 <= overview.now_ms() - since_ms[-1] < MINUTE_MS + SLACK_S * 1000
+        counts = {at_ms: (one.completed, one.failed, one.stopped) for at_ms, one in zip(since_ms, seen, strict=True)}
+        busy = {minute_ms: (2, 1, 0), minute_ms + 60_000: (1, 0, 0)}
+        assert {at_ms: count for at_ms, count in counts.items() if any(count)} == busy
+
+
+async def test_how_long_runs_took_is_told_of_those_that_nobody_held_up(
+    backends: Backends, make_settings: MakeSettings
+) -> None:
+    async with site_on(make_settings()) as site:
+        ann = await site.client()
+        overview = Overview(site.database.mongo)
+        now_ms = overview.now_ms()
+        steered, taken_up, slow, smooth, old = [await end_at(site, ann, now_ms - 1_000 * i) for i in range(1, 6)]
+        await end_at(site, ann, now_ms, fails=True)
+        changes: list[tuple[BacktestRecord, dict[str, Any]]] = [
+            (steered, {"controlSeq": 1}),
+            (taken_up, {"epoch": 2}),
+            (slow, {"params.speed": 5.0}),
+            (old, {"completedAt": now_ms - 10_000}),
+        ]
+        for record, change in changes:
+            changed = await site.database.mongo.collection("backtests").update_one(
+                {"_id": record["_id"]}, {"$set": change}
+            )
+            assert changed.modified_count == 1
+        [found] = await overview.smooth_runs(now_ms - 6_000, 50)
+        assert (found.bars, found.seconds) == (5_000, 2.0)
+        assert found.params["strategies"] == smooth["params"]["strategies"]
+        assert await overview.smooth_runs(now_ms - 6_000, 3) == [], "the newest three do not count"
 
 
 # Metrics

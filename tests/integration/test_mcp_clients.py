@@ -18,11 +18,12 @@ from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from api.auth import mint_token
+from deploy.node import NodeMissing, node_with_packages
 from shared.settings import Settings
 from tests.agent import RUN, over_http
 from tests.fleet import ROOT, Fleet, fleet_on
 from tests.gateway import gateway_on, http_client
-from tests.javascript import FOLDER, INSPECTOR, NodeMissing, node_with_client
+from tests.javascript import FOLDER, INSPECTOR
 
 BARS = 2_000
 DEADLINE_S = 100.0
@@ -65,7 +66,7 @@ async def place(
 @pytest.fixture
 def node() -> str:
     try:
-        return str(node_with_client())
+        return str(node_with_packages(FOLDER))
     except NodeMissing as missing:
         pytest.skip(f"node is missing: {missing}")
 
@@ -162,7 +163,7 @@ async def test_an_older_node_client_works_unchanged_and_never_asks_how_it_stands
 
 async def test_the_inspectors_command_line_calls_a_tool(place: Place) -> None:
     try:
-        node = node_with_client(INSPECTOR)
+        node = node_with_packages(INSPECTOR)
     except NodeMissing as missing:
         pytest.skip(f"node is missing: {missing}")
     program = INSPECTOR / "node_modules" / "@modelcontextprotocol" / "inspector" / "clients" / "launcher" / "build"

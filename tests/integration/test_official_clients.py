@@ -27,13 +27,14 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from api.auth import mint_token
+from deploy.node import NodeMissing, node_with_packages
 from shared.contracts import Channel
 from shared.instants import read_instant_ms
 from shared.settings import Settings
 from tests.drawing import Drawing
 from tests.fleet import Fleet, fleet_on, request
 from tests.gateway import BACKTESTS, gateway_on, http_client
-from tests.javascript import FOLDER, NodeMissing, node_with_client
+from tests.javascript import FOLDER
 from tests.proxy import Proxy
 
 BARS = 2_000  # as many as are never thinned
@@ -167,7 +168,7 @@ def _draw_frame(drawn: _InPython, reports: Reports, frame: dict[str, Any]) -> No
 
 async def socket_io_client(errand: Errand) -> None:
     try:
-        node = node_with_client()
+        node = node_with_packages(FOLDER)
     except NodeMissing as missing:
         pytest.skip(f"node is missing: {missing}")
     command = [str(node), str(FOLDER / "draw.mjs"), errand.url, errand.token, errand.backtest_id]

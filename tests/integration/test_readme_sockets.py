@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from api.auth import mint_token
+from deploy.node import NodeMissing, node_with_packages
 from deploy.processes import free_port
 from shared.settings import Settings
 from tests.fleet import Fleet, fleet_on, request
 from tests.gateway import gateway_on
-from tests.javascript import MODULES, NodeMissing, node_with_client
+from tests.javascript import MODULES
 from tests.readme import shown
 
 BARS = 4_000
@@ -54,7 +55,7 @@ def command(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         file.write_text(_sample("python"))
         return [sys.executable, str(file)]
     try:
-        node = node_with_client()
+        node = node_with_packages(MODULES.parent)
     except NodeMissing as missing:
         pytest.skip(f"node is missing: {missing}")
     (tmp_path / "node_modules").symlink_to(MODULES)

@@ -18,13 +18,13 @@ from deploy.demo_bars import demo_series
 from shared.bars import Bars
 from shared.candles.files.parsing import read_files
 from shared.errors import ImportRefused
+from shared.periods import day_ends
 from shared.reasons import Reason
 from shared.strategies import resolve
 from tests.engine.runs import run
 from tests.peers import load
 from worker.engine.config import EngineConfig
 from worker.engine.delta import Outcome
-from worker.engine.periods import day_ends
 
 # backtesting.py 0.6.6 asks pandas in a way that pandas 3.1 is about to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:DatetimeIndex.dayofweek is deprecated")

@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from worker.engine.moments import Floats, mean_of
-from worker.engine.periods import DAY_MS
+from shared.moments import Floats, mean_of
+from shared.periods import DAY_MS
 
 _FIRST_SPELLS = 4096  # drawdowns to make room for at first
 

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.moments import Floats, mean_of
+from shared.periods import day_ends, periodic_returns
 from worker.engine.drawdowns import average_drawdown, drawdowns, max_drawdown, max_drawdown_duration
-from worker.engine.moments import Floats, mean_of
-from worker.engine.periods import day_ends, periodic_returns
 from worker.engine.ratios import (
     alpha,
     beta,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from worker.engine import metrics, periods
+from shared import analysis, periods
+from shared.analysis.whole import DRAWN
+from worker.engine import metrics
 from worker.engine.elsewhere import ELSEWHERE, EXAMPLE
 
 _HEAD = """# Metrics
 
-Made from the docstrings in `worker/engine`; a test keeps it so.
+Made from the docstrings in `worker/engine` and `shared/analysis`; a test keeps it so.
 To renew it:
 
     python -c "from worker.engine.metrics_page import write_page as page; print(page(), end='')" > docs/metrics.md
 """
+
+_ANALYSIS = "What `GET /api/algo/backtest/{id}/analysis` answers, computed of a stored result."
 
 
 def write_page() -> str:
@@ -30,6 +34,9 @@ def write_page() -> str:
         parts += [f"## `{name}`", text]
         if name in ELSEWHERE:
             parts.append("\n".join(one.sentence() for one in ELSEWHERE[name]))
+    parts += ["## Analysis", _ANALYSIS, _paragraphs(analysis)]
+    for name, definition in DRAWN.items():
+        parts += [f"### `{name}`", _paragraphs(definition)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

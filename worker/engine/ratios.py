@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from worker.engine.moments import NOISE_SHARE, deviation_of, mean_of
-from worker.engine.periods import PeriodicReturns
+from shared.moments import NOISE_SHARE, deviation_of, mean_of
+from shared.periods import PeriodicReturns
 
 
 def change_percent(before: float, after: float) -> float:

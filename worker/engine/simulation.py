@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shared.bars import Bars
 from shared.reasons import Reason
 from shared.strategies import StrategyUse, View
+from shared.strategies.indicators import Indicators
 from shared.strategies.signals import NO_OPINION, Signals
 from shared.strategies.strategy import mute_among
 from shared.strategies.view import OpenTrade, bars_until
@@ -22,7 +23,6 @@ from worker.engine.delta import Account, Ask, Delta, Outcome
 from worker.engine.faults import PositionUnfit
 from worker.engine.hashing import hash_result
 from worker.engine.hindsight import Hindsight
-from worker.engine.indicators import Indicators
 from worker.engine.kernel import advance_nb, place
 from worker.engine.metrics import Course, Metrics, measure
 from worker.engine.orders import close_all_nb

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from worker.engine.moments import NOISE_SHARE, Floats, deviation_of, mean_of
-from worker.engine.periods import DAY_MS
+from shared.moments import NOISE_SHARE, Floats, deviation_of, mean_of
+from shared.periods import DAY_MS
 from worker.engine.trades import Trades
 
 

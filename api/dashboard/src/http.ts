@@ -18,6 +18,8 @@ export interface Ask {
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal;
+  /** In place of the token of who is signed in; null: none. A refusal of it ends nobody's login. */
+  token?: string | null;
   /** How long the whole of it may take, a minute where left out; null: as long as it takes, for big files and streams. */
   limitMs?: number | null;
 }
@@ -37,9 +39,12 @@ export async function send(method: string, template: string, ask: Ask = {}): Pro
   const url = urlOf(template, ask);
   const limitMs = ask.limitMs === undefined ? REQUEST_LIMIT_MS : ask.limitMs;
   const limit = limitMs === null ? null : AbortSignal.timeout(limitMs);
-  const signal = AbortSignal.any([ask.signal, limit].filter((one) => one instanceof AbortSignal));
-  for (let attempt = 0; ; attempt += 1) {
-    const token = await session.freshToken(attempt > 0);
+  const signals = [ask.signal, limit].filter((one) => one instanceof AbortSignal);
+  const own = ask.token === undefined;
+  let refused: string | null = null;
+  for (;;) {
+    const token: string | null = ask.token === undefined ? await session.freshToken(refused) : ask.token;
+    if (own && refused !== null && token === null) throw new Problem(401, "unauthenticated", session.notice || "You are signed out.");
     const headers = new Headers(ask.headers);
     if (token) headers.set("Authorization", `Bearer ${token}`);
     let body: BodyInit | null = null;
@@ -50,23 +55,37 @@ export async function send(method: string, template: string, ask: Ask = {}): Pro
     }
     let answer: Response;
     try {
-      answer = await fetch(url, { method, headers, body, signal, credentials: "omit" });
+      answer = await fetch(url, { method, headers, body, signal: AbortSignal.any(signals), credentials: "omit" });
     } catch (error) {
       if (ask.signal?.aborted) throw error;
-      const why = limit?.aborted ? "The gateway did not answer in time." : "The gateway cannot be reached.";
-      throw new Problem(0, "unreachable", `${why} What you see may be old; try again.`);
+      throw unreachable(limit?.aborted);
     }
     if (answer.ok) return answer;
-    if (answer.status === 401 && attempt === 0 && session.canRefresh) continue;
+    if (own && token !== null && answer.status === 401 && refused === null) {
+      refused = token;
+      // Another one: refreshed here, or got by another tab meanwhile.
+      if (session.canRefresh || session.token !== token) continue;
+    }
     const problem = problemFrom(answer.status, await answer.text().catch(() => ""), answer.headers.get("Retry-After"));
-    if (answer.status === 401) session.ended(problem.message);
+    if (own && token !== null && answer.status === 401) session.ended(`You have to sign in again: ${problem.message}.`, token);
     throw problem;
   }
 }
 
+function unreachable(late: boolean | undefined): Problem {
+  const why = late ? "The gateway did not answer in time." : "The gateway cannot be reached.";
+  return new Problem(0, "unreachable", `${why} What you see may be old; try again.`);
+}
+
 async function json(method: Method, template: string, ask: Ask): Promise<unknown> {
   const answer = await send(method.toUpperCase(), template, ask);
-  return answer.status === 204 ? undefined : answer.json();
+  if (answer.status === 204) return undefined;
+  try {
+    return await answer.json();
+  } catch (error) {
+    if (ask.signal?.aborted) throw error;
+    throw new Problem(0, "unreadable", "The gateway's answer broke off, or is not one of a gateway. Try again.");
+  }
 }
 
 export const get = <P extends PathsWith<"get">>(path: P, ask: Ask = {}) => json("get", path, ask) as Promise<Answer<P, "get">>;

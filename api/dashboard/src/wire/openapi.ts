@@ -87,7 +87,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * What a backtest would ask language models, and cost
+         * What a backtest would run on, take, ask language models, and cost
          * @description Starts and stores nothing. A request that could not run is refused as a submission would be.
          */
         post: operations["estimate_api_algo_backtest_estimate_post"];
@@ -116,6 +116,46 @@ export interface paths {
          * @description Ended or not, with its result and all that is kept of it.
          */
         delete: operations["delete_backtest_api_algo_backtest__backtest_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/algo/backtest/{backtest_id}/analysis": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its result in curves and groups
+         * @description Computed of what is stored: drawdown, returns by month and year, how trades are spread. What cannot be known is null, never 0. 409 while there is no result.
+         */
+        get: operations["get_analysis_api_algo_backtest__backtest_id__analysis_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/algo/backtest/{backtest_id}/candles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its bars, to plot
+         * @description Those that it reads or has read, whatever was imported since, with the indicators of its strategies as they are shown while it runs. Made into longer ones where there are more than `maxPoints`. `ETag` names them. 409 `data_changed` where they cannot be had any more.
+         */
+        get: operations["get_candles_api_algo_backtest__backtest_id__candles_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -330,7 +370,7 @@ export interface paths {
         };
         /**
          * Its trades
-         * @description In the order they were closed.
+         * @description In the order they were closed, or as `sort` says; equal ones as they were closed. `index` is the number of each in that order, from 0; `total` counts those that were chosen.
          */
         get: operations["get_trades_api_algo_backtest__backtest_id__trades_get"];
         put?: never;
@@ -381,6 +421,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/algo/data/{symbol}/{interval}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a series
+         * @description Nobody finds it any more. Results keep the bars that they were made of. 409 while backtests that have not ended read it: it names some.
+         */
+        delete: operations["remove_data_api_algo_data__symbol___interval__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/algo/data/{symbol}/{interval}/candles": {
         parameters: {
             query?: never;
@@ -393,6 +453,26 @@ export interface paths {
          * @description Made into longer ones where there are more than `maxPoints`. `ETag` names the exact bars.
          */
         get: operations["get_candles_api_algo_data__symbol___interval__candles_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/algo/data/{symbol}/{interval}/gaps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is missing in a series
+         * @description Judged as a backtest's warning of missing bars is: what the series' own hours or its calendar say is closed is not missing, nor what may be holidays.
+         */
+        get: operations["get_gaps_api_algo_data__symbol___interval__gaps_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1393,6 +1473,122 @@ export interface components {
             items: components["schemas"]["Agent"][];
         };
         /**
+         * AmbiguousBar
+         * @description A bar in which one trade reached both its target and its stop or liquidation.
+         */
+        AmbiguousBar: {
+            /**
+             * Time
+             * @description When it opens, milliseconds since 1970.
+             */
+            time: number;
+        };
+        /**
+         * AmbiguousBars
+         * @description Bars in which the order of things is a guess.
+         */
+        AmbiguousBars: {
+            /**
+             * Items
+             * @description At most 1,000 of them; null where it is not known which.
+             */
+            items: components["schemas"]["AmbiguousBar"][] | null;
+            /**
+             * Total
+             * @description How many the run counted.
+             */
+            total: number | null;
+        };
+        /**
+         * Analysis
+         * @description What a page draws of a result. Formulas and sources: docs/metrics.md.
+         */
+        Analysis: {
+            /** @description Where it is a guess whether stop or target came first. */
+            ambiguousBars: components["schemas"]["AmbiguousBars"];
+            /**
+             * Backtestid
+             * @description Which backtest.
+             * @example bt_01m7xy1ymv1kn41cwsxzn6z2tf
+             */
+            backtestId: string;
+            /**
+             * Byhour
+             * @description All 24.
+             */
+            byHour: components["schemas"]["HourGroup"][];
+            /**
+             * Byside
+             * @description Long, and short.
+             */
+            bySide: components["schemas"]["SideGroup"][];
+            /**
+             * Byweekday
+             * @description Monday first.
+             */
+            byWeekday: components["schemas"]["WeekdayGroup"][];
+            /** @description At most so many points, the lowest of the drawdown among them. */
+            equity: components["schemas"]["EquityCurves"];
+            /** @description Null where the bars are gone. */
+            excursions: components["schemas"]["Excursions"] | null;
+            /** @description Of how many bars trades were held. */
+            holdHistogram: components["schemas"]["Bins"];
+            /**
+             * Monthly
+             * @description In order of time; they compound to the total return.
+             */
+            monthly: components["schemas"]["MonthReturn"][];
+            /**
+             * Points
+             * @description `maxPoints` as asked for.
+             */
+            points: number;
+            /**
+             * Resulthash
+             * @description Of the result that it was computed of.
+             */
+            resultHash: string;
+            /** @description Of the trades' returns after fees, fractions. */
+            returnsHistogram: components["schemas"]["Bins"];
+            /** @description Null where there are fewer than 20 daily returns. */
+            rollingSharpe: components["schemas"]["RollingSharpe"] | null;
+            /** @description Of trades that gained, and that lost. */
+            streaks: components["schemas"]["Streaks"];
+            /**
+             * Tradesbyexit
+             * @description By why they closed.
+             */
+            tradesByExit: components["schemas"]["ExitGroup"][];
+            /**
+             * Yearly
+             * @description In order of time; they compound to the total return.
+             */
+            yearly: components["schemas"]["YearReturn"][];
+        };
+        /**
+         * Argument
+         * @description One argument of a function.
+         */
+        Argument: {
+            /**
+             * Default
+             * @description What it is where it is left out; null: it must be there.
+             */
+            default: number | null;
+            /**
+             * Name
+             * @description What it is called in the signature.
+             * @example period
+             */
+            name: string;
+            /**
+             * Takes
+             * @description What may be written for it: any number, computed ones too, or a number that is written out.
+             * @example a whole number from 1 to 10,000
+             */
+            takes: string;
+        };
+        /**
          * Backtest
          * @description A backtest as its owner sees it.
          */
@@ -1819,6 +2015,22 @@ export interface components {
             };
         };
         /**
+         * Bins
+         * @description How many trades are in each bin; both empty without a trade.
+         */
+        Bins: {
+            /**
+             * Counts
+             * @description How many trades are from an edge to below the next.
+             */
+            counts: number[];
+            /**
+             * Edges
+             * @description Of the bins, one more than there are: multiples of their width.
+             */
+            edges: number[];
+        };
+        /**
          * CandleColumns
          * @description One entry per bar in each column. Bars longer than the interval begin at multiples of `bucketMs` since 1970, by
          *     the clock of the series' session; the first and the last hold what of them lies in the range.
@@ -2228,6 +2440,37 @@ export interface components {
             points: components["schemas"]["EquityPoint"][];
         };
         /**
+         * EquityCurves
+         * @description Curves of the run, one entry for each point.
+         */
+        EquityCurves: {
+            /**
+             * Buyandhold
+             * @description The initial capital, held in the symbol since the first bar, money; null where the bars are gone.
+             */
+            buyAndHold: (number | null)[] | null;
+            /**
+             * Drawdown
+             * @description Equity below its highest point so far, a fraction, at most 0.
+             */
+            drawdown: (number | null)[];
+            /**
+             * Equity
+             * @description Cash and open trades at the bar's close, money.
+             */
+            equity: (number | null)[];
+            /**
+             * Exposure
+             * @description Value of open trades / equity; null where the bars are gone, or trades were left open at the end.
+             */
+            exposure: (number | null)[] | null;
+            /**
+             * Time
+             * @description When the bar of each opens, milliseconds since 1970.
+             */
+            time: number[];
+        };
+        /**
          * EquityPoint
          * @description What the account came to at the close of a bar.
          */
@@ -2247,7 +2490,7 @@ export interface components {
         };
         /**
          * Estimate
-         * @description What a backtest would ask language models, about: a rule of thumb.
+         * @description What a backtest would run on and take, and ask language models, about: a rule of thumb.
          */
         Estimate: {
             /**
@@ -2257,12 +2500,38 @@ export interface components {
              */
             asks: number;
             /**
+             * Bars
+             * @description How many bars it would run.
+             * @example 5000
+             */
+            bars: number;
+            /**
              * Costusd
              * @description US dollars; null where a price is unknown. 0 of a replay.
              */
             costUsd: number | null;
+            /**
+             * Effectiveend
+             * Format: date-time
+             * @description Where the last of them ends.
+             * @example 2026-01-31T12:00:00Z
+             */
+            effectiveEnd: string;
+            /**
+             * Effectivestart
+             * Format: date-time
+             * @description When the first of them opens.
+             * @example 2026-01-31T12:00:00Z
+             */
+            effectiveStart: string;
             /** @description What it must stay within. */
             limits: components["schemas"]["Limits"];
+            /**
+             * Seconds
+             * @description About how long it would run once a worker has it, as runs of its kind took here lately, or as its speed says; null where there were none.
+             * @example 1.5
+             */
+            seconds: number | null;
             /**
              * Tokensin
              * @description Tokens sent.
@@ -2278,6 +2547,59 @@ export interface components {
              * @description Of bars that the model may know by heart; mostly empty.
              */
             warnings: components["schemas"]["ResultWarning"][];
+        };
+        /**
+         * Excursions
+         * @description How far prices went while trades were open, one entry for each trade: fractions of the entry price.
+         */
+        Excursions: {
+            /**
+             * Index
+             * @description Number of the trade in the order they were closed, from 0.
+             */
+            index: number[];
+            /**
+             * Mae
+             * @description Furthest against it, at most 0.
+             */
+            mae: number[];
+            /**
+             * Mfe
+             * @description Furthest for it, at least 0.
+             */
+            mfe: number[];
+            /**
+             * Return
+             * @description Gain after fees / entry value, a fraction.
+             */
+            return: (number | null)[];
+            /**
+             * Total
+             * @description How many trades there are: of more than 5,000 the outermost, and some between.
+             */
+            total: number;
+        };
+        /**
+         * ExitGroup
+         * @description Trades that closed for one reason.
+         */
+        ExitGroup: {
+            /**
+             * Count
+             * @description How many.
+             */
+            count: number;
+            /**
+             * Pnl
+             * @description Sum of what they gained after fees, money.
+             */
+            pnl: number | null;
+            /**
+             * Reason
+             * @description Which.
+             * @example stop_loss
+             */
+            reason: string;
         };
         /**
          * FleetView
@@ -2312,6 +2634,11 @@ export interface components {
              */
             runs: components["schemas"]["api__routes__fleet_answers__Run"][];
             /**
+             * Throughput
+             * @description What ended in each of the last 60 minutes, oldest first; the last of them is still under way.
+             */
+            throughput: components["schemas"]["Throughput"][];
+            /**
              * Time
              * Format: date-time
              * @description When this was so.
@@ -2329,6 +2656,11 @@ export interface components {
          * @description A function that may stand in a condition.
          */
         FunctionDescription: {
+            /**
+             * Arguments
+             * @description What it takes, in this order.
+             */
+            arguments: components["schemas"]["Argument"][];
             /**
              * Description
              * @description What it stands for.
@@ -2364,6 +2696,27 @@ export interface components {
              * @enum {string}
              */
             status: "ok" | "ready";
+        };
+        /**
+         * HourGroup
+         * @description Trades that were entered in one hour of the day (UTC).
+         */
+        HourGroup: {
+            /**
+             * Key
+             * @description Which.
+             */
+            key: number;
+            /**
+             * Pnl
+             * @description Sum of what they gained after fees, money.
+             */
+            pnl: number | null;
+            /**
+             * Trades
+             * @description How many.
+             */
+            trades: number;
         };
         /**
          * Imported
@@ -2467,6 +2820,25 @@ export interface components {
              * @description What can be computed of them.
              */
             functions: components["schemas"]["FunctionDescription"][];
+            /**
+             * Keywords
+             * @description What joins conditions.
+             */
+            keywords: components["schemas"]["Word"][];
+            /**
+             * Operators
+             * @description What compares and computes.
+             */
+            operators: components["schemas"]["Word"][];
+            /**
+             * Parameters
+             * @description Which parameters are such texts.
+             * @example [
+             *       "long",
+             *       "exit"
+             *     ]
+             */
+            parameters: string[];
             /**
              * Series
              * @description Columns of the bars.
@@ -2808,6 +3180,28 @@ export interface components {
              * @description What the key that was sent is good for; null for a token.
              */
             scopes: ("read" | "write" | "data" | "admin")[] | null;
+        };
+        /**
+         * MonthReturn
+         * @description Of one month (UTC).
+         */
+        MonthReturn: {
+            /**
+             * Month
+             * @description Which.
+             */
+            month: number;
+            /**
+             * Return
+             * @description A fraction; null once equity was not above zero.
+             */
+            return: number | null;
+            /**
+             * Year
+             * @description Which.
+             * @example 2024
+             */
+            year: number;
         };
         /**
          * NewKey
@@ -3576,6 +3970,146 @@ export interface components {
             roles: ("user" | "admin")[];
         };
         /**
+         * RollingSharpe
+         * @description The Sharpe ratio of the last days, one entry for each window.
+         */
+        RollingSharpe: {
+            /**
+             * Time
+             * @description When the last bar of each opens, milliseconds since 1970.
+             */
+            time: number[];
+            /**
+             * Value
+             * @description Annualised; null where returns do not vary.
+             */
+            value: (number | null)[];
+            /**
+             * Windowdays
+             * @description How many days that are, about.
+             */
+            windowDays: number;
+            /**
+             * Windowreturns
+             * @description How many returns between day ends a window has.
+             */
+            windowReturns: number;
+        };
+        /**
+         * RunCandles
+         * @description A backtest's bars. `start`, `end`, `bars` and `datasetHash` are of those in the range that was asked for.
+         */
+        RunCandles: {
+            /**
+             * Backtestid
+             * @description Which backtest.
+             * @example bt_01m7xy1ymv1kn41cwsxzn6z2tf
+             */
+            backtestId: string;
+            /**
+             * Bars
+             * @description How many bars of the interval there are from start to end.
+             */
+            bars: number;
+            /**
+             * Bucketms
+             * @description How long they are: a multiple of the interval; of a month, of 30 days.
+             */
+            bucketMs: number;
+            /**
+             * Close
+             * @description Last price of each.
+             */
+            close: number[];
+            /**
+             * Datasethash
+             * @description Names the exact bars.
+             * @example sha256:0b9765c6c71072b467c2ee5fd486519ed47399cbef73aef5700d5575beb1246e
+             */
+            datasetHash: string;
+            /**
+             * End
+             * Format: date-time
+             * @description Where the last bar ends.
+             * @example 2026-01-31T12:00:00Z
+             */
+            end: string;
+            /**
+             * High
+             * @description Highest price of each.
+             */
+            high: number[];
+            /**
+             * Indicators
+             * @description By name, as `backtest:candle` has them: one value for each bar, that of its end; null where there is none.
+             * @example {
+             *       "sma 10": [
+             *         null,
+             *         101.5
+             *       ]
+             *     }
+             */
+            indicators: {
+                [key: string]: (number | null)[];
+            };
+            /**
+             * Interval
+             * @description As asked for.
+             * @enum {string}
+             */
+            interval: "1m" | "3m" | "5m" | "10m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+            /**
+             * Low
+             * @description Lowest price of each.
+             */
+            low: number[];
+            /**
+             * Open
+             * @description First price of each.
+             */
+            open: number[];
+            /**
+             * Resampled
+             * @description Whether the bars sent are longer than the interval.
+             */
+            resampled: boolean;
+            /**
+             * Resampledfrom
+             * @description Interval of the stored bars, where they are finer.
+             */
+            resampledFrom: string | null;
+            /**
+             * Start
+             * Format: date-time
+             * @description First bar's time.
+             * @example 2026-01-31T12:00:00Z
+             */
+            start: string;
+            /**
+             * Symbol
+             * @description As asked for.
+             * @example AAPL
+             */
+            symbol: string;
+            /**
+             * Time
+             * @description When each bar opened.
+             */
+            time: string[];
+            /**
+             * Volume
+             * @description What was traded in each.
+             */
+            volume: number[];
+            /**
+             * Warnings
+             * @description `code` and `message` of indicators that are not there.
+             */
+            warnings: {
+                [key: string]: unknown;
+            }[];
+        };
+        /**
          * RunRequest
          * @description A backtest of one strategy, which begins at once.
          * @example {
@@ -3705,6 +4239,88 @@ export interface components {
              * @default null
              */
             time: (string) | null;
+        };
+        /**
+         * SeriesGap
+         * @description Bars that are missing one after the other, but for what is closed between them.
+         */
+        SeriesGap: {
+            /**
+             * Bars
+             * @description How many are missing.
+             */
+            bars: number;
+            /**
+             * From
+             * Format: date-time
+             * @description When the first of them would open.
+             * @example 2026-01-31T12:00:00Z
+             */
+            from: string;
+            /**
+             * To
+             * Format: date-time
+             * @description Where the last of them would end.
+             * @example 2026-01-31T12:00:00Z
+             */
+            to: string;
+        };
+        /**
+         * SeriesGaps
+         * @description What is missing in a series, in bars of the stored interval.
+         */
+        SeriesGaps: {
+            /**
+             * Bars
+             * @description How many are stored.
+             */
+            bars: number;
+            /**
+             * End
+             * Format: date-time
+             * @description Where the last bar ends.
+             * @example 2026-01-31T12:00:00Z
+             */
+            end: string;
+            /**
+             * Expectedbars
+             * @description How many there would be if none was missing.
+             */
+            expectedBars: number;
+            /**
+             * Gaps
+             * @description In order of time; where there are more than `limit`, the largest.
+             */
+            gaps: components["schemas"]["SeriesGap"][];
+            /**
+             * Interval
+             * @description As asked for.
+             * @enum {string}
+             */
+            interval: "1m" | "3m" | "5m" | "10m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+            /**
+             * Resampledfrom
+             * @description Interval of the stored bars, where they are finer.
+             */
+            resampledFrom: string | null;
+            /**
+             * Start
+             * Format: date-time
+             * @description First bar's time.
+             * @example 2026-01-31T12:00:00Z
+             */
+            start: string;
+            /**
+             * Symbol
+             * @description As asked for.
+             * @example AAPL
+             */
+            symbol: string;
+            /**
+             * Total
+             * @description How many gaps there are.
+             */
+            total: number;
         };
         /**
          * Session
@@ -3841,6 +4457,33 @@ export interface components {
              * @description The new one.
              */
             password: string;
+        };
+        /**
+         * SideGroup
+         * @description Trades of one side.
+         */
+        SideGroup: {
+            /**
+             * Pnl
+             * @description Sum of what they gained after fees, money.
+             */
+            pnl: number | null;
+            /**
+             * Side
+             * @description Which.
+             * @enum {string}
+             */
+            side: "long" | "short";
+            /**
+             * Trades
+             * @description How many.
+             */
+            trades: number;
+            /**
+             * Wins
+             * @description How many of them gained.
+             */
+            wins: number;
         };
         /**
          * Sizing
@@ -3984,6 +4627,50 @@ export interface components {
             };
         };
         /**
+         * Streaks
+         * @description Most trades in a row, in the order they were closed.
+         */
+        Streaks: {
+            /**
+             * Longestlosing
+             * @description That each lost.
+             */
+            longestLosing: number;
+            /**
+             * Longestwinning
+             * @description That each gained.
+             */
+            longestWinning: number;
+        };
+        /**
+         * Throughput
+         * @description How many backtests of all users ended within one minute, by how.
+         */
+        Throughput: {
+            /**
+             * Completed
+             * @description With a result.
+             */
+            completed: number;
+            /**
+             * Failed
+             * @description With an error.
+             */
+            failed: number;
+            /**
+             * Since
+             * Format: date-time
+             * @description When the minute began.
+             * @example 2026-01-31T12:00:00Z
+             */
+            since: string;
+            /**
+             * Stopped
+             * @description Where somebody stopped them.
+             */
+            stopped: number;
+        };
+        /**
          * TradePage
          * @description A part of a backtest's trades, in the order they were closed.
          */
@@ -4106,12 +4793,34 @@ export interface components {
              * Errors
              * @description What is wrong; empty where nothing is.
              */
-            errors: components["schemas"]["WrongField"][];
+            errors: components["schemas"]["WrongParameter"][];
             /**
              * Valid
              * @description Whether a backtest with them would be accepted.
              */
             valid: boolean;
+        };
+        /**
+         * WeekdayGroup
+         * @description Trades that were entered on one day of the week (UTC).
+         */
+        WeekdayGroup: {
+            /**
+             * Key
+             * @description Which.
+             * @enum {string}
+             */
+            key: "monday" | "tuesday" | "wednesday" | "thursday" | "friday" | "saturday" | "sunday";
+            /**
+             * Pnl
+             * @description Sum of what they gained after fees, money.
+             */
+            pnl: number | null;
+            /**
+             * Trades
+             * @description How many.
+             */
+            trades: number;
         };
         /**
          * Word
@@ -4203,6 +4912,60 @@ export interface components {
              * @description What is wrong with it, and what to write.
              */
             message: string;
+        };
+        /**
+         * WrongParameter
+         * @description One thing that is wrong with a parameter, and where in its text, if it is a condition written as text.
+         */
+        WrongParameter: {
+            /**
+             * Code
+             * @description Stable machine-readable name.
+             */
+            code: string;
+            /**
+             * End
+             * @description The one after the last that is wrong; as `start` where something is missing.
+             */
+            end?: number | null;
+            /**
+             * Field
+             * @description Dotted path as the caller wrote it.
+             * @example params.fast
+             */
+            field: string;
+            /**
+             * Message
+             * @description What is wrong with it, and what to write.
+             */
+            message: string;
+            /**
+             * Near
+             * @description Names that may be meant, the nearest first.
+             */
+            near?: string[] | null;
+            /**
+             * Start
+             * @description First character that is wrong, counted from 0.
+             */
+            start?: number | null;
+        };
+        /**
+         * YearReturn
+         * @description Of one year (UTC).
+         */
+        YearReturn: {
+            /**
+             * Return
+             * @description A fraction; null once equity was not above zero.
+             */
+            return: number | null;
+            /**
+             * Year
+             * @description Which.
+             * @example 2024
+             */
+            year: number;
         };
         /**
          * Run
@@ -4727,6 +5490,111 @@ export interface operations {
         responses: {
             /** @description Successful Response */
             204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What to mend, field by field. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Not your fault; try again. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    get_analysis_api_algo_backtest__backtest_id__analysis_get: {
+        parameters: {
+            query?: {
+                /** @description Most of each curve. */
+                maxPoints?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Which backtest. */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Analysis"];
+                };
+            };
+            /** @description What to mend, field by field. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Not your fault; try again. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    get_candles_api_algo_backtest__backtest_id__candles_get: {
+        parameters: {
+            query?: {
+                /** @description First date or instant, inclusive. */
+                from?: (string) | null;
+                /** @description Last date or instant, exclusive. */
+                to?: (string) | null;
+                /** @description Most bars. */
+                maxPoints?: number;
+                /** @description Whether to compute them. */
+                indicators?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Which backtest. */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunCandles"];
+                };
+            };
+            /** @description What `If-None-Match` names has not changed. */
+            304: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5344,6 +6212,16 @@ export interface operations {
                 limit?: number;
                 /** @description How many to leave out before the first. */
                 offset?: number;
+                /** @description By which field of a trade. */
+                sort?: "index" | "entryBar" | "exitBar" | "entryTime" | "exitTime" | "quantity" | "entryPrice" | "exitPrice" | "fees" | "pnl" | "pnlPercent";
+                /** @description The smallest first, or the largest. */
+                order?: "asc" | "desc";
+                /** @description Only those. */
+                side?: ("long" | "short") | null;
+                /** @description Only those with a pnl above zero, or below. */
+                outcome?: ("win" | "loss") | null;
+                /** @description Only those that closed so. */
+                exitReason?: ("signal" | "stop_loss" | "take_profit" | "trailing_stop" | "reversal" | "liquidation" | "stopped_by_user" | "end_of_data") | null;
             };
             header?: never;
             path: {
@@ -5573,6 +6451,49 @@ export interface operations {
             };
         };
     };
+    remove_data_api_algo_data__symbol___interval__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Of which market. */
+                symbol: string;
+                /** @description Length of the bars. */
+                interval: "1m" | "3m" | "5m" | "10m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What to mend, field by field. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Not your fault; try again. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     get_candles_api_algo_data__symbol___interval__candles_get: {
         parameters: {
             query?: {
@@ -5609,6 +6530,54 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What to mend, field by field. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Not your fault; try again. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    get_gaps_api_algo_data__symbol___interval__gaps_get: {
+        parameters: {
+            query?: {
+                /** @description Most gaps; of more, the largest. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Of which market. */
+                symbol: string;
+                /** @description Length of the bars. */
+                interval: "1m" | "3m" | "5m" | "10m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesGaps"];
+                };
             };
             /** @description What to mend, field by field. */
             "4XX": {

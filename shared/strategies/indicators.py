@@ -1,4 +1,5 @@
-"""What the strategies of a run look at, as columns: for the views of those that decide, and for who watches the run."""
+"""What the strategies of a run look at, as columns: for the views of those that decide, and for who watches the run or
+looks at it later. There is no other way to compute them, or to name them."""
 
 from __future__ import annotations
 
@@ -11,8 +12,7 @@ from numpy.typing import NDArray
 
 from shared.bars import Bars
 from shared.errors import StrategyFailed
-from shared.strategies import StrategyUse
-from shared.strategies.strategy import INDICATOR_NAME_MAX_CHARS, Columns
+from shared.strategies.strategy import INDICATOR_NAME_MAX_CHARS, Columns, StrategyUse
 from shared.strategies.view import sealed
 from shared.strategies.warmup import bars_before
 
@@ -24,12 +24,12 @@ class Indicators:
     run that its strategy looks back at, as signals are.
 
     Those of a strategy that decides at once: raises `StrategyFailed` where they fail, for it would decide by something
-    else. The others only if they are to be shown.
+    else. The others only if they are to be shown; where nobody is to decide (`deciding`), all of them.
     """
 
     __slots__ = ("_bars", "_of_deciders", "_uses", "_warmup_bars")
 
-    def __init__(self, uses: Sequence[StrategyUse], bars: Bars, warmup_bars: int) -> None:
+    def __init__(self, uses: Sequence[StrategyUse], bars: Bars, warmup_bars: int, *, deciding: bool = True) -> None:
         """The first `warmup_bars` of `bars` lie before the run."""
         self._uses = uses
         self._bars = bars
@@ -37,7 +37,7 @@ class Indicators:
         self._of_deciders = {
             i: self._compute(i, bars)
             for i, use in enumerate(uses)
-            if use.decides and use.strategy.indicators is not None
+            if deciding and use.decides and use.strategy.indicators is not None
         }
 
     def until(self, index: int, total: int) -> Columns:

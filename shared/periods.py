@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engine.moments import Floats
+from shared.moments import Floats
 
 DAY_MS = 86_400_000
 YEAR_DAYS = 365.25
