@@ -1,11 +1,12 @@
 // What is wrong with a request, as it is typed: what its shapes say at once, what the gateway says a moment later. An
 // answer to what stands there no more is never heard.
 
-import { get, post, Problem, words } from "../../http";
-import type { Estimated } from "./Estimate.svelte";
+import { type Answer, get, post, Problem, words } from "../../http";
 import { type Agent, GROUPS, givenTo, paramsOf, PARTS, partOf, partsOfStrategy, type Strategy, strategiesOf } from "./request";
 import { faults, type JsonObject, type Place } from "./schema";
 import { msOf } from "./series";
+
+export type Estimated = Answer<"/api/algo/backtest/estimate", "post">;
 
 const PAUSE_MS = 300;
 /** Longer, so that what is wrong with parameters is known by then: a request that is would only be refused. */
@@ -52,12 +53,11 @@ const renamed = (text: string) => text.replaceAll("positionSizePercent", "positi
 
 interface Wrong {
   message: string;
+  /** Of a text, where in it. */
   place: Place | undefined;
 }
 
-/** As it is answered of parameters; where in a text only of gateways that can tell. */
-function wrongOf(one: { message: string; start?: number | null; end?: number | null; near?: string[] | null }): Wrong {
-  const { message, start, end, near } = one;
+function wrongOf({ message, start, end, near }: Answer<"/api/algo/strategies/validate", "post">["errors"][number]): Wrong {
   return { message, place: typeof start === "number" ? { start, end: end ?? start, near: near ?? [] } : undefined };
 }
 
@@ -77,7 +77,7 @@ export class Judging {
       if (wrong()) return this.#take(null, null, "");
       try {
         const answer = await post("/api/algo/backtest/estimate", { body: JSON.parse(body) as unknown, signal });
-        this.#take(answer as Estimated, null, "");
+        this.#take(answer, null, "");
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof Problem && error.errors.length) this.#take(null, error, "");

@@ -101,7 +101,7 @@ it("what shapes say stands at the paths that a gateway names", () => {
   const given = { ...BASE, initialCapital: -5, stopLoss: { percent: "two" }, strategyParams: { sma_crossover: { fast: 0 }, rsi: { period: 0 } } };
   expect(faultsOf(given, known, undefined)).toEqual({
     initialCapital: "must be above 0",
-    "stopLoss.percent": "must be a number, with a point for decimals",
+    "stopLoss.percent": "must be a number, with a point for decimals and without commas",
     "strategyParams.sma_crossover.fast": "must be at least 1",
   });
 });

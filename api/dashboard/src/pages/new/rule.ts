@@ -5,8 +5,7 @@ import type { components } from "../../wire/openapi";
 import type { Place } from "./schema";
 
 type Word = components["schemas"]["Word"];
-/** The last three only of gateways that can tell them. */
-export type Language = components["schemas"]["Language"] & { parameters?: string[]; keywords?: Word[]; operators?: Word[] };
+export type Language = components["schemas"]["Language"];
 export type TokenKind = "number" | "function" | "series" | "word" | "sign" | "open" | "close" | "unknown" | "space";
 
 export interface Token {
@@ -15,18 +14,12 @@ export interface Token {
   at: number;
 }
 
-const KEYWORDS: Word[] = [
-  { name: "and", description: "Both conditions hold." },
-  { name: "or", description: "One of two conditions holds." },
-  { name: "not", description: "The condition does not hold; what is unknown stays unknown." },
-];
-const wordsOf = (language: Language) => language.keywords ?? KEYWORDS;
 const TOKEN = /(?<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?<name>[A-Za-z_]\w*)|(?<sign>[<>=!]=|[-+*/,<>])|(?<open>\()|(?<close>\))|(?<space>\s+)|(?<unknown>.)/gsu;
 
 export function tokens(text: string, language: Language): Token[] {
   const functions = new Set(language.functions.map((one) => one.name));
   const series = new Set(language.series.map((one) => one.name));
-  const words = new Set(wordsOf(language).map((one) => one.name));
+  const words = new Set(language.keywords.map((one) => one.name));
   return [...text.matchAll(TOKEN)].map((match) => {
     const kind = Object.entries(match.groups ?? {}).find(([, value]) => value !== undefined)?.[0] ?? "unknown";
     const word = match[0];
@@ -76,11 +69,11 @@ export function suggestions(text: string, caret: number, language: Language, all
   if (/[\d.]$/.test(text.slice(0, from)) || /^\d/.test(text.slice(from, to))) return [];
   const word = (one: Word): Suggestion => ({ text: one.name, shown: one.name, kind: "word", about: one.description });
   const offered: Suggestion[] = afterValue(text.slice(0, from), language)
-    ? [...wordsOf(language).filter((one) => one.name !== BEFORE), ...(language.operators ?? [])].map(word)
+    ? [...language.keywords.filter((one) => one.name !== BEFORE), ...language.operators].map(word)
     : [
         ...language.series.map((one): Suggestion => ({ text: one.name, shown: one.name, kind: "price", about: one.description })),
         ...language.functions.map((one): Suggestion => ({ text: one.name, shown: one.signature, kind: "function", about: one.description })),
-        ...wordsOf(language).filter((one) => one.name === BEFORE).map(word),
+        ...language.keywords.filter((one) => one.name === BEFORE).map(word),
       ];
   const rank = (one: Suggestion) => (one.text.startsWith(begun) ? 0 : one.text.split("_").some((part) => part.startsWith(begun)) ? 1 : one.text.includes(begun) ? 2 : 3);
   const fit = offered.map((one, index) => ({ one, rank: rank(one), index })).filter((each) => each.rank < 3);
@@ -148,16 +141,12 @@ export interface Mistake {
   near: string[];
 }
 
-/** Where the mistake is: as it was said, else as the words of the refusal name its character; null where nothing does. */
-export function mistakeOf(place: Place | undefined, message: string | undefined, text: string): Mistake | null {
-  // People count characters, and texts are counted in units here, of which some characters have two.
+/** Where in a text a mistake is. People count characters; texts are counted in units here, of which some have two. */
+export function mistakeOf(place: Place | undefined, text: string): Mistake | null {
+  if (!place) return null;
   const characters = [...text];
   const unit = (character: number) => characters.slice(0, character).join("").length;
-  if (message && place) return { from: unit(place.start), to: unit(place.end), near: place.near };
-  const named = message?.match(/at character (\d+)/)?.[1];
-  if (!named) return null;
-  const from = unit(Number(named) - 1);
-  return { from, to: from + 1, near: [] };
+  return { from: unit(place.start), to: unit(place.end), near: place.near };
 }
 
 /** A refusal without what stands beside it already: the text itself, and all functions there are. */

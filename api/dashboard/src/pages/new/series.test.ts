@@ -10,7 +10,6 @@ const series = (symbol: string, interval: string, start = "2000-03-01T00:00:00Z"
   bars,
   start,
   end,
-  gaps: { count: 0, missingBars: 0, largest: [] },
 });
 const ALL = [series("BTC", "1m"), series("BTC", "1h"), series("AAPL", "1d"), series("OLD", "3d"), series("MON", "1M")];
 

@@ -1,12 +1,10 @@
 // What market data there is, which bars can be made of it, and how a range lies in it.
 
+import type { Answer } from "../../http";
 import schema from "../../wire/request.json";
 
-export interface Stretch {
-  start: string;
-  end: string;
-  missingBars: number;
-}
+/** Bars that are missing, as a run's warnings judge it: days on which a market is closed are none. */
+export type Gap = Answer<"/api/algo/data/{symbol}/{interval}/gaps", "get">["gaps"][number];
 
 /** One stored series, as `GET /api/algo/data` lists it. */
 export interface Series {
@@ -16,7 +14,6 @@ export interface Series {
   bars: number;
   start: string;
   end: string;
-  gaps: { count: number; missingBars: number; largest: Stretch[] };
 }
 
 export const INTERVALS: string[] = schema.properties.interval.enum;
