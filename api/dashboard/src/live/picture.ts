@@ -237,6 +237,7 @@ export class Picture {
   /** The result's curve and last trades, where no run has told any. */
   takeResult(points: { time: string; equity: number | null }[], trades: ClosedTrade[], total: number, metrics: Record<string, unknown>): void {
     if (this.begun) return;
+    this.curve.clear();
     for (const point of points) this.curve.put(Date.parse(point.time), point.equity);
     this.closed = trades.map(timed);
     this.skipped = total - trades.length;
@@ -279,7 +280,8 @@ export class Picture {
       this.signals = [...said.recentSignals];
       this.#void(bar);
       this.revision += 1;
-    } else if (!this.begun && !this.#begins(said)) {
+    } else if (!this.begun && this.end) return; // What is stored of it says more than what is left of its news.
+    else if (!this.begun && !this.#begins(said)) {
       this.lacks = true;
       return this.#figures(said, bar, timeMs);
     } else if (this.bar !== null && bar < this.bar) {

@@ -134,7 +134,7 @@ export class Run {
       picture.stands(record.status, { progress: record.progress, ...(picture.begun ? {} : { speed: (record.params["speed"] as Speed | undefined) ?? "max" }) });
       const error = record.error as { message?: string; error?: string; code?: string; errors?: { field?: string; message?: string }[] } | null;
       picture.recorded(record.status, { resultId: record.resultId, error: error?.message ?? error?.error ?? "", code: error?.code ?? "", errors: error?.errors ?? [] });
-      if (picture.end && record.resultId && !picture.begun && !picture.curve.length) await this.#loadResult(record.backtestId);
+      if (picture.end && record.resultId && !picture.begun) await this.#loadResult(record.backtestId);
       this.#changed();
     } catch (error) {
       if (!this.#leave.signal.aborted) this.#fail(error);
@@ -197,8 +197,11 @@ export class Run {
   }
 
   async #subscribe(): Promise<void> {
+    // One that has ended says nothing more: what is stored of it is all.
+    if (!this.#replay) await this.known;
     const picture = this.#picture;
     const replay = this.#replay;
+    if (this.#leave.signal.aborted || (!replay && picture.end && !picture.begun)) return;
     picture.joined();
     this.#subscribedMs = performance.now();
     this.#samples = [];
