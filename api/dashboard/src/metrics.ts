@@ -70,6 +70,7 @@ export const UNDEFINED = "undefined";
 export function figure(name: string, value: unknown): string {
   if (typeof value !== "number" || !Number.isFinite(value)) return UNDEFINED;
   const { unit, gain } = metric(name);
+  if (Math.abs(value) >= 1e13) return `${value < 0 ? "−" : ""}${Math.abs(value).toExponential(2)}${unit === "percent" ? " %" : ""}`;
   // What is small is not nothing, and nothing has no sign.
   const two = value !== 0 && Math.abs(value) < 0.095 ? 4 : 2;
   const plain = (digits: number) => number(value, digits).replace(/^-(?!0*\.?0*$)/, "−").replace("-", "");
