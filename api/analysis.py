@@ -10,10 +10,9 @@ from typing import Any
 
 from api.auth import Identity
 from api.in_turn import InTurn
-from api.stored_result import StoredResults
+from api.stored_result import StoredResults, StoredTables
 from shared.analysis.whole import Tables, analyse
 from shared.database import Database
-from shared.records import BacktestRecord
 from shared.results import ResultDocument
 
 POINTS_MIN = 3
@@ -34,23 +33,26 @@ class Analyses:
         """JSON of it. Raises `NotFound`, `Conflict` for a backtest that has no result (yet), `StoreUnavailable`."""
         async with self._turns.turn_of(asker.user_id), self._room:
             record, document = await self._stored.read(asker.user_id, backtest_id)
-            return await self.of(record, document, max_points)
+            return await analysis_of(document, await self._stored.tables(record, document), max_points)
 
-    async def of(self, record: BacktestRecord, document: ResultDocument, max_points: int) -> str:
-        stored = await self._stored.tables(record, document)
-        tables = Tables(*stored, document["config"], document["metrics"])
 
-        def work() -> str:
-            head = {"backtestId": record["_id"], "resultHash": document["resultHash"], "points": max_points}
-            return _written(head | analyse(tables, max_points))
+async def analysis_of(document: ResultDocument, stored: StoredTables, max_points: int) -> str:
+    """JSON of it, computed in a thread."""
+    tables = Tables(*stored, document["config"], document["metrics"])
 
-        return await asyncio.to_thread(work)
+    def work() -> str:
+        head = {"backtestId": document["backtestId"], "resultHash": document["resultHash"], "points": max_points}
+        return _written(head | analyse(tables, max_points))
+
+    return await asyncio.to_thread(work)
 
 
 def _written(fields: Mapping[str, Any]) -> str:
-    """A field at a time, so that others come to Python's lock between them."""
+    """A list at a time, so that others come to Python's lock between them."""
     parts: list[str] = []
     for name, value in fields.items():
-        parts.append(f"{json.dumps(name)}:{json.dumps(value, allow_nan=False, separators=(',', ':'))}")
+        is_object = isinstance(value, dict)
+        text = _written(value) if is_object else json.dumps(value, allow_nan=False, separators=(",", ":"))
+        parts.append(f"{json.dumps(name)}:{text}")
         time.sleep(_PAUSE_S)
     return f"{{{','.join(parts)}}}"

@@ -22,10 +22,12 @@ from api.charts import Charts
 from api.commands import Commands
 from api.compression import Compression
 from api.decisions import Decisions
+from api.exporting.exports import Exports
 from api.fleet import Fleet
 from api.gate import Gate
 from api.limits import LoginLimits
 from api.llm_keys import LlmKeys
+from api.market_data.fetches import Fetches
 from api.market_data.library import Library
 from api.market_data.uploads import Uploads
 from api.mcp.edge import PATH as MCP_PATH
@@ -127,17 +129,21 @@ async def _open_services(
         for work in (relay.relay(), adoption.listen(), _keep_store_clock(mongo), *watching):
             stack.push_async_callback(_cancel, asyncio.create_task(work))
         limits = LoginLimits(bus, _secret(settings))
+        commands = Commands(
+            database, bus, settings, steering=Steering(database, bus), awaited=awaited, on_submitted=on_submitted
+        )
+        decisions = Decisions(database.store, database.llm.decisions)
+        charts = Charts(database, settings)
         yield Services(
             settings=settings,
             gate=Gate(authenticator, database.users),
             accounts=Accounts(settings, database.users, database.families, passwords, limits),
-            commands=Commands(
-                database, bus, settings, steering=Steering(database, bus), awaited=awaited, on_submitted=on_submitted
-            ),
+            commands=commands,
             analyses=Analyses(database),
-            charts=Charts(database, settings),
+            charts=charts,
             library=Library(database),
-            decisions=Decisions(database.store, database.llm.decisions),
+            exports=Exports(database, commands, charts, decisions),
+            decisions=decisions,
             agents=Agents(database.llm.agents),
             llm_keys=LlmKeys(database.llm.keys, settings),
             relay=relay,
@@ -145,6 +151,7 @@ async def _open_services(
             missed=Missed(database.store),
             newcomers=Newcomers(settings),
             uploads=Uploads(database.candles, settings),
+            fetches=Fetches(database.candles),
             fleet=fleet,
             metrics=metrics,
             mongo=mongo,

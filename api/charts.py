@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from api.apart import begin_apart
 from api.auth import Identity
 from api.in_turn import InTurn
 from shared import package_version
@@ -27,7 +28,7 @@ from shared.bars import Bars
 from shared.candles import DamagedChunk, Slice
 from shared.contracts import CandlesRequest
 from shared.database import Database
-from shared.errors import Conflict, FieldError, InvalidRequest, NotFound, StrategyFailed, UnknownMarketData
+from shared.errors import Busy, Conflict, FieldError, InvalidRequest, NotFound, StrategyFailed, UnknownMarketData
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.records import BacktestRecord
 from shared.request import BacktestParams
@@ -42,6 +43,7 @@ from shared.wire import validate
 
 INDICATOR_BARS_MAX = 5_000_000  # a column of them is 40 MB, and a backtest may have sixteen
 VALUES_KEPT_MAX = 20_000_000  # 160 MB of those that were computed last
+COMPUTE_WITHIN_S = 60.0
 DATA_CHANGED = "data_changed"
 _RANGE_FIELDS = {"startDate": "from", "endDate": "to"}  # of a backtest, and of a look at the bars
 _THIS_PROCESS = secrets.token_hex(4)
@@ -95,7 +97,8 @@ class _Computed(NamedTuple):
 
     @property
     def values(self) -> int:
-        return len(self.time_ms) * (1 + len(self.columns))
+        """How much memory it takes, and some for its name."""
+        return 1_000 + len(self.time_ms) * (1 + len(self.columns))
 
 
 class Charts:
@@ -107,6 +110,7 @@ class Charts:
         self._candles = database.candles
         self._settings = settings
         self._turns, self._computing = InTurn(), asyncio.Lock()
+        self._under_way: asyncio.Future[_Computed] | None = None
         self._kept: OrderedDict[str, _Computed] = OrderedDict()
 
     async def find(self, symbol: str, interval: str, asked: CandlesRequest) -> CandlesFound:
@@ -212,11 +216,23 @@ class Charts:
             async with self._computing:
                 if (known := self._known(key)) is not None:
                     return known
-                keep_strategy_kernels(self._settings)
-                bars = await self._candles.read(asked.whole)
-                computed = await asyncio.to_thread(_compute, asked.uses, bars, asked.whole.warmup_bars)
+                computed = await self._compute(asked)
                 self._keep(key, computed)
                 return computed
+
+    async def _compute(self, asked: RunCandlesFound) -> _Computed:
+        """What plug-ins do may never end. Then there are none of that backtest, nor of any other until it does."""
+        if self._under_way is not None and not self._under_way.done():
+            raise Busy("indicators that take long are being computed here; ask again later, or with indicators=false")
+        keep_strategy_kernels(self._settings)
+        bars = await self._candles.read(asked.whole)
+        computing = begin_apart(lambda: _compute(asked.uses, bars, asked.whole.warmup_bars))
+        self._under_way = computing
+        try:
+            return await asyncio.wait_for(asyncio.shield(computing), COMPUTE_WITHIN_S)
+        except TimeoutError:
+            problem = f"indicators took more than {COMPUTE_WITHIN_S:g} s to compute; none are shown"
+            return _Computed(np.empty(0, np.int64), {}, (problem,))
 
     def _known(self, key: str) -> _Computed | None:
         known = self._kept.get(key)

@@ -255,8 +255,10 @@ class Commands:
             for one in catalogue()
         ]
 
-    def validate_strategy(self, request: ValidateRequest) -> list[dict[str, str]]:
-        """What is wrong with a strategy and its parameters; paths begin with `strategy` or `params`."""
+    def validate_strategy(self, request: ValidateRequest) -> list[dict[str, Any]]:
+        """What is wrong with a strategy and its parameters; paths begin with `strategy` or `params`. Of a text it is
+        also said where in it.
+        """
         try:
             storable(cast("JsonValue", request.params))
         except ValueError as error:
@@ -264,7 +266,7 @@ class Commands:
         try:
             resolve([request.strategy], {request.strategy: request.params} if request.params else {})
         except InvalidRequest as error:
-            return [_from_here(one, request.strategy).as_wire() for one in error.errors]
+            return [_from_here(one, request.strategy) for one in error.errors]
         return []
 
     async def total_bars(self, record: BacktestRecord) -> int:
@@ -283,12 +285,12 @@ class Commands:
         return await self._candles.symbol_meant(symbol)
 
 
-def _from_here(error: FieldError, strategy: str) -> FieldError:
-    """A path as the sender of `/strategies/validate` wrote it, not as a backtest's body would have it."""
+def _from_here(error: FieldError, strategy: str) -> dict[str, Any]:
+    """With the path as the sender of `/strategies/validate` wrote it, not as a backtest's body would have it."""
     prefix = f"strategyParams.{strategy}"
-    if error.field.startswith(prefix):
-        return FieldError("params" + error.field.removeprefix(prefix), error.message, error.code)
-    return FieldError("strategy", error.message, error.code)
+    here = error.field.startswith(prefix)
+    field = "params" + error.field.removeprefix(prefix) if here else "strategy"
+    return error.as_wire() | {"field": field} | (error.place._asdict() if error.place else {})
 
 
 def check_key(key: str | None) -> None:

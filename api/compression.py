@@ -13,7 +13,8 @@ LEAST_BYTES = 1_000
 THREAD_FROM_BYTES = 16_384
 # Of rows of numbers in JSON, level 9 makes hardly less than this one, in several times the time.
 _LEVEL = 5
-_DENSE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/zstd", "application/vnd.apache.parquet")
+# Neither what is small already, nor lines that are to be read as they come.
+_PLAIN = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/zstd", "application/vnd.apache.parquet", "application/x-ndjson")
 
 _OF_GZIP = b"-gzip"
 
@@ -28,7 +29,7 @@ class Compression:
             minimum_size=LEAST_BYTES,
             compresslevel=_LEVEL,
             thread_minimum_size=THREAD_FROM_BYTES,
-            exclude_content_types=_DENSE,
+            exclude_content_types=_PLAIN,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,10 +15,12 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from api.lacking import NotInstalled
 from shared.errors import (
     BackfleetError,
     Busy,
     Conflict,
+    ExchangeUnavailable,
     FieldError,
     Forbidden,
     ImportRefused,
@@ -58,16 +60,27 @@ _STATUS: tuple[tuple[type[BackfleetError], int], ...] = (
     (Unauthenticated, 401),
     (Forbidden, 403),
     (Refusal, 400),
+    (NotInstalled, 501),
     (Unavailable, 503),
 )
 
 
+class ProblemChoice(BaseModel):
+    """One answer to a question."""
+
+    value: str = Field(description="What to send in the field.", examples=["dmy"])
+    label: str = Field(description="What it means, for people.", examples=["Day first: 31/12/2024"])
+
+
 class ProblemField(BaseModel):
-    """One thing that is wrong."""
+    """One thing that is wrong, or is asked."""
 
     field: str = Field(description="Dotted path as the caller wrote it.", examples=["strategyParams.sma.fast"])
     message: str = Field(description="What is wrong with it, and what to write.")
-    code: str = Field(description="Stable machine-readable name.")
+    code: str = Field(description="Stable machine-readable name; `choose` of a question.")
+    choices: list[ProblemChoice] | None = Field(
+        default=None, description="Answers that will do, all or the likely ones; only where there are such."
+    )
 
 
 class Problem(BaseModel):
@@ -105,25 +118,31 @@ def problem_response(
 
 
 def respond(error: BackfleetError) -> JSONResponse:
-    """The answer to an error of ours. Details of what is not the caller's to mend stay in the log."""
-    if isinstance(error, ImportRefused):
-        error = error.for_form()
-    status = status_of(error)
+    """The answer to an error of ours."""
+    content = problem_of(error)
+    status = content["status"]
     headers: dict[str, str] = {}
-    detail = error.message
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="backfleet", error="invalid_token"'
     elif status in (429, 503):
         known_s = error.retry_after_s if isinstance(error, TooMany) else None
         headers["Retry-After"] = str(RETRY_AFTER_S if known_s is None else max(1, math.ceil(known_s)))
-    if status == 503 and not isinstance(error, Busy):
+    return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def problem_of(error: BackfleetError) -> dict[str, Any]:
+    """The document of an error of ours. Details of what is not the caller's to mend stay in the log."""
+    if isinstance(error, ImportRefused):
+        error = error.for_form()
+    status, detail = status_of(error), error.message
+    if status == 500:
+        log.error("answered 500: %s: %s", type(error).__name__, error.message)
+        return problem(500, "internal", _SURPRISE)
+    if status == 503 and not isinstance(error, Busy | ExchangeUnavailable):
         if not isinstance(error, StoreAway):
             log.warning("answered 503: %s", error.message)
         detail = _SILENT
-    elif status == 500:
-        log.error("answered 500: %s: %s", type(error).__name__, error.message)
-        return problem_response(500, "internal", _SURPRISE)
-    return problem_response(status, error.code, detail, error.errors, headers)
+    return problem(status, error.code, detail, error.errors)
 
 
 def socket_errors(error: BackfleetError) -> list[dict[str, str]]:

@@ -12,9 +12,11 @@ from api.analysis import Analyses
 from api.charts import Charts
 from api.commands import Commands
 from api.decisions import Decisions
+from api.exporting.exports import Exports
 from api.fleet import Fleet
 from api.gate import Gate
 from api.llm_keys import LlmKeys
+from api.market_data.fetches import Fetches
 from api.market_data.library import Library
 from api.market_data.uploads import Uploads
 from api.metrics import Metrics
@@ -39,6 +41,7 @@ class Services:
     library: Library
     decisions: Decisions
     analyses: Analyses
+    exports: Exports
     agents: Agents
     llm_keys: LlmKeys
     relay: Relay
@@ -46,6 +49,7 @@ class Services:
     missed: Missed
     newcomers: Newcomers
     uploads: Uploads
+    fetches: Fetches
     fleet: Fleet
     metrics: Metrics
     mongo: Mongo

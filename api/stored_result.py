@@ -45,12 +45,18 @@ class StoredResults:
 
     async def tables(self, record: BacktestRecord, document: ResultDocument) -> StoredTables:
         """All of them, whole. Raises `NotFound` where the result's own are gone."""
-        equity, trades = await self._results.read_columns(document)
+        equity, trades = await self.equity(document), await self.trades(document)
         bars = await self._bars_of(record, document)
         if bars is not None and not np.array_equal(bars.time_ms, equity["time_ms"]):
             log.warning("%s: its bars are not those of its result: it is told without", record["_id"])
             bars = None
         return StoredTables(equity, trades, bars)
+
+    async def equity(self, document: ResultDocument) -> Columns:
+        return await self._results.read_all_equity(document)
+
+    async def trades(self, document: ResultDocument) -> Columns:
+        return await self._results.read_all_trades(document)
 
     async def _bars_of(self, record: BacktestRecord, document: ResultDocument) -> Bars | None:
         """Without those of the warm-up."""

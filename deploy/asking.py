@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from api.cli import settings_here, to_end
+from deploy.exporting import FORMATS, STDOUT, TABLES, in_options, require_room, usual_name, write_file, write_stdout
 from shared.errors import ConfigurationError, InvalidRequest
 from shared.request_options import VALUES, add_request_options, read_request, read_value
 
@@ -51,6 +52,11 @@ Serves an agent that starts it: the tools of MCP over standard input and output,
 --embedded on one of its own, which lives as long as it does and begins with the files of --data, else
 with bars to try things on. Logs go to standard error. Ends with standard input, or by a signal."""
 
+_EXPORT = """\
+Writes a backtest that has ended into a file, and prints its name. json: all there is; html: a page to
+look at without a gateway; csv and parquet: one table. The file appears when it is complete. Texts of CSV
+that a spreadsheet would take for a formula have an apostrophe before them."""
+
 
 def add_client_commands(commands: Commands) -> None:
     submit = _command(commands, "submit", _submit, "submit a backtest to a gateway, and follow it", _SUBMIT)
@@ -74,8 +80,39 @@ def add_client_commands(commands: Commands) -> None:
     speed = _add_control(commands, "speed", "set the pace of a backtest")
     speed.add_argument("speed", metavar="N", help="bars a second, from 0.1, or max")
     _add_mcp(commands)
+    _add_export(commands)
     seek = _add_control(commands, "seek", "take a backtest to another bar, forward or back")
     seek.add_argument("where", metavar="BAR|TIME", help="just before this bar, from 0, or the first from this time on")
+
+
+def _add_export(commands: Commands) -> None:
+    export = _command(commands, "export", _export, "write a backtest into a file: CSV, Parquet, JSON, a page", _EXPORT)
+    export.add_argument("backtest_id", metavar="BT_ID", help="which backtest")
+    export.add_argument("--format", choices=FORMATS, default="json", help="what kind of file (default json)")
+    export.add_argument("--table", choices=TABLES, help="which one, of csv and parquet (default trades)")
+    export.add_argument("--context", action="store_true", help="with decisions, also what was asked and answered")
+    export.add_argument("--output", metavar="FILE", help="where to; - is standard output (default BT_ID-TABLE.FORMAT)")
+    export.add_argument("--force", action="store_true", help="write over a file that is there already")
+
+
+def _export(asked: argparse.Namespace) -> int:
+    form, table = asked.format, asked.table
+
+    async def work(fleet: Backfleet) -> int:
+        pieces = in_options(fleet.run(asked.backtest_id).export(form, table=table, context=asked.context))
+        if asked.output == STDOUT:
+            return await write_stdout(pieces)
+        await write_file(pieces, path, force=asked.force)
+        print(path)
+        return 0
+
+    if asked.output == STDOUT:
+        if form == "parquet" and sys.stdout.isatty():
+            raise InvalidRequest.of("--output", "is a terminal, which cannot show Parquet; name a file")
+        return _ask(asked, work)
+    path = Path(asked.output) if asked.output else usual_name(asked.backtest_id, form, table)
+    require_room(path, force=asked.force)
+    return _ask(asked, work)
 
 
 def _add_mcp(commands: Commands) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from api.cli import add_data_options, add_key_options, add_token_options, add_user_options, settings_here, tell, to_end
 from deploy.asking import add_client_commands
 from deploy.plain import plain
 from shared import package_version
+from shared.choices import CHOOSE
 from shared.errors import BackfleetError, InvalidRequest
 from worker.cli import add_run_options
 from worker.stream_cli import add_stream_options
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return asked.command(asked) or 0
     except BackfleetError as error:
-        wrong = [error.message]
+        wrong = [error.message, *_answers_to(error)]
         if isinstance(error, InvalidRequest):
             wrong = [f"{one.field}: {one.message}" for one in error.errors]
         for line in wrong:
@@ -68,6 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _answers_to(error: BackfleetError) -> Iterator[str]:
+    """What may be decided where a file asks, each with what it means."""
+    for one in error.errors:
+        told = [value if value == label else f"{value} ({label})" for value, label in one.choices]
+        if told and one.code == CHOOSE:
+            yield f"{one.field}: {', '.join(told)}"
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ module that talks to the driver; they are translated into this tree there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
-from shared.choices import as_fields, as_options
+from shared.choices import CHOOSE, Choice, answers_in, as_fields, as_options, marked
+from shared.misread import Place
 
 # Nobody reads more, and an answer must fit on every wire and into a record.
 ERRORS_MAX = 100
@@ -19,14 +20,24 @@ ERRORS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with one field. `field` is a dotted path as the caller wrote it (`strategyParams.sma.fast`)."""
+    """One thing wrong with one field. `field` is a dotted path as the caller wrote it (`strategyParams.sma.fast`).
+
+    `choices` are what may stand there instead, where that is a question with few answers, or some of them. `place` is
+    for who edits the text that the field holds.
+    """
 
     field: str
     message: str
     code: str = "invalid"
+    choices: tuple[Choice, ...] = ()
+    place: Place | None = None
 
-    def as_wire(self) -> dict[str, str]:
-        return {"field": self.field, "message": self.message, "code": self.code}
+    def as_wire(self) -> dict[str, Any]:
+        wire: dict[str, Any] = {"field": self.field, "message": self.message, "code": self.code}
+        return wire | ({"choices": [one._asdict() for one in self.choices]} if self.choices else {})
+
+    def reworded(self, words: Callable[[str], str]) -> FieldError:
+        return replace(self, field=words(self.field), message=words(self.message))
 
 
 def summary(errors: Sequence[FieldError]) -> str:
@@ -45,7 +56,12 @@ class BackfleetError(Exception):
     def __init__(self, message: str, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(message)
         self.message = message
-        self.errors = tuple(errors[:ERRORS_MAX])
+        self.errors: tuple[FieldError, ...] = tuple(errors[:ERRORS_MAX])
+
+    def reword(self, words: Callable[[str], str]) -> None:
+        """Says the same in other words."""
+        self.message = words(self.message)
+        self.errors = tuple(one.reworded(words) for one in self.errors)
 
 
 class Refusal(BackfleetError):
@@ -125,14 +141,14 @@ class ImportRefused(Refusal):
     """A market data file that cannot be read without guessing. Names file, line, value and remedy.
 
     Its text names what a person can decide by marks (`shared/choices.py`). It is for who types commands, unless an edge
-    asks for another wording.
+    asks for another wording. Without `errors` it has one for each thing that the text asks, with the answers there are.
     """
 
     code = "import_refused"
 
-    def __init__(self, marked: str, errors: Sequence[FieldError] = ()) -> None:
-        super().__init__(marked, errors)
-        self.marked = marked
+    def __init__(self, text: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(text, errors or _asked_by(text))
+        self.marked = text
         self._marked_errors: tuple[FieldError, ...] = self.errors
         self._put(as_options)
 
@@ -142,9 +158,18 @@ class ImportRefused(Refusal):
         same._put(as_fields)
         return same
 
+    def reword(self, words: Callable[[str], str]) -> None:
+        super().reword(words)
+        self.marked = words(self.marked)
+        self._marked_errors = tuple(one.reworded(words) for one in self._marked_errors)
+
     def _put(self, words: Callable[[str], str]) -> None:
         self.message = words(self.marked)
-        self.errors = tuple(FieldError(words(one.field), words(one.message), one.code) for one in self._marked_errors)
+        self.errors = tuple(one.reworded(words) for one in self._marked_errors)
+
+
+def _asked_by(text: str) -> list[FieldError]:
+    return [FieldError(marked(name), text, CHOOSE, choices) for name, choices in answers_in(text).items()]
 
 
 class StrategyFailed(Refusal):

@@ -1,4 +1,4 @@
-"""Refusals in the words of whoever asked: an edge whose fields have other names says those."""
+"""Refusals in the words of whoever asked: an edge whose fields or commands have other names says those."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
-from shared.errors import BackfleetError, FieldError
+from shared.errors import BackfleetError
 
 
 @contextmanager
 def in_words(names: Mapping[str, str]) -> Generator[None]:
     """What is refused inside names its fields by the values of `names`, wherever it named them by the keys."""
-    words = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, names), key=len, reverse=True))})\b")
+    words = re.compile(rf"(?<!\w)(?:{'|'.join(sorted(map(re.escape, names), key=len, reverse=True))})\b")
 
     def renamed(text: str) -> str:
         return words.sub(lambda found: names[found[0]], text)
@@ -20,6 +20,5 @@ def in_words(names: Mapping[str, str]) -> Generator[None]:
     try:
         yield
     except BackfleetError as error:
-        error.errors = tuple(FieldError(renamed(one.field), renamed(one.message), one.code) for one in error.errors)
-        error.message = renamed(error.message)
+        error.reword(renamed)
         raise

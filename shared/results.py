@@ -249,11 +249,10 @@ class Results:
         """As they are stored. Raises `NotFound` where they are gone."""
         return await self._frames.read(result["frames"]["trades"], range(sys.maxsize), _as_they_are)
 
-    async def read_columns(self, result: ResultDocument) -> tuple[Columns, Columns]:
-        """All points of the equity curve and all trades, as they are stored. Raises `NotFound` where they are gone."""
+    async def read_all_equity(self, result: ResultDocument) -> Columns:
+        """All points, as they are stored. Raises `NotFound` where they are gone."""
         whole = result["frames"].get("equity", {"data": result["equity"]})
-        equity = await self._frames.read(whole, range(sys.maxsize), _as_they_are)
-        return equity, await self.read_all_trades(result)
+        return await self._frames.read(whole, range(sys.maxsize), _as_they_are)
 
     async def delete_of(self, backtest_id: str) -> None:
         """Removes every result of a backtest."""

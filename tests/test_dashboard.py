@@ -68,7 +68,9 @@ def test_what_is_not_built_from_makes_no_difference(small: Path, name: str) -> N
     assert fingerprint(small) == before
 
 
-# With Node
+# With Node, which takes its time where other tests run beside it.
+
+slowly = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -107,17 +109,20 @@ def files_below(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@slowly
 def test_types_of_what_crosses_the_wire_are_those_of_the_contract(node: Path, elsewhere: Path) -> None:
     wire = SOURCE / "src" / "wire"
     step(node, "wire", elsewhere)
     assert files_below(elsewhere / wire) == files_below(ROOT / wire), "run `make dashboard`"
 
 
+@slowly
 @pytest.mark.parametrize("name", ["check", "test"])
 def test_the_source_has_its_types_right_and_passes_its_tests(node: Path, elsewhere: Path, name: str) -> None:
     step(node, name, elsewhere)
 
 
+@slowly
 def test_the_same_bytes_are_built_elsewhere(node: Path, elsewhere: Path) -> None:
     static = build(node, elsewhere, ("build",))
     assert static.stat().st_mode & 0o777 == 0o755

@@ -292,7 +292,10 @@ def plan_spans(order: FetchOrder, stored: tuple[int, int] | None) -> list[tuple[
 
 
 class Fetch:
-    """One series from an exchange into the store. `report` and `notes` say what was stored, also of one that failed."""
+    """One series from an exchange into the store. `report` and `notes` say what was stored, also of one that failed.
+
+    With `bars_max` it is one import of no more bars than that: nothing of one that fails is stored.
+    """
 
     def __init__(
         self,
@@ -301,6 +304,8 @@ class Fetch:
         order: FetchOrder,
         clock: LocalClock | None = None,
         watcher: Watcher | None = None,
+        *,
+        bars_max: int | None = None,
     ) -> None:
         self.report: ImportReport | None = None
         self.notes: list[str] = []
@@ -309,9 +314,18 @@ class Fetch:
         self._order = order
         self._clock = clock or LocalClock()
         self._watcher = watcher
+        self._bars_max = bars_max
+        self._spans: list[tuple[int, int]] | None = None
         self._skew_ms = 0
         self._pending: list[Bars] = []
         self._of = f"{exchange.name} {exchange.symbol} {order.interval}"
+
+    async def plan(self) -> list[tuple[int, int]]:
+        """Which spans will be asked for, without asking. Raises `InvalidRequest`."""
+        if self._spans is None:
+            self._spans = plan_spans(self._order, await self._stored())
+            self._refuse_many(self._spans)
+        return self._spans
 
     async def fetch(self) -> None:
         """Fetches what the order names and is not there yet, and stores it every `STORED_EVERY_BARS` bars.
@@ -319,13 +333,27 @@ class Fetch:
         However it ends, by an error or cancelled, what was fetched until then is stored. Raises `InvalidRequest`,
         `ImportRefused`, `ExchangeUnavailable`, and what `Candles.import_bars` raises.
         """
-        spans = plan_spans(self._order, await self._stored())
+        spans = await self.plan()
         await self._read_clock()
         try:
             for start_ms, end_ms in spans:
                 await self._walk(start_ms, end_ms)
-        finally:
-            await self._store()
+        except BaseException:
+            if self._bars_max is None:
+                await self._store()
+            raise
+        await self._store()
+
+    def _refuse_many(self, spans: list[tuple[int, int]]) -> None:
+        now_ms = self._clock.now_ms()
+        interval, most = self._order.interval, self._bars_max
+        bars = sum(max(0, _bars_between(interval, start_ms, min(end_ms, now_ms))) for start_ms, end_ms in spans)
+        if most is not None and bars > most:
+            until = iso_from_ms(later(interval, spans[0][0], most))
+            raise InvalidRequest.of(
+                "--until",
+                f"the span has {bars:,} bars of {interval}, and {most:,} are the most at once; end at {until}",
+            )
 
     async def _stored(self) -> tuple[int, int] | None:
         """From when to when there are bars; None where there are none."""
@@ -379,7 +407,7 @@ class Fetch:
                 self._watcher.reached(min(walk.next_ms, end_ms, self._now_ms()), bars.total)
             if bars.total:
                 self._pending.append(bars)
-            if sum(part.total for part in self._pending) >= STORED_EVERY_BARS:
+            if self._bars_max is None and sum(part.total for part in self._pending) >= STORED_EVERY_BARS:
                 await self._store()
         walk.end(self._now_ms())
         self._note_gaps(walk)

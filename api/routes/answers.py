@@ -125,16 +125,31 @@ class Word(Answer):
     description: str = Field(description="What it stands for.")
 
 
+class Argument(Answer):
+    """One argument of a function."""
+
+    name: str = Field(description="What it is called in the signature.", examples=["period"])
+    takes: str = Field(
+        description="What may be written for it: any number, computed ones too, or a number that is written out.",
+        examples=["a whole number from 1 to 10,000"],
+    )
+    default: float | None = Field(description="What it is where it is left out; null: it must be there.")
+
+
 class FunctionDescription(Word):
     """A function that may stand in a condition."""
 
     signature: str = Field(description="How it is called.", examples=["sma(series, n)"])
     returns: Literal["number", "condition"] = Field(description="What it gives at each bar.")
+    arguments: list[Argument] = Field(description="What it takes, in this order.")
 
 
 class Language(Answer):
     """What a condition written as text can name."""
 
+    parameters: list[str] = Field(description="Which parameters are such texts.", examples=[["long", "exit"]])
+    keywords: list[Word] = Field(description="What joins conditions.")
+    operators: list[Word] = Field(description="What compares and computes.")
     series: list[Word] = Field(description="Columns of the bars.")
     functions: list[FunctionDescription] = Field(description="What can be computed of them.")
 
@@ -161,11 +176,21 @@ class WrongField(Answer):
     code: str = Field(description="Stable machine-readable name.")
 
 
+class WrongParameter(WrongField):
+    """One thing that is wrong with a parameter, and where in its text, if it is a condition written as text."""
+
+    start: int | None = Field(default=None, ge=0, description="First character that is wrong, counted from 0.")
+    end: int | None = Field(
+        default=None, ge=0, description="The one after the last that is wrong; as `start` where something is missing."
+    )
+    near: list[str] | None = Field(default=None, description="Names that may be meant, the nearest first.")
+
+
 class Validation(Answer):
     """Whether a strategy and its parameters are right."""
 
     valid: bool = Field(description="Whether a backtest with them would be accepted.")
-    errors: list[WrongField] = Field(description="What is wrong; empty where nothing is.")
+    errors: list[WrongParameter] = Field(description="What is wrong; empty where nothing is.")
 
 
 class Datasets(Answer):

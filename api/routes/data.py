@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import Path, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
+from api.market_data.fetches import Begun, FetchRequest, list_exchanges
 from api.market_data.library import GAPS_MAX, import_as_wire
 from api.market_data.uploads import ImportForm
 from api.problems import respond
 from api.routes.answers import CandleColumns, Datasets, Imported
-from api.routes.data_answers import SeriesGaps
+from api.routes.data_answers import Exchanges, FetchLine, SeriesGaps
 from api.routes.plotting import First, Last, MaxPoints, unless_known
-from api.routes.requests import Caller, DataKeeper, new_router
+from api.routes.requests import Caller, DataKeeper, described_body, new_router, read_body
 from api.services import services_of
 from shared.contracts import CandlesRequest
 from shared.errors import TooLarge
 from shared.instants import Interval
 from shared.request import SYMBOL_PATTERN
-from shared.wire import validate
+from shared.wire import decode, validate
 
 router = new_router()
+NDJSON = "application/x-ndjson"
 SymbolPath = Annotated[str, Path(pattern=SYMBOL_PATTERN, description="Of which market.", examples=["AAPL"])]
 IntervalPath = Annotated[Interval, Path(description="Length of the bars.", examples=["1d"])]
 
@@ -72,6 +76,47 @@ async def import_data(request: Request, _asker: DataKeeper) -> Response:
     except ClientDisconnect:
         return Response(status_code=400)  # which nobody reads
     return JSONResponse({"items": [import_as_wire(report) for report in reports]}, 201)
+
+
+class FetchResponse(StreamingResponse):
+    """The lines of a fetch. Whoever goes away cancels it, also while one is being sent: the generator of lines, which
+    then stands still, would not hear of it."""
+
+    def __init__(self, begun: Begun) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(begun.lines, media_type=NDJSON, headers=headers)
+        self._begun = begun
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._begun.cancel()
+
+
+@router.get(
+    "/data/exchanges",
+    response_model=None,
+    summary="Exchanges to fetch from",
+    description="Whose candles `POST …/data/fetch` can ask for, or what is missing for that.",
+    responses={200: {"model": Exchanges}},
+)
+async def get_exchanges(_request: Request, _asker: Caller) -> Response:
+    return JSONResponse(await asyncio.to_thread(list_exchanges))
+
+
+@router.post(
+    "/data/fetch",
+    response_model=None,
+    summary="Fetch bars from an exchange",
+    description="Finished candles, stored as one import once all are there. Lines of JSON tell how far it is; the last "
+    "one has what was `imported`, or the `problem`. Whoever breaks off stores nothing. One at a time for each user.",
+    responses={200: {"content": {NDJSON: {"schema": FetchLine.model_json_schema()}}, "description": "It has begun."}},
+    openapi_extra=described_body(FetchRequest),
+)
+async def fetch_data(request: Request, asker: DataKeeper) -> Response:
+    asked = decode(FetchRequest, await read_body(request))
+    return FetchResponse(await services_of(request).fetches.begin(asker.user_id, asked))
 
 
 @router.get(

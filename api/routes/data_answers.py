@@ -42,3 +42,22 @@ class SeriesGaps(Answer):
     expected_bars: int = Field(ge=1, description="How many there would be if none was missing.")
     gaps: list[SeriesGap] = Field(description="In order of time; where there are more than `limit`, the largest.")
     total: int = Field(ge=0, description="How many gaps there are.")
+
+
+class Exchanges(Answer):
+    """Whose candles can be fetched."""
+
+    available: bool = Field(description="Whether this gateway can fetch at all.")
+    exchanges: list[str] = Field(description="Their names.", examples=[["binance", "kraken"]])
+    remedy: str | None = Field(description="What to install where it cannot; else null.")
+
+
+class FetchLine(Answer):
+    """One line of a fetch: how far it is, that it waits, or its end."""
+
+    fetched: int | None = Field(default=None, description="How many bars have come, with `until`.")
+    until: Instant | None = Field(default=None, description="Until when there are no more to come.")
+    waits: str | None = Field(default=None, description="Why the exchange is asked again later, with `seconds`.")
+    seconds: float | None = Field(default=None, description="How much later.")
+    imported: dict[str, Any] | None = Field(default=None, description="At the end: a report as of an import.")
+    problem: dict[str, Any] | None = Field(default=None, description="At the end: why nothing was imported.")

@@ -19,6 +19,7 @@ from api.account_requests import (
     SetPasswordRequest,
 )
 from api.llm_requests import AGENT_EXAMPLE, PARAMETER_OF, AgentRequest, ProviderKeyRequest
+from api.market_data.fetches import FetchRequest
 from api.routes.requests import (
     AGENTS_ROOT,
     AUTH_ROOT,
@@ -39,7 +40,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     *(BacktestRequest, ValidateRequest, LoginRequest, RefreshRequest, AddUserRequest, SetPasswordRequest),
     *(ChangePasswordRequest, RolesRequest, KeyRequest),
     *(PlainCommand, StopCommand, SpeedCommand, StepCommand, SeekCommand),
-    *(CreateSession, RunRequest, AgentRequest, ProviderKeyRequest),
+    *(CreateSession, RunRequest, AgentRequest, ProviderKeyRequest, FetchRequest),
 )
 # By the beginning of the path; the first that fits.
 _TAGS: tuple[tuple[str, str, str], ...] = (
@@ -69,6 +70,7 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
     "CreateSession": CREATE_EXAMPLE,
     "RunRequest": RUN_EXAMPLE,
     "AgentRequest": AGENT_EXAMPLE,
+    "FetchRequest": {"exchange": "binance", "symbol": "BTC/USDT", "interval": "1h", "startDate": "2024-01-01"},
     "ProviderKeyRequest": {"key": "sk-or-v1-0123456789abcdef"},
     "ValidateRequest": {"strategy": "sma_crossover", "params": {"fast": 20, "slow": 100}},
     "LoginRequest": {"name": "ann", "password": "four random words here"},

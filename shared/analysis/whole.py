@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.analysis.ambiguity import ambiguous_bars
 from shared.analysis.curves import calendar_returns, exposed, held, rolling_sharpe, underwater
 from shared.analysis.distributions import excursions, histogram, thinned
 from shared.analysis.groups import by_exit, by_hour, by_side, by_weekday, streaks
@@ -33,6 +34,7 @@ DRAWN: dict[str, Callable[..., Any]] = {
     "byWeekday": by_weekday,
     "byHour": by_hour,
     "streaks": streaks,
+    "ambiguousBars": ambiguous_bars,
 }
 
 
@@ -134,6 +136,12 @@ def _excursions(tables: Tables) -> dict[str, Any] | None:
 
 
 def _ambiguous(tables: Tables) -> dict[str, Any]:
-    """A run counts them and keeps no list."""
     total = tables.metrics.get("ambiguousBars")
-    return {"items": [] if total == 0 else None, "total": total}
+    items: list[dict[str, int]] | None = None
+    if total == 0:
+        items = []
+    elif total and tables.bars is not None:
+        found = ambiguous_bars(tables.trades, tables.bars, tables.config, total)
+        if found is not None:
+            items = [{"time": time_ms} for time_ms in tables.bars.time_ms[found[:AMBIGUOUS_MAX]].tolist()]
+    return {"items": items, "total": total}

@@ -12,6 +12,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from shared.candles.grid import DAY_MS, Grid, Instants
+from shared.choices import marked, offered
 from shared.errors import FieldError, ImportRefused, Unavailable
 
 CALENDAR_PATTERN = r"^[A-Za-z0-9_/.-]{1,20}$"
@@ -118,7 +120,7 @@ def read_calendar(name: str, first_day: int, last_day: int) -> Calendar:
         if name not in names:
             near = get_close_matches(name.upper(), names, n=_NEAR_NAMES, cutoff=_NEAR_CUTOFF)
             hint = f"; near are {', '.join(near)}" if near else ""
-            raise _refused(name, f"is no calendar, such as XNYS or XLON{hint}")
+            raise _refused(name, f"is no calendar, such as XNYS or XLON{hint}", near)
         first, last = (str(np.datetime64(day, "D")) for day in (first_day, last_day))
         try:
             found: Any = package.get_calendar(name, start=first, end=last)
@@ -140,9 +142,9 @@ def _milliseconds(times: Any) -> Instants:
     return np.asarray(plain.to_numpy().astype("datetime64[ms]").astype(np.int64))
 
 
-def _refused(name: str, wrong: str) -> ImportRefused:
-    message = f"{name!r} {wrong}"
-    return ImportRefused(f"⟦calendar⟧ {message}", [FieldError("⟦calendar⟧", message)])
+def _refused(name: str, wrong: str, near: Sequence[str] = ()) -> ImportRefused:
+    message, field = f"{name!r} {wrong}", marked("calendar")
+    return ImportRefused(f"{field} {message}", [FieldError(field, message, choices=offered("calendar", near))])
 
 
 def main() -> None:

@@ -157,8 +157,8 @@ def reconcile_bars(old: Bars, new: Bars, of: str, on_conflict: OnConflict) -> tu
         raise BarConflict(
             f"{of}: the bar of {iso_from_ms(int(new.time_ms[at]))} is already there with other values: "
             f"stored {_show_bar(old, int(place[at]))}, given {_show_bar(new, at)}. "
-            "Nothing was imported; remove the bars that differ, import under another symbol, or say with ⟦on_conflict⟧ "
-            "whether to keep or to replace what is stored."
+            "Nothing was imported; remove the bars that differ, import under another symbol, or say with "
+            "⟦?on_conflict keep|replace⟧ whether to keep or to replace what is stored."
         )
     differing = int(np.count_nonzero(differs))
     if on_conflict == "replace" and differing:

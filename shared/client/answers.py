@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from shared.choices import Choice
 from shared.errors import (
     BackfleetError,
     Conflict,
@@ -46,8 +47,15 @@ class RunEvent:
 
 def read_errors(said: Mapping[str, Any]) -> list[FieldError]:
     """The `errors` of a refusal, by HTTP or over the socket."""
-    errors = cast("list[dict[str, str]]", said.get("errors") or [])
-    return [FieldError(one["field"], one["message"], one.get("code", "invalid")) for one in errors]
+    errors = cast("list[dict[str, Any]]", said.get("errors") or [])
+    return [
+        FieldError(one["field"], one["message"], one.get("code", "invalid"), _choices_in(one.get("choices") or []))
+        for one in errors
+    ]
+
+
+def _choices_in(choices: Sequence[Mapping[str, str]]) -> tuple[Choice, ...]:
+    return tuple(Choice(one["value"], one["label"]) for one in choices)
 
 
 def refusal_of(status: int, problem: Mapping[str, Any]) -> BackfleetError:

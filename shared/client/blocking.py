@@ -26,6 +26,7 @@ from shared.client.fleet import Backfleet, Run, Token
 from shared.errors import Refusal
 
 Answer = TypeVar("Answer")
+Item = TypeVar("Item")
 
 
 class BlockingBackfleet:
@@ -137,6 +138,15 @@ class BlockingRun:
     def equity(self, *, max_points: int = 2_000) -> dict[str, Any]:
         return self._fleet.wait_for(self._run.equity(max_points=max_points))
 
+    def export(self, form: str = "json", *, table: str | None = None, context: bool = False) -> Generator[bytes]:
+        pieces = self._run.export(form, table=table, context=context)
+        try:
+            while (piece := self._fleet.wait_for(_next(pieces))) is not None:
+                yield piece
+        finally:
+            if self._fleet.is_open:
+                self._fleet.wait_for(pieces.aclose())
+
     def delete(self) -> None:
         self._fleet.wait_for(self._run.delete())
 
@@ -177,5 +187,5 @@ async def _end(fleet: Backfleet, loop: asyncio.AbstractEventLoop) -> None:
         loop.stop()
 
 
-async def _next(events: AsyncGenerator[RunEvent, None]) -> RunEvent | None:
-    return await anext(events, None)
+async def _next(items: AsyncGenerator[Item, None]) -> Item | None:
+    return await anext(items, None)

@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 Token = str | Callable[[], Awaitable[str]]
 
 _ROOT = "/api/algo/backtest"
+_NOT_INSTALLED = 501  # unlike its neighbours it says what to do instead, and that asking again does not help
+_SILENCE_S = 120.0
+_PIECE_BYTES = 256 * 1024
 
 
 class BacktestFailed(BackfleetError):
@@ -152,18 +155,51 @@ class Backfleet:
         async with self._http.request(
             method, self._url + path, data=raw, json=written, params=params, headers=sent
         ) as answer:
-            text = await answer.text()
-            if answer.status >= 500:
-                raise Unavailable(f"answered {answer.status}: {text[:200]}")
-            try:
-                said: Any = json.loads(text) if text else {}
-            except ValueError:
-                raise Refusal(
-                    f"{self._url} answered {answer.status} and no JSON: is it the URL of a gateway?"
-                ) from None
-            if answer.status >= 400:
-                raise refusal_of(answer.status, said)
-            return said
+            return self._read(answer.status, await answer.text())
+
+    def _read(self, status: int, text: str) -> Any:
+        """The JSON of an answer. Raises what it refuses with, and `Unavailable`."""
+        if status >= 500 and status != _NOT_INSTALLED:
+            raise Unavailable(f"answered {status}: {text[:200]}")
+        try:
+            said: Any = json.loads(text) if text else {}
+        except ValueError:
+            raise Refusal(f"{self._url} answered {status} and no JSON: is it the URL of a gateway?") from None
+        if status >= 400:
+            raise refusal_of(status, said)
+        return said
+
+    async def download(self, path: str, *, query: Mapping[str, Any] | None = None) -> AsyncGenerator[bytes, None]:
+        """A file of the HTTP API as it comes. Asks again as `ask` does, until it begins.
+
+        Raises `Unavailable` where it breaks off on the way: what came until then is not all of it.
+        """
+        answer = await self._begin(path, {name: str(value) for name, value in (query or {}).items()})
+        try:
+            async for piece in answer.content.iter_chunked(_PIECE_BYTES):
+                yield piece
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
+            raise Unavailable(f"{self._url} broke off on the way: {error}; ask for it again") from error
+        finally:
+            answer.close()
+
+    async def _begin(self, path: str, params: Mapping[str, str]) -> aiohttp.ClientResponse:
+        assert self._http is not None, "use it as a context: async with Backfleet(url, token) as fleet"
+        unhurried = aiohttp.ClientTimeout(total=None, sock_read=_SILENCE_S)
+        async with patience(self._patience_s, f"{self._url} does not answer"):
+            for attempt in range(1_000_000):
+                try:
+                    sent = {"Authorization": f"Bearer {await self.token()}"}
+                    answer = await self._http.get(self._url + path, params=params, headers=sent, timeout=unhurried)
+                    if answer.status == 200:
+                        return answer
+                    async with answer:
+                        self._read(answer.status, await answer.text())
+                    raise Refusal(f"{self._url} answered {answer.status} and no file: is it the URL of a gateway?")
+                except (Unavailable, aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
+                    log.info("GET %s: %s; again", path, error)
+                    await pause(attempt)
+        raise AssertionError("patience has an end")
 
     @property
     def line(self) -> Line:
@@ -227,6 +263,13 @@ class Run:
 
     async def equity(self, *, max_points: int = 2_000) -> dict[str, Any]:
         return await self._fleet.ask("GET", f"{self._path}/equity", query={"maxPoints": max_points})
+
+    def export(
+        self, form: str = "json", *, table: str | None = None, context: bool = False
+    ) -> AsyncGenerator[bytes, None]:
+        """A file as `GET …/export` makes it, piece by piece: `csv`, `parquet`, `json` or `html`."""
+        query = {"format": form} | ({"table": table} if table else {}) | ({"context": "true"} if context else {})
+        return self._fleet.download(f"{self._path}/export", query=query)
 
     async def delete(self) -> None:
         await self._fleet.ask("DELETE", self._path)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from shared.bars import Bars
 from shared.errors import ConfigurationError, FieldError, InvalidRequest, summary
+from shared.misread import Misread
 from shared.strategies.parameters import Parameters
 from shared.strategies.question import Question
 from shared.strategies.signals import Signals, silent
@@ -47,7 +48,7 @@ class Strategy:
 
     `speaks_from(params)` is the number of the first bar of all it is given, from 0 on, that it can have an opinion on.
 
-    `language` lists the words of one whose parameters are text: `series` and `functions`, as users are shown them.
+    `language` lists the words of one whose parameters are text, as users are shown them.
     """
 
     id: str
@@ -58,7 +59,7 @@ class Strategy:
     aliases: tuple[str, ...] = ()
     decide: Decide | None = None
     inquire: Callable[[View], Question] | None = None
-    language: dict[str, list[dict[str, str]]] | None = field(default=None, hash=False, repr=False)
+    language: dict[str, list[Any]] | None = field(default=None, hash=False, repr=False)
     warmup: Callable[[Any], int] | None = None
     speaks_from: Callable[[Any], int] | None = None
     indicators: Callable[[Bars, Any], Columns] | None = None
@@ -130,6 +131,9 @@ class Strategy:
             field = message.partition(" ")[0]
             return FieldError(f"{path}.{field}" if field in known.split(", ") else path, message)
         field = ".".join(str(part) for part in item["loc"])
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, Misread):  # It names what it found, and the whole text would bury that.
+            return FieldError(f"{path}.{field}", message, item["type"], place=cause.place)
         if item["type"] == "extra_forbidden":
             message = f"{self.id} has no such parameter; it has: {known}"
         else:

@@ -106,6 +106,31 @@ def test_one_window_over_all_returns_is_the_sharpe_ratio_of_the_run() -> None:
     assert drawn["value"][40] == pytest.approx(sharpe, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", ["everything", "distances"])
+def test_ambiguous_bars_are_found_again_where_the_request_alone_has_levels(name: str) -> None:
+    config = CONFIGS[name]
+    levels = {
+        "stopLoss": {"percent": config.stop_loss_percent, "distance": config.stop_loss_distance},
+        "takeProfit": {"percent": config.take_profit_percent, "distance": config.take_profit_distance},
+    }
+    bars = random_walk(4_000, 9, volatility=0.02)
+    tables = tables_of(bars, config)
+    tables = tables._replace(config={**tables.config, **levels})
+    drawn = analyse(tables, 50)["ambiguousBars"]
+    assert drawn["total"] == tables.metrics["ambiguousBars"] > 0
+    times = [one["time"] for one in drawn["items"]]
+    assert len(times) == min(drawn["total"], 1_000)
+    assert times == sorted(set(times))
+    for bar in np.flatnonzero(np.isin(bars.time_ms, times)):
+        at = np.flatnonzero(tables.trades["exit_bar"] == bar)
+        assert set(tables.trades["exit_reason"][at].tolist()) & {2, 3}
+    for changes in ({"trailingStop": {"percent": 2}}, {"takeProfit": None}, {"useStopOrders": False}):
+        unknown = analyse(tables._replace(config={**tables.config, **changes}), 50)["ambiguousBars"]
+        assert unknown == {"items": None, "total": drawn["total"]}
+    one_more = {**tables.metrics, "ambiguousBars": drawn["total"] + 1}
+    assert analyse(tables._replace(metrics=one_more), 50)["ambiguousBars"]["items"] is None
+
+
 def test_what_cannot_be_known_is_null_and_what_is_not_there_is_empty() -> None:
     still = analyse(tables_of(flat(40), SHORT), 50)
     assert still["returnsHistogram"] == {"edges": [], "counts": []}

@@ -18,10 +18,19 @@ from hypothesis import strategies as st
 
 from shared.bars import Bars
 from shared.errors import InvalidRequest
+from shared.misread import Misread
 from shared.strategies import NO_OPINION, catalogue, find, resolve
 from shared.strategies.rule import language
 from shared.strategies.rule.functions import FUNCTIONS, SERIES, Function, Setting
-from shared.strategies.rule.language import DEPTH_MAX, NODES_MAX, PERIODS_MAX_BARS, TEXT_MAX_CHARS, Node, parse
+from shared.strategies.rule.language import (
+    COMPARISONS,
+    DEPTH_MAX,
+    NODES_MAX,
+    PERIODS_MAX_BARS,
+    TEXT_MAX_CHARS,
+    Node,
+    parse,
+)
 from tests.engine.markets import bars_of, random_walk
 
 TOTAL = 250
@@ -409,11 +418,43 @@ def test_arithmetic_is_that_of_numbers() -> None:
     ],
 )
 def test_a_mistake_is_named_with_its_character(text: str, at: int, says: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(Misread) as caught:
         parse(text)
-    message = str(caught.value)
+    message, place = str(caught.value), caught.value.place
     assert message.startswith(f"at character {at}: ")
     assert says in message
+    assert place.start == at - 1 <= place.end <= len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "near"),
+    [
+        ("1 > clsoe", "clsoe", ["close"]),
+        ("Sma(close, 3) > 1", "Sma", ["sma", "wma", "max"]),
+        ("crosses(close, open)", "crosses", ["crosses_below", "crosses_above", "close"]),
+        ("1 > qqqqq", "qqqqq", []),
+        ("close > 1 AND open > 1", "AND", ["and"]),
+        ("close = 1", "=", ["=="]),
+        ("close.x > 1", ".", []),
+        ("close > ", "", []),
+        ("(close > 1", "", []),
+        ("sma(close, close) > 1", "close", []),
+        ("sma(close > 1, 3) > 1", "close > 1", []),
+        ("1 > macd(close, 26, 12)", "macd(close, 26, 12)", []),
+        ("(close > 1) == (open > 1)", "(close > 1)", []),
+        ("1 + (open > 1) > 2", "(open > 1)", []),
+        ("close and open > 1", "close", []),
+        ("not close", "close", []),
+        ("rsi(close) ", "rsi(close)", []),
+        ("sma > 1", "sma", []),
+        ("1e999 > close", "1e999", []),
+    ],
+)
+def test_a_mistake_is_marked_from_its_beginning_to_its_end(text: str, marked: str, near: list[str]) -> None:
+    with pytest.raises(Misread) as caught:
+        parse(text)
+    place = caught.value.place
+    assert (text[place.start : place.end], list(place.near)) == (marked, near)
 
 
 @pytest.mark.parametrize("field", ["long", "short", "exit"])
@@ -593,7 +634,16 @@ def test_every_word_is_described() -> None:
     assert find("rule").language is shown
     assert [one["name"] for one in shown["functions"]] == list(FUNCTIONS) == list(PLAIN)
     assert [one["name"] for one in shown["series"]] == list(SERIES)
-    assert all(one["description"].endswith(".") for kind in shown.values() for one in kind)
+    assert shown["parameters"] == ["long", "short", "exit"]
+    words = [*shown["keywords"], *shown["operators"], *shown["series"], *shown["functions"]]
+    assert all(one["description"].endswith(".") for one in words)
+    assert [one["name"] for one in shown["keywords"]] == ["and", "or", "not"]
+    assert {one["name"] for one in shown["operators"]} == {*COMPARISONS, *"+-*/"}
+    arguments = {one["name"]: one["arguments"] for one in shown["functions"]}
+    assert arguments["rsi"] == [
+        {"name": "x", "takes": "any number", "default": None},
+        {"name": "period", "takes": "a whole number from 2 to 10,000", "default": 14},
+    ]
     signatures = {one["name"]: one["signature"] for one in shown["functions"]}
     assert signatures["rsi"] == "rsi(x, period = 14)"
     assert signatures["crosses_above"] == "crosses_above(a, b)"

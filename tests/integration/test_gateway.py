@@ -359,7 +359,11 @@ async def test_strategies_are_described_and_checked(site: Site) -> None:
     assert [error.field for error in (await check(strategy="magic", params={"a": 1})).errors] == ["strategy"]
     [unread] = (await check(strategy="rule", params={"long": "close > 1", "exit": "sma(close, 10 > 3"})).errors
     assert unread.field == "params.exit"
-    assert unread.message.startswith('at character 15: expected ")" to close sma(x, period), found ">"')
+    assert unread.message == 'at character 15: expected ")" to close sma(x, period), found ">"'
+    assert (unread.start, unread.end, unread.near) == (14, 15, [])
+    [misspelled] = (await check(strategy="rule", params={"long": "clsoe > 1"})).errors
+    assert (misspelled.start, misspelled.end, misspelled.near) == (0, 5, ["close"])
+    assert "start" not in wrong.errors[0].model_fields_set, "it is no text"
     problem_of(await client.post("/api/algo/strategies/validate", json={"params": {}}), 422)
 
 

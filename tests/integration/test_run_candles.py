@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from threading import Event
 from typing import Any
 
 import httpx
@@ -17,9 +18,10 @@ from shared.candles import open_bars, take_bars
 from shared.live_data import candles_told
 from shared.request import BacktestParams
 from shared.settings import Settings
-from shared.strategies import Strategy
+from shared.strategies import Strategy, resolve
 from shared.strategies.parameters import Parameters
 from shared.strategies.signals import silent
+from shared.strategies.warmup import warmup_bars
 from shared.wire import validate
 from tests.engine.deciders import in_the_catalogue
 from tests.fleet import SYMBOL, random_walk
@@ -49,6 +51,15 @@ RAISES = looking("raises", raising)
 MANY = looking("many", lambda bars, _: {f"line {at}": bars.close * at for at in range(20)})
 RULE = {"rule": {"long": "crosses_above(ema(close, 5), sma(close, 9)) and rsi(close, 7) < 60"}}
 TRADER = {"ai_trader": {"model": "m", "indicators": ["ema 20", "bbands 20 2"]}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    """Before there is a gateway in this process, which would have to answer meanwhile."""
+    for asked in ASKED.values():
+        if not {"counted", "raises", "many"} & set(asked["strategies"]):
+            run = Run(validate(BacktestParams, BODY | {"strategyParams": {}} | asked), random_walk(100))
+            run.advance(50, Wanted(news=True, candles=True))
 
 
 @pytest.fixture(autouse=True)
@@ -81,12 +92,11 @@ async def shown_by_its_run(site: Site, backtest_id: str) -> list[dict[str, Any]]
     """The data of the candle events of all its bars."""
     record = await site.store.get(backtest_id, "ann")
     params = validate(BacktestParams, record["params"])
-    for warmup_bars in range(4_000):
-        found = await site.database.candles.reopen(
-            record["manifestId"], params.interval, params.start_ms, params.end_ms, warmup_bars=warmup_bars
-        )
-        if found.dataset_hash == record["datasetHash"]:
-            break
+    before = warmup_bars(params, resolve(params.strategies, params.strategy_params))
+    found = await site.database.candles.reopen(
+        record["manifestId"], params.interval, params.start_ms, params.end_ms, warmup_bars=before
+    )
+    assert found.dataset_hash == record["datasetHash"]
     bars = open_bars(await site.database.candles.fetch(found))
 
     def run() -> list[dict[str, Any]]:
@@ -147,6 +157,16 @@ async def test_a_trader_that_is_a_model_shows_what_it_is_told(site: Site) -> Non
     told = await candles(client, backtest_id)
     names = ["ema 20", "bbands 20 2 upper", "bbands 20 2 middle", "bbands 20 2 lower"]
     assert (list(told["indicators"]), told["warnings"]) == (names, [])
+
+
+async def test_indicators_that_a_strategy_decides_by_fail_alone(site: Site) -> None:
+    """Its run fails of it; whoever looks at the bars sees them all the same."""
+    decides = Strategy("decides", "Decides", "Looks.", Parameters, decide=lambda _: None, indicators=raising)
+    client = await site.client()
+    with in_the_catalogue(decides):
+        told = await candles(client, await submit(client, strategies=["decides", "sma"]))
+    assert list(told["indicators"]) == ["sma 10", "sma 30"]
+    assert "strategy decides gave no indicators: ZeroDivisionError" in told["warnings"][0]["message"]
 
 
 async def test_longer_bars_have_the_last_value_of_each_and_a_range_its_part(site: Site) -> None:
@@ -231,14 +251,35 @@ async def test_plug_ins_that_are_not_installed_any_more_cost_the_indicators_alon
     assert "there is no strategy" in told["warnings"][0]["message"]
 
 
+async def test_indicators_that_never_end_are_not_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = Event()
+    slow = looking("slow", lambda bars, _: {"one": bars.close} if ends.wait(20) else {})
+    monkeypatch.setattr(charts, "COMPUTE_WITHIN_S", 0.05)
+    client = await site.client()
+    with in_the_catalogue(slow, COUNTED):
+        first, other = [await submit(client, strategies=[name]) for name in ("slow", "counted")]
+        told = await candles(client, first)
+        assert (told["bars"], told["indicators"]) == (BARS - 48, {})
+        assert "took more than 0.05 s" in told["warnings"][0]["message"]
+        busy = await client.get(f"{BACKTESTS}/{other}/candles")
+        assert "indicators=false" in problem_of(busy, 503)["detail"]
+        assert (await candles(client, other, indicators=False))["bars"] == BARS - 48
+        ends.set()
+        monkeypatch.setattr(charts, "COMPUTE_WITHIN_S", 20.0)
+        async with asyncio.timeout(20):
+            while (answer := await client.get(f"{BACKTESTS}/{other}/candles")).status_code == 503:
+                pass
+        assert "since" in answer.json()["indicators"]
+
+
 async def test_what_is_kept_and_computed_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     client = await site.client()
-    monkeypatch.setattr(charts, "VALUES_KEPT_MAX", 3 * BARS)
+    monkeypatch.setattr(charts, "VALUES_KEPT_MAX", 3 * BARS + 2_000)
     one, other = [await submit(client, strategies=["counted"], endDate=f"2024-01-1{day}") for day in range(2)]
     for backtest_id in (one, one, other, one):
         await candles(client, backtest_id)
     assert len(computed) == 2  # both fit
-    monkeypatch.setattr(charts, "VALUES_KEPT_MAX", BARS)
+    monkeypatch.setattr(charts, "VALUES_KEPT_MAX", BARS + 1_500)
     third = await submit(client, strategies=["counted"], endDate="2024-01-12")
     for backtest_id in (third, third, one):
         await candles(client, backtest_id)

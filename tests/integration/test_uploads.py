@@ -70,7 +70,9 @@ async def test_files_become_series_that_are_listed_with_their_gaps(site: Site, t
     files = [("file", ("ONE-1h.csv", csv_of(holey, tmp_path))), ("file", ("TWO-1h.csv", csv_of(bars, tmp_path)))]
     refused = problem_of(await client.post(IMPORT, files=files), 422)
     assert "allowGaps=true" in refused["detail"]
-    answer = await client.post(IMPORT, files=files, data={"interval": "1h", "symbol": "", "allowGaps": "true"})
+    [question] = refused["errors"]
+    accepted = {question["field"]: question["choices"][0]["value"]}
+    answer = await client.post(IMPORT, files=files, data={"interval": "1h", "symbol": ""} | accepted)
     assert answer.status_code == 201, answer.text
     reports = Imported.model_validate(answer.json()).items
     assert [(one["symbol"], one["added"], one["version"]) for one in reports] == [("ONE", 95, 1), ("TWO", 100, 1)]
@@ -94,9 +96,11 @@ async def test_what_differs_is_refused_kept_or_replaced_as_the_form_says(site: S
     files = {"file": ("ONE-1h.csv", csv_of(bars, tmp_path))}
     refused = problem_of(await client.post(IMPORT, files=files), 422)
     assert "2024-01-01T07:00:00Z" in refused["detail"]
-    kept = (await client.post(IMPORT, files=files, data={"onConflict": "keep"})).json()["items"][0]
+    [question] = refused["errors"]
+    keep, replace = ({question["field"]: choice["value"]} for choice in question["choices"])
+    kept = (await client.post(IMPORT, files=files, data=keep)).json()["items"][0]
     assert (kept["kept"], kept["replaced"], kept["version"]) == (1, 0, 1)
-    replaced = (await client.post(IMPORT, files=files, data={"onConflict": "replace"})).json()["items"][0]
+    replaced = (await client.post(IMPORT, files=files, data=replace)).json()["items"][0]
     assert (replaced["kept"], replaced["replaced"], replaced["version"]) == (0, 1, 2)
 
 

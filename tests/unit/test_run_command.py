@@ -22,7 +22,13 @@ from shared.candles.resample import resample_bars
 from shared.errors import InvalidRequest
 from shared.instants import iso_from_ms
 from shared.request_options import read_request
-from shared.settings import environment_for_child, keep_kernels_in, kernel_cache_dir, load_settings
+from shared.settings import (
+    environment_for_child,
+    keep_kernels_in,
+    keep_strategy_kernels,
+    kernel_cache_dir,
+    load_settings,
+)
 from shared.strategies import Strategy
 from shared.strategies.parameters import Parameters
 from tests.engine.deciders import in_the_catalogue
@@ -544,6 +550,11 @@ def test_kernels_are_kept_where_workers_keep_theirs(monkeypatch: pytest.MonkeyPa
     keep_kernels_in(directory)
     assert os.environ["NUMBA_CACHE_DIR"] == str(directory)
     assert kernel_cache_dir(settings, "other") == directory / "other"
+    keep_strategy_kernels(settings)
+    assert os.environ["NUMBA_CACHE_DIR"] == str(directory), "somebody has said where"
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    keep_strategy_kernels(settings)
+    assert os.environ["NUMBA_CACHE_DIR"] == str(tmp_path / "kernels" / "strategies")
 
 
 def loaded(program: str) -> set[str]:

@@ -5,8 +5,18 @@ type Maybe = number | null | undefined;
 
 const known = (value: Maybe): value is number => typeof value === "number" && Number.isFinite(value);
 
+/** Made once for each: making one costs a hundred times what it costs to use it, and charts use them in each frame. */
+const formats = new Map<string, Intl.NumberFormat>();
+
+function formatted(value: number, options: Intl.NumberFormatOptions): string {
+  const name = `${options.notation ?? ""} ${options.minimumFractionDigits ?? ""} ${options.maximumFractionDigits ?? ""} ${options.maximumSignificantDigits ?? ""}`;
+  let format = formats.get(name);
+  if (!format) formats.set(name, (format = new Intl.NumberFormat("en-US", options)));
+  return format.format(value);
+}
+
 export function number(value: Maybe, digits = 2): string {
-  return known(value) ? value.toLocaleString("en-US", { maximumFractionDigits: digits, minimumFractionDigits: digits }) : NONE;
+  return known(value) ? formatted(value, { maximumFractionDigits: digits, minimumFractionDigits: digits }) : NONE;
 }
 
 export function count(value: Maybe): string {
@@ -17,7 +27,7 @@ export function count(value: Maybe): string {
 export function price(value: Maybe): string {
   if (!known(value)) return NONE;
   const digits = value === 0 ? 2 : Math.min(12, Math.max(2, 5 - Math.floor(Math.log10(Math.abs(value)))));
-  return value.toLocaleString("en-US", { maximumFractionDigits: Math.max(digits, 2), minimumFractionDigits: 2 });
+  return formatted(value, { maximumFractionDigits: Math.max(digits, 2), minimumFractionDigits: 2 });
 }
 
 /** Of percent: 12.5 is 12.50 %. */
@@ -32,8 +42,13 @@ export function signed(value: Maybe, digits = 2): string {
   return value > 0 ? `+${text}` : value < 0 ? `−${text}` : text;
 }
 
+/** So many digits, whatever the value is: of an indicator. */
+export function digits(value: Maybe, most = 7): string {
+  return known(value) ? formatted(value, { maximumSignificantDigits: most }) : NONE;
+}
+
 export function compact(value: Maybe): string {
-  return known(value) ? value.toLocaleString("en-US", { notation: "compact", maximumFractionDigits: 1 }) : NONE;
+  return known(value) ? formatted(value, { notation: "compact", maximumFractionDigits: 1 }) : NONE;
 }
 
 /** 812 bytes, 1.4 MB. */

@@ -24,6 +24,10 @@ it("writes figures in their unit", () => {
   expect(figure("totalReturn", 1042.587762117489)).toBe("+1,042.59 %");
   expect(figure("totalReturn", -3)).toBe("−3.00 %");
   expect(figure("maxDrawdown", -70.58983)).toBe("−70.59 %");
+  expect(figure("sharpeRatio", -1e300)).toBe("−1.00e+300");
+  expect(figure("beta", -0.0042)).toBe("−0.0042");
+  expect(figure("beta", -0.000001)).toBe("0.0000");
+  expect(figure("expectancy", 0.0039)).toBe("+0.0039");
   expect(figure("totalTrades", 17)).toBe("17");
   expect(figure("averageHolding", 186.235)).toBe("186 days");
   expect(figure("averageHolding", 1)).toBe("1 day");

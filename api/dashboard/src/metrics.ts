@@ -70,12 +70,15 @@ export const UNDEFINED = "undefined";
 export function figure(name: string, value: unknown): string {
   if (typeof value !== "number" || !Number.isFinite(value)) return UNDEFINED;
   const { unit, gain } = metric(name);
-  const plain = (digits: number) => number(value, digits).replace("-", "−");
+  if (Math.abs(value) >= 1e13) return `${value < 0 ? "−" : ""}${Math.abs(value).toExponential(2)}${unit === "percent" ? " %" : ""}`;
+  // What is small is not nothing, and nothing has no sign.
+  const two = value !== 0 && Math.abs(value) < 0.095 ? 4 : 2;
+  const plain = (digits: number) => number(value, digits).replace(/^-(?!0*\.?0*$)/, "−").replace("-", "");
   switch (unit) {
     case "percent":
-      return `${gain ? signed(value) : plain(2)} %`;
+      return `${gain ? signed(value, two) : plain(two)} %`;
     case "money":
-      return gain ? signed(value) : plain(2);
+      return gain ? signed(value, two) : plain(two);
     case "count":
       return count(value);
     case "days":
@@ -83,7 +86,7 @@ export function figure(name: string, value: unknown): string {
     case "times":
       return `${plain(2)} times`;
     default:
-      return plain(2);
+      return plain(two);
   }
 }
 

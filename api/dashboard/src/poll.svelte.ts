@@ -5,6 +5,8 @@ import { untrack } from "svelte";
 import { Problem } from "./http";
 
 const REST_MAX_MS = 30_000;
+/** An answer that takes longer makes what is shown doubtful, though nobody has refused anything. */
+const LATE_MS = 5_000;
 
 /** How long to wait before the next request, after `failures` of them in a row. */
 export function restMs(everyMs: number, failures: number, retryAfterS: number | null = null): number {
@@ -19,6 +21,8 @@ export class Poll<Value> {
   atMs = $state<number | null>(null);
   /** Why the latest did not come; null where it did. */
   problem = $state.raw<unknown>(null);
+  /** The latest is long in coming. */
+  late = $state(false);
   readonly #ask: (signal: AbortSignal) => Promise<Value>;
   readonly #everyMs: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -53,12 +57,14 @@ export class Poll<Value> {
     this.#under?.abort();
     this.#under = null;
     this.#wanted = false;
+    this.late = false;
   }
 
   async #once(): Promise<void> {
     clearTimeout(this.#timer);
     const mine = (this.#under = new AbortController());
     let retryAfterS: number | null = null;
+    const waits = setTimeout(() => (this.late = this.#under === mine), LATE_MS);
     try {
       const value = await this.#ask(mine.signal);
       if (mine.signal.aborted) return;
@@ -71,7 +77,10 @@ export class Poll<Value> {
       this.problem = error;
       this.#failures += 1;
       if (error instanceof Problem) retryAfterS = error.retryAfterS;
+    } finally {
+      clearTimeout(waits);
     }
+    this.late = false;
     this.#under = null;
     const rest = this.#wanted && !this.#failures ? 0 : restMs(this.#everyMs, this.#failures, retryAfterS);
     this.#wanted = false;

@@ -18,7 +18,7 @@ from shared.candles.files.layout import Layout, shown
 from shared.candles.files.lean import SCALE, is_since_midnight, times_of_day
 from shared.candles.files.numbers import read_numbers
 from shared.candles.files.spellings import VALUE_ROLES
-from shared.candles.files.times import Times, read_times
+from shared.candles.files.times import UNIT_ASKED, Times, read_times
 from shared.candles.files.troubles import Trouble, first_of, first_trouble
 from shared.candles.grid import DAY_MS, HOUR_MS, UTC_DAYS, Grid, Session
 from shared.candles.series import PRICE_COLUMNS, first_fault, take_bars
@@ -34,6 +34,8 @@ NUMBER_ROLES = (*VALUE_ROLES, "adjusted", "ticks")
 # What the high of a bar may lie below its open or close: prices that were multiplied differ in their last bits.
 ROUNDING = 1e-9
 _Values = dict[str, NDArray[np.float64]]
+_INTERVAL_ASKED = f"⟦?interval {'|'.join(INTERVAL_MS)}⟧"
+_TURNED = {"high": "close", "low": "high", "close": "low"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def read_columns(
     if layout.quotes and worst is None:
         _refuse_scaled(source, columns)
     if layout.undecided:
-        columns[0] = _decide_order(source, columns[0], notes, decided=worst is not None)
+        columns[0] = _decide_order(source, layout, columns[0], notes, decided=worst is not None)
     decided = (*layout.decided, *_scale(source, layout, columns, reading.price_scale, notes))
     _round_off(columns, notes)
     found, row_of = _without_repeats(_put_together(times.time_ms[:rows], columns), notes)
@@ -160,7 +162,7 @@ def _read_symbol(layout: Layout, cells: Sequence[Any]) -> tuple[str, Trouble | N
 
 
 def _decide_order(
-    source: Source, columns: dict[str, NDArray[np.float64]], notes: list[str], decided: bool
+    source: Source, layout: Layout, columns: dict[str, NDArray[np.float64]], notes: list[str], decided: bool
 ) -> dict[str, NDArray[np.float64]]:
     """Four unnamed prices as open, high, low, close or open, close, high, low: whichever makes every bar possible.
 
@@ -171,10 +173,12 @@ def _decide_order(
     as_named, turned = _impossible(columns), _impossible(other)
     both = ("open, high, low, close", "open, close, high, low")
     if as_named == turned == 0 and not decided:
+        of_day = {"time": "date", "clock": "time"} if "clock" in layout.columns else {}
+        roles = [of_day.get(one, one) for one in sorted(layout.columns, key=layout.columns.__getitem__)]
         source.refuse(
             None,
             f"there is no header, and its prices may be {both[0]} or {both[1]}; choose with "
-            "⟦columns time,open,high,low,close,volume⟧ or ⟦columns time,open,close,high,low,volume⟧",
+            f"⟦?columns {','.join(roles)}⟧ or ⟦?columns {','.join(_TURNED.get(one, one) for one in roles)}⟧",
         )
     taken = turned < as_named
     notes.append(f"the prices are {both[taken]}: the only order in which every bar is possible")
@@ -203,7 +207,7 @@ def _scale(
             source.refuse(
                 None,
                 f"every price is a whole number, as where Lean keeps those of shares times {SCALE:,}; choose with "
-                f"⟦price_scale {SCALE}⟧ to divide them, or ⟦price_scale 1⟧ to take them as they stand",
+                f"⟦?price_scale {SCALE}⟧ to divide them, or ⟦?price_scale 1⟧ to take them as they stand",
             )
         return ()
     for values in columns:
@@ -386,7 +390,7 @@ def _choose_interval(source: Source, time_ms: NDArray[np.int64], given: str | No
     steps = steps[steps > 0]
     if not steps.size:
         if given is None:
-            source.refuse(None, "the interval of a single bar cannot be recognised; name it with ⟦interval⟧")
+            source.refuse(None, "the interval of a single bar cannot be recognised; name it with " + _INTERVAL_ASKED)
         return given
     sizes, counts = np.unique(steps, return_counts=True)
     if given is None:
@@ -395,7 +399,7 @@ def _choose_interval(source: Source, time_ms: NDArray[np.int64], given: str | No
             source.refuse(
                 None,
                 f"bars are mostly {sizes[np.argmax(counts)] / 1000:g} s apart, which is none of "
-                f"{', '.join(INTERVAL_MS)}; name it with ⟦interval⟧, or the unit of the times with ⟦time_unit⟧",
+                f"{', '.join(INTERVAL_MS)}; name it with {_INTERVAL_ASKED}, or the unit of the times with {UNIT_ASKED}",
             )
         notes.append(f"interval {found} recognised from the most common step")
         return found
@@ -403,6 +407,6 @@ def _choose_interval(source: Source, time_ms: NDArray[np.int64], given: str | No
         source.refuse(
             None,
             f"the interval is said to be {given}, but no two bars are closer than {sizes[0] / 1000:g} s "
-            f"(from {iso_from_ms(int(time_ms[0]))} on); name the right ⟦interval⟧",
+            f"(from {iso_from_ms(int(time_ms[0]))} on); name the right {_INTERVAL_ASKED}",
         )
     return given

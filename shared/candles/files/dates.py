@@ -102,6 +102,9 @@ def _of_half_day(found: re.Match[str]) -> str:
     return f"{found[1]}{hour:02d}{found[3] or ':00'}"
 
 
+_CHOOSE = "choose with ⟦?date_order dmy⟧ or ⟦?date_order mdy⟧"
+
+
 def year_first(column: Any, name: str, order: str | None) -> tuple[Any, str, Trouble | None]:
     """The texts with their dates as YYYY-MM-DD, where they are dates; what was decided; the first unclear one."""
     column = _of_named_months(column)
@@ -118,14 +121,16 @@ def year_first(column: Any, name: str, order: str | None) -> tuple[Any, str, Tro
     not_month_first, not_day_first = there & (left > 12), there & (right > 12)
     note = ""
     if order == "ymd":
-        return column, "", Trouble(int(np.argmax(there)), f"{name} {shown(first)} is not year first; see ⟦date_order⟧")
+        return column, "", Trouble(int(np.argmax(there)), f"{name} {shown(first)} is not year first; {_CHOOSE}")
     if order is None:
         if bool((parts[1][there] == ".").all()):
             order = "dmy"
         elif not not_month_first.any() and not not_day_first.any():
             row = int(np.argmax(there))
-            text = f"{name} {shown(column.iloc[row])} may be day or month first; choose with ⟦date_order dmy⟧ or "
-            return column, "", Trouble(row, text + "⟦date_order mdy⟧, or write dates as YYYY-MM-DD")
+            text = (
+                f"{name} {shown(column.iloc[row])} may be day or month first; {_CHOOSE}, or write dates as YYYY-MM-DD"
+            )
+            return column, "", Trouble(row, text)
         else:
             order = "dmy" if not_month_first.sum() > not_day_first.sum() else "mdy"
         note = f"dates are {'day' if order == 'dmy' else 'month'} first"

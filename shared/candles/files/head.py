@@ -12,6 +12,7 @@ from shared.reading import Reading
 
 _LINES_SEARCHED = 30
 _PRICES = 4
+_SYMBOLS_OFFERED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ def _names_in_three_lines(lines: Sequence[str], delimiter: str, symbol: str | No
         if not all(there) or not names_bars(["", *dict.fromkeys(names[1:])]):
             continue
         if len(there) > 1 and symbol not in there:
-            raise ValueError(f"it holds {len(there)} symbols, {', '.join(there[:5])}; choose one with ⟦symbol⟧")
+            asked = f"⟦?symbol {'|'.join(there[:_SYMBOLS_OFFERED])}⟧"
+            raise ValueError(f"it holds {len(there)} symbols, {', '.join(there[:5])}; choose one with {asked}")
         chosen = symbol if symbol in there else there[0]
         of_symbol = (name if one == chosen else "" for name, one in zip(names[1:], symbols[1:], strict=True))
         return [index[0], *of_symbol], chosen

@@ -121,7 +121,7 @@ def _prices_in_order(kind: str, roles: Sequence[str]) -> Layout:
 def _quote_layout(reading: Reading, refuse: Refuse) -> Layout:
     """Time, five columns of bid, five of ask: what Oanda's and Lean's files of currencies hold."""
     if reading.side is None:
-        refuse("it holds bid and ask quotes; choose with ⟦side bid⟧, ⟦side ask⟧ or ⟦side mid⟧")
+        refuse("it holds bid and ask quotes; choose with ⟦?side bid⟧, ⟦?side ask⟧ or ⟦?side mid⟧")
     first = 6 if reading.side == "ask" else 1
     columns = {"time": 0} | {role: first + at for at, role in enumerate(VALUE_ROLES)}
     label = "bid" if reading.side == "mid" else reading.side
@@ -238,7 +238,7 @@ def _adjusted_or_not(
         refuse(f"more than one column may be the adjusted close ({', '.join(cells)}); leave one")
     [at] = places
     if reading.price is None:
-        refuse(f"it holds prices as traded and {cells[at]}; choose with ⟦price traded⟧ or ⟦price adjusted⟧")
+        refuse(f"it holds prices as traded and {cells[at]}; choose with ⟦?price traded⟧ or ⟦?price adjusted⟧")
     if reading.price == "adjusted":
         columns["adjusted"], spelled["adjusted"] = at, cells[at]
     return (f"price {reading.price}",)

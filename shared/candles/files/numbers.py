@@ -98,7 +98,7 @@ def _tell_decimal(texts: Mapping[str, _Texts]) -> tuple[str, Trouble | None]:
             text = one.cores[row]
             return (
                 f"{name} {shown(text)} may be {text.replace(',', '')} or {text.replace(',', '.')}; choose with "
-                "⟦decimal point⟧ or ⟦decimal comma⟧"
+                "⟦?decimal point⟧ or ⟦?decimal comma⟧"
             )
 
         unclear.append(first_trouble(one.fits(_EITHER), explain))

@@ -10,7 +10,7 @@ import re
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from os import PathLike
@@ -30,6 +30,7 @@ from shared.candles.grid import DAY_MS, UTC_DAYS, Grid, Session
 from shared.candles.series import BarConflict, TimeIndex, join_bars, merge_bars
 from shared.candles.sessions import put_at_beginnings, session_of
 from shared.candles.splits import likely_splits
+from shared.choices import marked, offered, unasked
 from shared.errors import FieldError, ImportRefused
 from shared.instants import INTERVAL_MS, iso_from_ms
 from shared.reading import (
@@ -107,23 +108,24 @@ def _check_reading(reading: Reading) -> None:
     )
     for choice, value, allowed in choices:
         if value is not None and value not in allowed:
-            raise _refused(choice, f"{value!r} is not one of {', '.join(map(str, allowed))}")
+            raise _refused(choice, f"{value!r} is not one of {', '.join(map(str, allowed))}", allowed)
     if reading.skip_lines is not None and not 0 <= reading.skip_lines <= SKIP_LINES_MAX:
         raise _refused("skip_lines", f"{reading.skip_lines} is not 0 to {SKIP_LINES_MAX:,}")
     for choice, zone in (("time_zone", reading.time_zone), ("session_zone", reading.session_zone)):
         if zone is not None and zone not in available_timezones():
             near = get_close_matches(zone, sorted(available_timezones()), n=3)
             hint = f"; near are {', '.join(near)}" if near else ""
-            raise _refused(choice, f"{zone!r} is no zone, such as UTC or Europe/Berlin{hint}")
+            raise _refused(choice, f"{zone!r} is no zone, such as UTC or Europe/Berlin{hint}", near)
     try:
         _ = reading.anchor_ms
     except ValueError as error:
         raise _refused("anchor", f"{reading.anchor!r} {error}") from None
 
 
-def _refused(choice: str, wrong: str) -> ImportRefused:
-    """What was decided is nothing that can be decided."""
-    return ImportRefused(f"⟦{choice}⟧ {wrong}", [FieldError(f"⟦{choice}⟧", wrong)])
+def _refused(choice: str, wrong: str, values: Iterable[object] = ()) -> ImportRefused:
+    """What was decided is nothing that can be decided; `values` are what may have been meant."""
+    choices = offered(choice, map(str, values))
+    return ImportRefused(f"{marked(choice)} {wrong}", [FieldError(marked(choice), wrong, choices=choices)])
 
 
 def _read_part(file: str, path: Path, data: bytes, reading: Reading, now_ms: int) -> _Part:
@@ -140,12 +142,12 @@ def _read_part(file: str, path: Path, data: bytes, reading: Reading, now_ms: int
     symbol = reading.symbol or parsed.symbol
     if not symbol:
         if not named:
-            raise ImportRefused(f"{file}: its name does not say which symbol it holds; name it with ⟦symbol⟧")
+            raise ImportRefused(f"{file}: its name does not say which symbol it holds; name it with ⟦?symbol⟧")
         symbol = named[0].symbol
         if named[0].note:
             parsed = replace(parsed, notes=(*parsed.notes, named[0].note))
     if not re.fullmatch(SYMBOL_PATTERN, symbol):
-        raise ImportRefused(f"{file}: symbol {symbol!r} is not made of {SYMBOL_LETTERS}; use ⟦symbol⟧")
+        raise ImportRefused(f"{file}: symbol {symbol!r} is not made of {SYMBOL_LETTERS}; use ⟦?symbol⟧")
     return _Part(file, symbol, parsed)
 
 
@@ -160,7 +162,7 @@ def _join_parts(symbol: str, interval: str, parts: list[_Part], reading: Reading
             try:
                 bars = merge_bars(join_bars(following), bars, f"{symbol} {interval}")
             except BarConflict as conflict:
-                raise BarConflict(f"{part.file}: {conflict.marked}") from None
+                raise BarConflict(f"{part.file}: {unasked(conflict.marked)}") from None
             following = []
         following.append(bars)
         last_ms = int(bars.time_ms[-1])
@@ -255,7 +257,7 @@ def _describe_gaps(index: TimeIndex, of: str, calendar: Calendar | None, allowed
         many = f"more than {MISSING_SHARE_MAX:.0%}" if lacking > MISSING_SHARE_MAX else "more than two weeks at once"
         raise ImportRefused(
             f"{of} lacks {share:.2%} of its bars{by} ({total:,} in {counted}{holidays}), "
-            f"{many}{apart}; the largest gap is {largest[0]}. Get the missing files, or accept it with ⟦allow_gaps⟧"
+            f"{many}{apart}; the largest gap is {largest[0]}. Get the missing files, or accept it with ⟦?allow_gaps⟧"
         )
     return [*strange, f"{counted}, {total:,} bars missing{by} ({share:.2%}){holidays}; largest: {', '.join(largest)}"]
 

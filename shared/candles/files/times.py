@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shared.candles.files.dates import DATE, YEAR_LAST, Shapes, joined, plain_clocks, year_first
 from shared.candles.files.layout import shown
 from shared.candles.files.troubles import Trouble, first_of, first_trouble
-from shared.reading import Reading
+from shared.reading import TIME_UNITS, Reading
 
 pd: Any = pandas  # Its annotations say too little of what it returns to be checked by.
 # How many units make a millisecond, or milliseconds a unit, told by magnitude: the ranges meet in 1973 and 5138.
@@ -30,6 +30,12 @@ _CLOCK = r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3}0*)?)?"
 _EXCEL_DAYS, _EXCEL_DAYS_MAX, _EXCEL_EPOCH_S = (20_000, 80_000), 100_000, 2_209_161_600
 _NUMBER = r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
 _ZONE = r"(?:Z|[+-]\d{2}:?\d{2})"
+UNIT_ASKED = f"⟦?time_unit {'|'.join(TIME_UNITS)}⟧"
+_ZONES_LIKELY = (
+    *("UTC", "America/New_York", "America/Chicago", "Europe/London", "Europe/Berlin", "Asia/Kolkata", "Asia/Shanghai"),
+    *("Asia/Tokyo", "Australia/Sydney"),
+)
+_ZONE_ASKED = f"⟦?time_zone {'|'.join(_ZONES_LIKELY)}⟧"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,10 +166,10 @@ def _read_unix(times: NDArray[np.int64], name: str, unit: str | None) -> Times:
 
 def _other_unit(name: str, times: NDArray[np.int64], row: int, unit: str | None) -> str:
     if unit:
-        return f"{name} {times[row]} is no time in seconds; correct the line or ⟦time_unit⟧"
+        return f"{name} {times[row]} is no time in seconds; correct the line or {UNIT_ASKED}"
     return (
         f"{name} {times[row]} is in another unit than {times[0]} before it (seconds are told from milliseconds by "
-        "their size); give one unit, or name it with ⟦time_unit⟧"
+        f"their size); give one unit, or name it with {UNIT_ASKED}"
     )
 
 
@@ -177,7 +183,7 @@ def _read_stamps(column: Any, name: str, zone: str | None) -> Times:
         return _milliseconds(plain, name, ("times are dates: midnight UTC",))
     if zone is None:
         row = int(np.argmax(np.asarray(column.notna())))
-        text = f"{name} {shown(column.iloc[row])} has no time zone; name it with ⟦time_zone⟧, for example UTC"
+        text = f"{name} {shown(column.iloc[row])} has no time zone; name it with {_ZONE_ASKED}, for example UTC"
         return Times(np.zeros(len(plain), np.int64), trouble=Trouble(row, text))
     local = plain.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
     trouble = first_trouble(np.asarray(local.isna()), lambda row: _no_such_hour(name, column.iloc[row], zone))
@@ -251,7 +257,7 @@ def _read_written(column: Any, name: str, zone: str | None, reading: Reading) ->
 
 def _explain_written(name: str, value: str, plain: str) -> str:
     if re.fullmatch(f"{DATE}{_CLOCK}", plain):
-        return f"{name} {shown(value)} has no time zone; name it with ⟦time_zone⟧, for example UTC"
+        return f"{name} {shown(value)} has no time zone; name it with {_ZONE_ASKED}, for example UTC"
     if re.match(YEAR_LAST, value) and not re.match(DATE, plain):
         return f"{name} {shown(value)} may be day or month first; write it as YYYY-MM-DD, as the other lines"
     return _not_a_time(name, value)

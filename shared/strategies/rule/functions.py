@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Literal
+from typing import Any, Literal
 
 from shared.bars import Bars
 from shared.strategies.rule import market, steps, windows
@@ -62,6 +62,13 @@ class Function:
         return sum(value if name == "bars" else value - 1 for name, value in named if name != "fast")
 
     @property
+    def arguments(self) -> list[dict[str, Any]]:
+        """As they are shown to users, in their order."""
+        numbers = [{"name": name, "takes": "any number", "default": None} for name in self.numbers]
+        settings = [{"name": one.name, "takes": one.demand, "default": one.default} for one in self.settings]
+        return [*numbers, *settings]
+
+    @property
     def signature(self) -> str:
         settings = (one.name if one.default is None else f"{one.name} = {one.default:g}" for one in self.settings)
         return f"{self.name}({', '.join((*self.numbers, *settings))})"
@@ -72,6 +79,25 @@ _PERIOD, _PERIOD_14, _PERIOD_20 = Setting("period", 1), Setting("period", 2, 14)
 _DEVIATIONS = Setting("deviations", 0.1, 2, most=10, whole=False)
 _FAST, _SLOW, _SIGNAL = Setting("fast", 2, 12), Setting("slow", 3, 26), Setting("signal", 1, 9)
 _BARS = Setting("bars", 1, 1)
+
+# What stands between them, and what it means.
+KEYWORDS = {
+    "and": "Holds where both conditions do.",
+    "or": "Holds where one of two conditions does.",
+    "not": "Holds where the condition does not; what is unknown stays unknown.",
+}
+SIGNS = {
+    "<": "The left is below the right.",
+    "<=": "The left is below the right or equal to it.",
+    ">": "The left is above the right.",
+    ">=": "The left is above the right or equal to it.",
+    "==": "Both are equal, but for 10⁻¹² of the larger.",
+    "!=": "They differ by more than that.",
+    "+": "Sum.",
+    "-": "Difference, or the negative of what follows.",
+    "*": "Product.",
+    "/": "Quotient; unknown where the right is 0.",
+}
 
 SERIES: dict[str, Series] = {
     one.name: one

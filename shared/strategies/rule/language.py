@@ -12,13 +12,14 @@ factor     = "-" factor | number | series | function "(" arguments ")" | "(" con
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isinf
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from shared.strategies.rule.functions import FUNCTIONS, SERIES, Function, Kind, Setting
+from shared.misread import Misread, Place
+from shared.strategies.rule.functions import FUNCTIONS, KEYWORDS, SERIES, SIGNS, Function, Kind, Setting
 
 TEXT_MAX_CHARS = 2_000  # which bounds the tokens too
 DEPTH_MAX = 20
@@ -26,7 +27,7 @@ NODES_MAX = 200
 PERIODS_MAX_BARS = 20_000  # of one text together: some indicators look at each bar of their window for every bar
 
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
-WORDS = ("and", "or", "not")
+WORDS = tuple(KEYWORDS)
 
 _TOKEN = re.compile(
     r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
@@ -58,9 +59,10 @@ class Node:
 
 
 def parse(text: str) -> Node:
-    """The tree of a condition. Raises `ValueError` with the position, what was expected and what was found."""
+    """The tree of a condition. Raises `Misread` with the position, what was expected and what was found."""
     if len(text) > TEXT_MAX_CHARS:
-        raise ValueError(f"has {len(text):,} characters; at most {TEXT_MAX_CHARS:,} are read")
+        message = f"has {len(text):,} characters; at most {TEXT_MAX_CHARS:,} are read"
+        raise Misread(message, Place(TEXT_MAX_CHARS, len(text)))
     return _Parser(_tokens(text)).whole()
 
 
@@ -85,15 +87,19 @@ def _setting_text(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def describe() -> dict[str, list[dict[str, str]]]:
-    """The series and functions there are, as they are shown to users."""
+def describe(parameters: Sequence[str]) -> dict[str, list[Any]]:
+    """All that may stand in a text, as it is shown to users; `parameters` are those that hold such texts."""
     return {
+        "parameters": list(parameters),
+        "keywords": [{"name": name, "description": text} for name, text in KEYWORDS.items()],
+        "operators": [{"name": name, "description": text} for name, text in SIGNS.items()],
         "series": [{"name": one.name, "description": one.description} for one in SERIES.values()],
         "functions": [
             {
                 "name": one.name,
                 "signature": one.signature,
                 "returns": one.returns,
+                "arguments": one.arguments,
                 "description": one.description,
             }
             for one in FUNCTIONS.values()
@@ -108,6 +114,10 @@ class _Token(NamedTuple):
     kind: str
     text: str
     at: int
+
+    @property
+    def end(self) -> int:
+        return self.at + len(self.text)
 
     @property
     def shown(self) -> str:
@@ -126,15 +136,17 @@ def _tokens(text: str) -> list[_Token]:
             character = text[index]
             remedy = f"; use {_INSTEAD[character]}" if character in _INSTEAD else ""
             expected = "expected names, numbers, ( ) , + - * / and comparisons"
-            _refuse(index + 1, f"{expected}, found {character!a}{remedy}")
+            near = [_INSTEAD[character]] if character in _INSTEAD else []
+            _refuse(index + 1, index + 2, f"{expected}, found {character!a}{remedy}", near)
         if match.lastgroup != "space":
             found.append(_Token(str(match.lastgroup), match.group(), index + 1))
         index = match.end()
     return [*found, _Token("end", "", len(text) + 1)]
 
 
-def _refuse(at: int, message: str) -> NoReturn:
-    raise ValueError(f"at character {at}: {message}")
+def _refuse(at: int, end: int, message: str, near: Sequence[str] = ()) -> NoReturn:
+    """Both counted from 1, as people do; the character at `end` is the first that is right again."""
+    raise Misread(f"at character {at}: {message}", Place(at - 1, end - 1, tuple(near)))
 
 
 class _Parser:
@@ -152,9 +164,10 @@ class _Parser:
         token = self._token
         if token.kind != "end":
             if token.text == ")":
-                _refuse(token.at, 'expected the end, found ")" that nothing opened')
-            remedy = "; write it in small letters" if token.text.lower() in WORDS else ""
-            _refuse(token.at, f'expected an operator, "and", "or" or the end, found {token.shown}{remedy}')
+                self._refuse('expected the end, found ")" that nothing opened')
+            small = [token.text.lower()] if token.text.lower() in WORDS else []
+            remedy = "; write it in small letters" if small else ""
+            self._refuse(f'expected an operator, "and", "or" or the end, found {token.shown}{remedy}', small)
         self._demand(node, "condition", self._tokens[0].at, "the whole text")
         return node
 
@@ -167,6 +180,14 @@ class _Parser:
     def _sees(self, *texts: str) -> bool:
         return self._token.text in texts
 
+    def _refuse(self, message: str, near: Sequence[str] = ()) -> NoReturn:
+        """Because of what is read next."""
+        _refuse(self._token.at, self._token.end, message, near)
+
+    def _refuse_since(self, at: int, message: str) -> NoReturn:
+        """Because of all that was read from there on."""
+        _refuse(at, self._tokens[self._index - 1].end, message)
+
     def _take(self) -> _Token:
         token = self._token
         self._index += 1
@@ -174,7 +195,7 @@ class _Parser:
 
     def _take_closing(self, of: str) -> None:
         if not self._sees(")"):
-            _refuse(self._token.at, f'expected ")" to close {of}, found {self._token.shown}')
+            self._refuse(f'expected ")" to close {of}, found {self._token.shown}')
         self._take()
 
     # What is made of it
@@ -182,12 +203,12 @@ class _Parser:
     def _node(self, at: int, name: str, parts: tuple[Node, ...] = (), settings: tuple[float, ...] = ()) -> Node:
         self._nodes += 1
         if self._nodes > NODES_MAX:
-            _refuse(at, f"expected the end, found more than {NODES_MAX} numbers, names and operators")
+            self._refuse_since(at, f"expected the end, found more than {NODES_MAX} numbers, names and operators")
         return Node(name, parts, settings)
 
     def _nested(self, read: Callable[[], Node]) -> Node:
         if self._depth == DEPTH_MAX:
-            _refuse(self._token.at, f"expected at most {DEPTH_MAX} levels of nesting, found one more")
+            self._refuse(f"expected at most {DEPTH_MAX} levels of nesting, found one more")
         self._depth += 1
         node = read()
         self._depth -= 1
@@ -196,7 +217,7 @@ class _Parser:
     def _demand(self, node: Node, kind: Kind, at: int, where: str) -> None:
         if node.kind != kind:
             example = " such as close > open" if kind == "condition" else ""
-            _refuse(at, f"expected a {kind}{example} for {where}, found a {node.kind}")
+            self._refuse_since(at, f"expected a {kind}{example} for {where}, found a {node.kind}")
 
     # The grammar, loosest first
 
@@ -214,13 +235,14 @@ class _Parser:
         left = self._sum()
         if not self._sees(*COMPARISONS):
             return left
-        sign = self._take()
+        sign = self._token
         self._demand(left, "number", at, f'the left of "{sign.text}"')
+        self._take()
         right_at = self._token.at
         right = self._sum()
         self._demand(right, "number", right_at, f'the right of "{sign.text}"')
         if self._sees(*COMPARISONS):
-            _refuse(self._token.at, f"comparisons do not chain, found {self._token.shown}; write a < b and b < c")
+            self._refuse(f"comparisons do not chain, found {self._token.shown}; write a < b and b < c")
         return self._node(sign.at, sign.text, (left, right))
 
     def _sum(self) -> Node:
@@ -237,8 +259,9 @@ class _Parser:
         at = self._token.at
         node = read()
         while self._sees(*signs):
-            sign = self._take()
+            sign = self._token
             self._demand(node, kind, at, f'the left of "{sign.text}"')
+            self._take()
             right_at = self._token.at
             right = read()
             self._demand(right, kind, right_at, f'the right of "{sign.text}"')
@@ -257,7 +280,7 @@ class _Parser:
         if token.kind == "number":
             value = float(self._take().text)
             if isinf(value):
-                _refuse(token.at, f"expected a number below 1.8e308, found {token.shown}")
+                self._refuse_since(token.at, f"expected a number below 1.8e308, found {token.shown}")
             return self._node(token.at, "number", settings=(value,))
         if token.text == "(":
             self._take()
@@ -266,7 +289,7 @@ class _Parser:
             return node
         if token.kind == "name" and token.text not in WORDS:
             return self._named()
-        return _refuse(token.at, f'expected a number, a series, a function, "-" or "(", found {token.shown}')
+        return self._refuse(f'expected a number, a series, a function, "-" or "(", found {token.shown}')
 
     def _named(self) -> Node:
         name = self._take()
@@ -275,18 +298,17 @@ class _Parser:
             self._take()
             return self._nested(lambda: self._call(FUNCTIONS[name.text], name.at))
         if name.text in FUNCTIONS:
-            _refuse(name.at, f"{name.text} is a function, expected {FUNCTIONS[name.text].signature}")
+            self._refuse_since(name.at, f"{name.text} is a function, expected {FUNCTIONS[name.text].signature}")
         if called and name.text in SERIES:
-            _refuse(name.at, f"{name.text} is a series, not a function; leave the parentheses out")
+            self._refuse_since(name.at, f"{name.text} is a series, not a function; leave the parentheses out")
         if name.text in SERIES:
             return self._node(name.at, name.text)
         there_are = FUNCTIONS if called else SERIES
-        near = get_close_matches(name.text[:_SHOWN_CHARS].lower(), [*FUNCTIONS, *SERIES, *WORDS], 1)
+        near = get_close_matches(name.text[:_SHOWN_CHARS].lower(), [*FUNCTIONS, *SERIES, *WORDS])
         guess = f"; did you mean {near[0]}?" if near else ";"
         kind = "functions" if called else "series"
-        return _refuse(
-            name.at, f"expected one of the {kind}, found {name.shown}{guess} {kind} are {', '.join(there_are)}"
-        )
+        expected = f"expected one of the {kind}, found {name.shown}{guess} {kind} are {', '.join(there_are)}"
+        return _refuse(name.at, name.end, expected, near)
 
     def _call(self, function: Function, at: int) -> Node:
         """The arguments and the closing parenthesis of a function whose opening one is taken."""
@@ -305,7 +327,7 @@ class _Parser:
             self._next_argument(function, setting.name, first=not parts and not settings)
             settings.append(self._setting(function, setting))
         if self._sees(","):
-            _refuse(self._token.at, f'expected ")", found ","; {function.signature} takes no more')
+            self._refuse(f'expected ")", found ","; {function.signature} takes no more')
         self._take_closing(function.signature)
         self._check_settings(function, settings, at)
         return self._node(at, function.name, tuple(parts), tuple(settings))
@@ -313,12 +335,10 @@ class _Parser:
     def _next_argument(self, function: Function, name: str, *, first: bool) -> None:
         """Takes the comma before an argument; there must be something after it."""
         if self._sees(")") or self._token.kind == "end":
-            _refuse(self._token.at, f"expected {name} of {function.signature}, found {self._token.shown}")
+            self._refuse(f"expected {name} of {function.signature}, found {self._token.shown}")
         if not first:
             if not self._sees(","):
-                _refuse(
-                    self._token.at, f'expected "," before {name} of {function.signature}, found {self._token.shown}'
-                )
+                self._refuse(f'expected "," before {name} of {function.signature}, found {self._token.shown}')
             self._take()
 
     def _setting(self, function: Function, setting: Setting) -> float:
@@ -326,8 +346,7 @@ class _Parser:
         fits = token.kind == "number" and (token.text.isdigit() or not setting.whole)
         if not fits or not setting.least <= float(token.text) <= setting.most:
             remedy = "; nothing looks at later bars" if token.text == "-" and setting.whole else ""
-            _refuse(
-                token.at,
+            self._refuse(
                 f"expected {setting.demand} for {setting.name} of {function.signature}, found {token.shown}{remedy}",
             )
         return float(self._take().text)
@@ -336,7 +355,9 @@ class _Parser:
         by_name = {one.name: value for one, value in zip(function.settings, settings, strict=True)}
         if "fast" in by_name and by_name["fast"] >= by_name["slow"]:
             found = f"fast {by_name['fast']:g} and slow {by_name['slow']:g}"
-            _refuse(at, f"expected fast below slow in {function.signature}, found {found}")
+            self._refuse_since(at, f"expected fast below slow in {function.signature}, found {found}")
         self._periods_bars += sum(int(by_name[one.name]) for one in function.settings if one.whole)
         if self._periods_bars > PERIODS_MAX_BARS:
-            _refuse(at, f"expected at most {PERIODS_MAX_BARS:,} bars in all periods together, found more up to here")
+            self._refuse_since(
+                at, f"expected at most {PERIODS_MAX_BARS:,} bars in all periods together, found more up to here"
+            )

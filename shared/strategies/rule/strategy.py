@@ -198,7 +198,7 @@ STRATEGY = Strategy(
     "and not.",
     parameters=RuleParameters,
     signals=rule_signals,
-    language=describe(),
+    language=describe(_CONDITIONS),
     warmup=_warmup,
     speaks_from=_speaks_from,
     indicators=rule_indicators,

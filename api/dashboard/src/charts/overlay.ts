@@ -38,18 +38,24 @@ export interface OverlayColours {
 /** From so many trades in view on they are thinned: one for each few pixels. */
 const ALL_UP_TO = 150;
 const DEAL_EVERY_PX = 7;
-const NOTE_EVERY_PX = 9;
+const NOTE_EVERY_PX = 13;
 /** A level further off than this share of the price does not stretch the scale. */
 const STRETCHES = 0.08;
 
 export class Overlay implements ISeriesPrimitive<Time> {
+  /** In the order in which they ended. */
   deals: readonly Deal[] = [];
   levels: readonly Level[] = [];
   notes: readonly Note[] = [];
   colours: OverlayColours | null = null;
   /** Where a time stands among the candles; a fraction never. */
   indexOf: (timeMs: number) => number = () => 0;
+  timeOf: (logical: number) => number = () => 0;
+  /** The lowest price of the candle at that time. */
+  lowAt: (timeMs: number) => number = () => NaN;
   lastClose = NaN;
+  /** Trades that ended later wait for their candle. */
+  untilMs = Infinity;
   /** Of the trades in view, so many were drawn. */
   drawn = 0;
   inView = 0;
@@ -92,6 +98,8 @@ export class Overlay implements ISeriesPrimitive<Time> {
     target.useMediaCoordinateSpace(({ context, mediaSize }) => {
       const sheet: Sheet = {
         context,
+        fromMs: this.timeOf(-zero / (one - zero) - 1),
+        toMs: Math.min(this.timeOf((mediaSize.width - zero) / (one - zero) + 1), this.untilMs),
         colours,
         width: mediaSize.width,
         height: mediaSize.height,
@@ -106,8 +114,13 @@ export class Overlay implements ISeriesPrimitive<Time> {
   }
 
   #drawDeals(sheet: Sheet): void {
-    const { context, colours, width } = sheet;
-    const seen = this.deals.filter((deal) => sheet.x(deal.exitMs) >= 0 && sheet.x(deal.entryMs) <= width);
+    const { context, colours, fromMs, toMs } = sheet;
+    const seen: Deal[] = [];
+    for (let at = this.deals.length - 1; at >= 0 && this.deals[at]!.exitMs >= fromMs; at -= 1) {
+      const deal = this.deals[at]!;
+      if (deal.entryMs <= toMs && deal.exitMs < this.untilMs) seen.push(deal);
+    }
+    seen.reverse();
     const chosen = seen.length <= ALL_UP_TO ? seen : thinned(seen, (deal) => Math.floor(sheet.x(deal.exitMs) / DEAL_EVERY_PX), (deal) => Math.abs(deal.pnl));
     this.inView = seen.length;
     this.drawn = chosen.length;
@@ -158,14 +171,21 @@ export class Overlay implements ISeriesPrimitive<Time> {
   }
 
   #drawNotes(sheet: Sheet): void {
-    const { context, colours, width, height } = sheet;
-    const seen = this.notes.filter((note) => sheet.x(note.timeMs) >= 0 && sheet.x(note.timeMs) <= width);
+    const { context, colours, fromMs, toMs } = sheet;
+    const seen = this.notes.filter((note) => note.timeMs < toMs && note.timeMs >= fromMs);
+    context.font = "bold 10px system-ui, sans-serif";
+    context.textAlign = "center";
+    context.textBaseline = "middle";
     for (const note of thinned(seen, (one) => Math.floor(sheet.x(one.timeMs) / NOTE_EVERY_PX), (one) => (one.kind === "HOLD" ? 0 : 1))) {
-      const [x, y] = [sheet.x(note.timeMs), 0.8 * height];
+      const [x, y] = [sheet.x(note.timeMs), sheet.y(this.lowAt(note.timeMs)) + 13];
+      const holds = note.kind === "HOLD";
       context.beginPath();
-      context.arc(x, y, note.kind === "HOLD" ? 2.5 : 4.5, 0, 2 * Math.PI);
+      context.arc(x, y, holds ? 2.5 : 7, 0, 2 * Math.PI);
       context.fillStyle = { LONG: colours.good, SHORT: colours.bad, CLOSE: colours.warn, HOLD: colours.muted }[note.kind];
       context.fill();
+      if (holds) continue;
+      context.fillStyle = colours.surface;
+      context.fillText(note.kind[0]!, x, y + 0.5);
     }
   }
 }
@@ -173,6 +193,8 @@ export class Overlay implements ISeriesPrimitive<Time> {
 interface Sheet {
   context: CanvasRenderingContext2D;
   colours: OverlayColours;
+  fromMs: number;
+  toMs: number;
   width: number;
   height: number;
   x: (timeMs: number) => number;

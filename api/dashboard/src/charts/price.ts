@@ -15,7 +15,7 @@ import {
   type Time,
   type UTCTimestamp,
 } from "lightweight-charts";
-import { instant, price } from "../format";
+import { digits, instant, price } from "../format";
 import { colour } from "../theme.svelte";
 import { Overlay, type Deal, type Level, type Note, type OverlayColours } from "./overlay";
 import { namesOf, panesOf, placeOf } from "./placing";
@@ -37,6 +37,8 @@ export interface PaneLine {
   /** Of a candle, and of what lies in it until `endMs`; null where nothing is known. */
   at: (candle: Candle, endMs: number) => number | null;
   area?: boolean;
+  /** Its area lies above it: of what is never above zero. */
+  hangs?: boolean;
 }
 export interface Pane {
   id: string;
@@ -130,6 +132,8 @@ export class PricePlot {
     this.#price.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.16 } });
     this.#price.attachPrimitive(this.overlay);
     this.overlay.indexOf = (timeMs) => this.indexOf(timeMs);
+    this.overlay.lowAt = (timeMs) => this.#drawn[this.indexOf(timeMs)]?.low ?? NaN;
+    this.overlay.timeOf = (logical) => this.#timeOf(logical);
     this.#chart.timeScale().subscribeVisibleLogicalRangeChange(() => this.#looked());
     this.#chart.subscribeCrosshairMove((event) => this.oncross?.(this.#indexAt(event)));
     this.#chart.subscribeClick((event) => {
@@ -176,6 +180,7 @@ export class PricePlot {
     overlay.levels = now.levels;
     overlay.notes = now.notes;
     overlay.lastClose = candles.at(-1)?.close ?? NaN;
+    overlay.untilMs = candles.length ? candles.at(-1)!.time + now.stepMs : -Infinity;
     if (grows) this.#grow(candles, built);
     else this.#redraw(candles, now.stepMs);
     this.#revision = now.revision;
@@ -320,8 +325,8 @@ export class PricePlot {
     this.#stepMs = stepMs;
     const last = candles.at(-1);
     if (last) {
-      const digits = Math.min(8, Math.max(2, 5 - Math.floor(Math.log10(Math.abs(last.close) || 1))));
-      this.#price.applyOptions({ priceFormat: { type: "custom", formatter: (value: number) => price(value), minMove: 10 ** -digits } });
+      const places = Math.min(8, Math.max(2, 5 - Math.floor(Math.log10(Math.abs(last.close) || 1))));
+      this.#price.applyOptions({ priceFormat: { type: "custom", formatter: (value: number) => price(value), minMove: 10 ** -places } });
     }
     this.#price.setData(candles.map(bar));
     this.#volume.setData(candles.map((one) => this.#volumeOf(one)));
@@ -354,24 +359,23 @@ export class PricePlot {
     this.lines = [];
     const shown = wanted.filter((one) => !now.hidden.has(one.name));
     const panes = panesOf(shown.map((one) => one.place));
-    const number = (value: number) => value.toLocaleString("en-US", { maximumSignificantDigits: 7 });
     for (const { name, place } of shown) {
       const pane = place === "price" ? 0 : 1 + Math.max(0, panes.findIndex((one) => one === place || one.split(", ").includes(place)));
-      this.#addLine({ name, pane, colour: colourOf(wanted.findIndex((one) => one.name === name)), at: (candle) => candle.indicators?.[name] ?? null, format: number }, false);
+      this.#addLine({ name, pane, colour: colourOf(wanted.findIndex((one) => one.name === name)), at: (candle) => candle.indicators?.[name] ?? null, format: (value) => digits(value) }, false);
     }
     now.panes.forEach((pane, index) => {
-      for (const line of pane.lines) this.#addLine({ ...line, pane: 1 + panes.length + index, format: pane.format }, line.area ?? false);
+      for (const line of pane.lines) this.#addLine({ ...line, pane: 1 + panes.length + index, format: pane.format }, line.area ?? false, line.hangs);
     });
     this.#chart.panes().forEach((pane, index) => pane.setStretchFactor(index === 0 ? SHARES.price : index <= panes.length ? SHARES.indicator : SHARES.pane));
     requestAnimationFrame(() => this.onlayout?.());
     return true;
   }
 
-  #addLine(shown: Shown, area: boolean): void {
+  #addLine(shown: Shown, area: boolean, hangs = false): void {
     const paint = colour(shown.colour);
     const same = { priceLineVisible: false, crosshairMarkerRadius: 3, lineWidth: 2 as const, lastValueVisible: shown.pane > 0, priceFormat: { type: "custom" as const, formatter: shown.format, minMove: 1e-8 } };
     const series = area
-      ? this.#chart.addSeries(AreaSeries, { ...same, lineColor: paint, topColor: `${paint}44`, bottomColor: `${paint}0a` }, shown.pane)
+      ? this.#chart.addSeries(AreaSeries, { ...same, lineColor: paint, topColor: `${paint}44`, bottomColor: `${paint}0a`, invertFilledArea: hangs }, shown.pane)
       : this.#chart.addSeries(LineSeries, { ...same, color: paint }, shown.pane);
     this.lines.push({ ...shown, series, to: -1 });
   }

@@ -38,10 +38,12 @@ it("shades by size and sign, nothing for nothing", () => {
 const at = (...texts: string[]) => texts.map((text) => Date.parse(`${text}Z`));
 const DAY = 86_400_000;
 
-it("names times so that nobody takes a day for a month", () => {
+it("names times so that nobody takes a day for a month, and tells the year where it changes", () => {
   expect(timeMarks(at("2023-01-01T00:00", "2024-01-01T00:00"), 365 * DAY)).toEqual(["2023", "2024"]);
-  expect(timeMarks(at("2023-11-01T00:00", "2024-01-01T00:00"), 61 * DAY)).toEqual(["Nov", "2024"]);
+  expect(timeMarks(at("2023-11-01T00:00", "2024-01-01T00:00", "2024-03-01T00:00"), 61 * DAY)).toEqual(["Nov 2023", "2024", "Mar"]);
+  expect(timeMarks(at("2000-09-01T00:00", "2001-03-01T00:00", "2001-09-01T00:00"), 183 * DAY)).toEqual(["Sep 2000", "Mar 2001", "Sep"]);
   expect(timeMarks(at("2023-12-29T00:00", "2024-01-01T00:00", "2024-03-01T00:00"), DAY)).toEqual(["29 Dec", "2024", "1 Mar"]);
-  expect(timeMarks(at("2023-12-31T18:00", "2024-01-01T00:00", "2024-01-01T06:30"), DAY / 4)).toEqual(["18:00", "1 Jan", "06:30"]);
+  expect(timeMarks(at("2023-12-28T00:00", "2024-01-04T00:00"), 7 * DAY)).toEqual(["28 Dec", "4 Jan 2024"]);
+  expect(timeMarks(at("2023-12-31T18:00", "2024-01-01T00:00", "2024-01-01T06:30"), DAY / 4)).toEqual(["18:00", "1 Jan 2024", "06:30"]);
   expect(timeMarks(at("2024-01-01T00:00:30"), 1000)).toEqual(["00:00:30"]);
 });

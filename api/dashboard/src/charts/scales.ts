@@ -49,14 +49,21 @@ export function shade(value: number | null, limit: number): string {
 const DAY_MS = 86_400_000;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/** What a time axis says at its marks, `stepMs` apart: 2024, Mar, 7 Mar, 14:30. Days and months are never figures alone,
- * which half of the world reads the other way round. */
+/** What a time axis says at its marks, `stepMs` apart: 2024, Mar, 7 Mar, 14:30; the year where it is another one. Days and
+ * months are never figures alone, which half of the world reads the other way round. */
 export function timeMarks(marks: readonly number[], stepMs: number): string[] {
+  let before: number | null = null;
   return marks.map((mark) => {
     const at = new Date(mark);
+    const year = at.getUTCFullYear();
+    const turned = before !== null && before !== year;
+    const first = before === null;
+    before = year;
     const month = MONTHS[at.getUTCMonth()]!;
     if (stepMs < DAY_MS && mark % DAY_MS !== 0) return at.toISOString().slice(11, stepMs < 60_000 ? 19 : 16);
-    if (stepMs < 28 * DAY_MS && (at.getUTCDate() !== 1 || at.getUTCMonth() !== 0 || stepMs < DAY_MS)) return `${at.getUTCDate()} ${month}`;
-    return stepMs >= 360 * DAY_MS || at.getUTCMonth() === 0 ? String(at.getUTCFullYear()) : month;
+    const newYear = at.getUTCMonth() === 0 && at.getUTCDate() === 1;
+    if (stepMs >= 360 * DAY_MS || (newYear && stepMs >= DAY_MS)) return String(year);
+    const text = stepMs >= 28 * DAY_MS ? month : `${at.getUTCDate()} ${month}`;
+    return turned || (first && stepMs >= 28 * DAY_MS) ? `${text} ${year}` : text;
   });
 }

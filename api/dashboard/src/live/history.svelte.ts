@@ -26,7 +26,7 @@ export interface Whole extends Span {
 
 /** Never more in a chart at once. */
 export const CANDLES_MAX = 4_000;
-/** So many are in view where somebody looks at all of them. */
+/** So many are in view where somebody looks at many, unless the chart is told to be wider or narrower. */
 export const IN_VIEW = 500;
 const KEPT_MAX = 12;
 const DEBOUNCE_MS = 120;
@@ -36,27 +36,33 @@ export function intervalMs(interval: string): number {
   return Number.parseInt(interval, 10) * (UNITS[interval.slice(-1)] ?? UNITS["m"]!);
 }
 
-/** How long a candle should be where `wide` is in view: as long as the bars, or a round multiple. */
-export function stepFor(wide: number, interval: number): number {
-  const bars = wide / interval / IN_VIEW;
-  if (bars <= 1) return interval;
-  const ten = 10 ** Math.floor(Math.log10(bars));
-  return interval * ten * ([1, 2, 5].find((one) => one * ten >= bars) ?? 10);
+/** How many bars a candle should be where so many are in view: one, or a round number. */
+export function barsFor(bars: number, inView: number): number {
+  const each = bars / inView;
+  if (each <= 1) return 1;
+  const ten = 10 ** Math.floor(Math.log10(each));
+  return ten * ([1, 2, 5].find((one) => one * ten >= each) ?? 10);
 }
 
 /** What to fetch for a view; null: what is there will do. A whole view on both sides is fetched along. */
-export function wanted(view: Span, whole: Whole, loaded: Loaded | null): (Span & { stepMs: number }) | null {
+export function wanted(view: Span, whole: Whole, loaded: Loaded | null, inView = IN_VIEW): (Span & { stepMs: number; maxPoints: number }) | null {
   const wide = Math.max(view.toMs - view.fromMs, 20 * whole.intervalMs);
-  const stepMs = stepFor(wide, whole.intervalMs);
+  // Of a market that closes there are fewer bars than hours.
+  const barMs = (whole.toMs - whole.fromMs) / Math.max(1, whole.bars);
+  const each = barsFor(Math.min(wide / barMs, whole.bars), inView);
+  const stepMs = each * whole.intervalMs;
   const from = Math.max(view.fromMs, whole.fromMs);
   const to = Math.min(view.toMs, whole.toMs);
   const there = loaded && loaded.fromMs <= from + stepMs && loaded.toMs >= to - stepMs;
   // Candles that are a little too long or short will do: a view that moves back and forth must not flicker.
-  if (there && loaded.stepMs <= 1.01 * stepMs && loaded.stepMs >= stepMs / 2.6) return null;
+  if (there && loaded.stepMs <= 1.5 * stepMs && loaded.stepMs >= stepMs / 2.6) return null;
   const grain = Math.max(stepMs, wide / 2);
   const fromMs = Math.max(whole.fromMs, Math.floor((from - wide) / grain) * grain);
   const toMs = Math.min(whole.toMs, Math.ceil((to + wide) / grain) * grain);
-  return fromMs < toMs ? { fromMs, toMs, stepMs } : null;
+  if (fromMs >= toMs) return null;
+  // Where each bar is a candle none may be left out, however many there are just here.
+  const bars = ((toMs - fromMs) / barMs) * (each === 1 ? 1.2 : 1);
+  return { fromMs, toMs, stepMs, maxPoints: Math.min(CANDLES_MAX, Math.ceil(bars / each) + 10) };
 }
 
 /** The first candle that is not yet whole: what a run at that bar does not know is not shown. */
@@ -103,6 +109,8 @@ export class History {
   /** Whether indicators come with the bars. */
   indicators = $state(true);
   loading = $state(false);
+  /** How many candles there is room for. */
+  inView = IN_VIEW;
   #kept = new Map<string, Loaded>();
   #asked: AbortController | null = null;
   #askedFor = "";
@@ -119,7 +127,7 @@ export class History {
   /** All of it, as coarse as it has to be. */
   async begin(): Promise<void> {
     try {
-      const columns = await this.#fetch({ maxPoints: 2 * IN_VIEW });
+      const columns = await this.#fetch({ maxPoints: Math.min(CANDLES_MAX, 2 * this.inView) });
       this.whole = { fromMs: Date.parse(columns.start), toMs: Date.parse(columns.end), bars: columns.bars, intervalMs: intervalMs(columns.interval) };
       this.#take(columns, { fromMs: this.whole.fromMs, toMs: this.whole.toMs }, "whole");
     } catch (error) {
@@ -142,7 +150,7 @@ export class History {
 
   async #get(view: Span): Promise<void> {
     const whole = this.whole;
-    const ask = whole && wanted(view, whole, this.loaded);
+    const ask = whole && wanted(view, whole, this.loaded, this.inView);
     if (!whole || !ask) return;
     const key = `${ask.fromMs} ${ask.toMs} ${ask.stepMs}`;
     const kept = this.#kept.get(key);
@@ -157,9 +165,7 @@ export class History {
     this.#askedFor = key;
     this.loading = true;
     try {
-      // No more bars are asked for than make candles of that length.
-      const maxPoints = Math.min(CANDLES_MAX, Math.max(2, Math.ceil((ask.toMs - ask.fromMs) / ask.stepMs) + 1));
-      const columns = await this.#fetch({ from: new Date(ask.fromMs).toISOString(), to: new Date(ask.toMs).toISOString(), maxPoints }, asked.signal);
+      const columns = await this.#fetch({ from: new Date(ask.fromMs).toISOString(), to: new Date(ask.toMs).toISOString(), maxPoints: ask.maxPoints }, asked.signal);
       if (!asked.signal.aborted) this.#take(columns, ask, key);
     } catch (error) {
       if (!asked.signal.aborted) this.notice = `Finer bars could not be read: ${words(error)}`;

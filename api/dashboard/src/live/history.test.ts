@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { CANDLES_MAX, candlesOf, intervalMs, revealed, stepFor, wanted, type Loaded, type Whole } from "./history.svelte";
+import { barsFor, CANDLES_MAX, candlesOf, IN_VIEW, intervalMs, revealed, wanted, type Loaded, type Whole } from "./history.svelte";
 
 const HOUR = 3_600_000;
 const whole: Whole = { fromMs: 0, toMs: 500_000 * HOUR, bars: 500_000, intervalMs: HOUR };
@@ -9,7 +9,7 @@ const loaded = (from: number, to: number, step: number): Loaded => ({
 });
 
 it("makes candles as long as a view needs, and round", () => {
-  expect([1, 400, 600, 1_100, 4_000, 500_000].map((bars) => stepFor(bars * HOUR, HOUR) / HOUR)).toEqual([1, 1, 2, 5, 10, 1_000]);
+  expect([1, 400, 600, 1_100, 4_000, 500_000].map((bars) => barsFor(bars, IN_VIEW))).toEqual([1, 1, 2, 5, 10, 1_000]);
   expect(["1m", "15m", "1h", "1d", "1w", "1M"].map(intervalMs)).toEqual([60_000, 900_000, HOUR, 24 * HOUR, 168 * HOUR, 720 * HOUR]);
 });
 
@@ -32,6 +32,11 @@ it("never asks for more than a chart may have, wherever one looks", () => {
       expect([ask.fromMs >= 0, ask.toMs <= whole.toMs]).toEqual([true, true]);
       expect(wanted({ fromMs: from * HOUR, toMs: (from + wide) * HOUR }, whole, loaded(ask.fromMs / HOUR, ask.toMs / HOUR, ask.stepMs / HOUR))).toBe(null);
     }
+});
+
+it("counts the bars that there are, not the days of a market that closes", () => {
+  const days: Whole = { fromMs: 0, toMs: 700 * 24 * HOUR, bars: 480, intervalMs: 24 * HOUR };
+  expect(wanted(days, days, null)).toMatchObject({ stepMs: 24 * HOUR, maxPoints: 586 });
 });
 
 it("shows a candle once its last bar is processed, and the last one at the end", () => {

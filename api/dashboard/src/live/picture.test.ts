@@ -152,6 +152,30 @@ describe("a run's picture", () => {
     expect(picture.end).toMatchObject({ status: "stopped", resultId: "re_1" });
   });
 
+  it("is whole without a snapshot where one listened before the first bar", () => {
+    const [run, picture, reference] = [new Run(), new Picture(), new Reference()];
+    picture.joined();
+    picture.hear("backtest:state", { snapshot: true, partial: true, status: "paused", progressPercent: 0, epoch: 0, seq: 0 } as never);
+    for (const news of [...run.advance(30), ...run.back(7), ...run.advance(3)]) {
+      picture.hear(...news);
+      reference.hear(news);
+    }
+    same(picture, run, reference);
+    expect([picture.begun, picture.lacks]).toEqual([true, false]);
+  });
+
+  it("knows what it lacks where a run goes on that nobody watched, until a snapshot says all", () => {
+    const [run, picture] = [new Run(), new Picture()];
+    run.advance(100);
+    picture.joined();
+    picture.hear("backtest:state", { snapshot: true, partial: true, status: "paused", progressPercent: 25, currentCandleIndex: 100, epoch: 1, seq: run.seq } as never);
+    const [from, news] = [run.bar, run.advance(4)];
+    for (const one of news) picture.hear(one[0], { ...one[1], firstBar: from } as never);
+    expect([picture.begun, picture.lacks, picture.bar, picture.curve.length]).toEqual([false, true, 104, 0]);
+    picture.hear(...run.snapshot());
+    expect([picture.begun, picture.lacks, picture.curve.length, picture.closed.length]).toEqual([true, false, 104, 20]);
+  });
+
   it("hears a worker that took the run over, and not the one before it", () => {
     const [run, picture] = [new Run(), new Picture()];
     for (const one of [run.snapshot(), ...run.advance(20)]) picture.hear(...one);

@@ -116,8 +116,10 @@ export class Picture {
   logs: LogSaid[] = [];
   logsDropped = 0;
   end: End | null = null;
-  /** Whether the run itself, or its replay, has said where it stands. */
+  /** Whether all until now is here: the run, or its replay, said where it stands, or was heard from its first bar. */
   begun = false;
+  /** Whether the run goes on from something that is not here: only a snapshot of its own makes up for that. */
+  lacks = false;
   /** How far it was heard: `after` of the next subscription. */
   cursor: Cursor | null = null;
   /** Rises when something earlier than the last bar changed, so that what was drawn has to be drawn anew. */
@@ -233,14 +235,14 @@ export class Picture {
   }
 
   /** The result's curve and last trades, where no run has told any. */
-  takeResult(points: { time: string; equity: number | null }[], trades: ClosedTrade[], total: number): void {
+  takeResult(points: { time: string; equity: number | null }[], trades: ClosedTrade[], total: number, metrics: Record<string, unknown>): void {
     if (this.begun) return;
+    this.curve.clear();
     for (const point of points) this.curve.put(Date.parse(point.time), point.equity);
     this.closed = trades.map(timed);
     this.skipped = total - trades.length;
-    const wins = trades.filter((one) => one.pnl > 0).length;
-    if (!this.skipped) this.figures = { totalTrades: total, winningTrades: wins, losingTrades: total - wins, winRate: total ? (100 * wins) / total : null, totalPnl: trades.reduce((sum, one) => sum + one.pnl, 0) };
-    else this.figures = { ...NO_FIGURES, totalTrades: total };
+    const known = (name: string) => (typeof metrics[name] === "number" ? metrics[name] : null);
+    this.figures = { totalTrades: total, winningTrades: known("winningTrades") ?? 0, losingTrades: known("losingTrades") ?? 0, winRate: total ? known("winRate") : null, totalPnl: 0 };
     if (points.length) {
       const row = this.curve.length - 1;
       this.timeMs = this.curve.last;
@@ -270,6 +272,7 @@ export class Picture {
     const timeMs = bar ? Date.parse(said.currentTime) : null;
     if (said.snapshot) {
       this.begun = true;
+      this.lacks = false;
       this.curve.clear();
       this.thinned = false;
       this.closed = rowsOf<ClosedTrade>(said.trades ?? {}).map(timed);
@@ -277,8 +280,11 @@ export class Picture {
       this.signals = [...said.recentSignals];
       this.#void(bar);
       this.revision += 1;
-    } else if (!this.begun) return this.#figures(said, bar, timeMs); // Its points go on from others that are not here.
-    else if (this.bar !== null && bar < this.bar) {
+    } else if (!this.begun && this.end) return; // What is stored of it says more than what is left of its news.
+    else if (!this.begun && !this.#begins(said)) {
+      this.lacks = true;
+      return this.#figures(said, bar, timeMs);
+    } else if (this.bar !== null && bar < this.bar) {
       this.curve.cut(timeMs === null ? 0 : timeMs + 1);
       this.closed = this.closed.filter((trade) => trade.exitBar < bar);
       this.signals = this.signals.filter((signal) => signal.bar < bar);
@@ -292,6 +298,13 @@ export class Picture {
     }
     this.thinned ||= said.metrics.thinned === true;
     this.#figures(said, bar, timeMs);
+  }
+
+  /** Whether a first state tells all there is: who listened before the first bar is sent no snapshot. */
+  #begins(said: StateTold): boolean {
+    const { equityCurve, totalTrades } = said.metrics;
+    this.begun = said.firstBar === 0 && equityCurve.length > 0 && totalTrades === this.closed.length + this.skipped;
+    return this.begun;
   }
 
   #figures(said: StateTold, bar: number, timeMs: number | null): void {
@@ -338,7 +351,6 @@ export class Picture {
   }
 
   #trade(said: TradeTold): void {
-    if (!this.begun) return;
     if (said.what === "opened") return this.#opened(said);
     const all = said.trades ? rowsOf<ClosedTrade>(said.trades) : [said.trade as ClosedTrade];
     const gone = new Set(all.map(entryOf));
@@ -362,7 +374,6 @@ export class Picture {
   }
 
   #signal(said: SignalTold): void {
-    if (!this.begun) return;
     const all = said.signals ?? [{ bar: said.bar, time: said.time, signal: said.signal }];
     this.signals = this.signals.concat(all).slice(-SIGNALS_MAX);
   }

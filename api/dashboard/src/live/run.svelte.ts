@@ -19,6 +19,10 @@ const RATE_OVER_MS = 3_000;
 const LOG_PAGES_MAX = 10;
 const DECISION_PAGES_MAX = 5;
 const PAGE = 1_000;
+/** For a snapshot of the run's own, where what it tells goes on from something that is not here. */
+const SUBSCRIBE_AGAIN_MS = 2_000;
+/** A pace that one can follow. */
+export const REPLAY_SPEED: Speed = 50;
 /** A replay that is taken up again stands still until it is told its pace. */
 const CRAWL: Speed = 0.1;
 
@@ -49,6 +53,7 @@ export class Run {
   #ticked = 0;
   #samples: [number, number][] = [];
   #logsAsked = false;
+  #subscribedMs = 0;
 
   constructor(
     readonly id: string,
@@ -109,8 +114,9 @@ export class Run {
   }
 
   /** Plays an ended one back from its beginning again. */
-  again(speed: Speed): void {
-    this.#replay = { from: 0, speed };
+  again(): void {
+    const speed = this.#picture.speed;
+    this.#replay = { from: 0, speed: speed === "max" ? REPLAY_SPEED : speed };
     this.#picture = new Picture(true);
     void this.#subscribe();
     this.#changed();
@@ -128,7 +134,7 @@ export class Run {
       picture.stands(record.status, { progress: record.progress, ...(picture.begun ? {} : { speed: (record.params["speed"] as Speed | undefined) ?? "max" }) });
       const error = record.error as { message?: string; error?: string; code?: string; errors?: { field?: string; message?: string }[] } | null;
       picture.recorded(record.status, { resultId: record.resultId, error: error?.message ?? error?.error ?? "", code: error?.code ?? "", errors: error?.errors ?? [] });
-      if (picture.end && record.resultId && !picture.begun && !picture.curve.length) await this.#loadResult(record.backtestId);
+      if (picture.end && record.resultId && !picture.begun) await this.#loadResult(record.backtestId);
       this.#changed();
     } catch (error) {
       if (!this.#leave.signal.aborted) this.#fail(error);
@@ -138,12 +144,13 @@ export class Run {
   async #loadResult(id: string): Promise<void> {
     const ask = { path: { backtest_id: id }, signal: this.#leave.signal };
     const trades = (offset: number) => get("/api/algo/backtest/{backtest_id}/trades", { ...ask, query: { limit: TRADES_MAX, offset } });
-    const [equity, first] = await Promise.all([
+    const [equity, result, first] = await Promise.all([
       get("/api/algo/backtest/{backtest_id}/equity", { ...ask, query: { maxPoints: 10_000 } }),
+      get("/api/algo/backtest/{backtest_id}/result", ask),
       trades(0),
     ]);
     const last = first.total > TRADES_MAX ? await trades(first.total - TRADES_MAX) : first;
-    this.#picture.takeResult(equity.points, last.items as unknown as ClosedTrade[], last.total);
+    this.#picture.takeResult(equity.points, last.items as unknown as ClosedTrade[], last.total, result.metrics);
   }
 
   /** What was logged before one looked; once. */
@@ -190,14 +197,18 @@ export class Run {
   }
 
   async #subscribe(): Promise<void> {
+    // One that has ended says nothing more: what is stored of it is all.
+    if (!this.#replay) await this.known;
     const picture = this.#picture;
     const replay = this.#replay;
+    if (this.#leave.signal.aborted || (!replay && picture.end && !picture.begun)) return;
     picture.joined();
+    this.#subscribedMs = performance.now();
     this.#samples = [];
     const paused = replay && picture.begun && picture.status === "paused";
     const ask = replay
       ? { replay: { from: picture.begun ? picture.barNow : replay.from, speed: paused ? CRAWL : picture.begun ? picture.speed : replay.speed } }
-      : picture.cursor && { after: picture.cursor };
+      : picture.begun && picture.cursor && { after: picture.cursor };
     let ack: Ack;
     try {
       ack = (await live.socket.timeout(15_000).emitWithAck("backtest:subscribe", { backtestId: this.id, ...ask })) as Ack;
@@ -227,6 +238,7 @@ export class Run {
     if (commandId) this.steering.hear(commandId);
     if (event === "backtest:state" || event === "backtest:candle") this.#measure();
     if (this.#picture.status !== before) void this.reload();
+    if (this.#picture.lacks && performance.now() - this.#subscribedMs > SUBSCRIBE_AGAIN_MS) void this.#subscribe();
     this.#changed();
   }
 

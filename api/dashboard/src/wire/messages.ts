@@ -940,7 +940,11 @@ type: "error"
 }
 export interface ProblemField {
 /**
- * Stable machine-readable name.
+ * Answers that will do, all or the likely ones; only where there are such.
+ */
+choices?: (ProblemChoice[] | null)
+/**
+ * Stable machine-readable name; `choose` of a question.
  */
 code: string
 /**
@@ -951,6 +955,16 @@ field: string
  * What is wrong with it, and what to write.
  */
 message: string
+}
+export interface ProblemChoice {
+/**
+ * What it means, for people.
+ */
+label: string
+/**
+ * What to send in the field.
+ */
+value: string
 }
 export interface Expired {
 code: ("token_expired" | "token_revoked")

@@ -201,6 +201,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/algo/backtest/{backtest_id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Take it along
+         * @description A file, sent as it is made. `csv` and `parquet`: one table. `json`: all there is. `html`: a page that needs nobody to be read, with the first 20,000 trades. Texts of CSV that a spreadsheet would take for a formula have an apostrophe before them. 409 while there is no result; 501 where the gateway lacks what a format needs.
+         */
+        get: operations["export_api_algo_backtest__backtest_id__export_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/algo/backtest/{backtest_id}/logs": {
         parameters: {
             query?: never;
@@ -395,6 +415,46 @@ export interface paths {
         get: operations["list_data_api_algo_data_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/algo/data/exchanges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Exchanges to fetch from
+         * @description Whose candles `POST …/data/fetch` can ask for, or what is missing for that.
+         */
+        get: operations["get_exchanges_api_algo_data_exchanges_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/algo/data/fetch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Fetch bars from an exchange
+         * @description Finished candles, stored as one import once all are there. Lines of JSON tell how far it is; the last one has what was `imported`, or the `problem`. Whoever breaks off stores nothing. One at a time for each user.
+         */
+        post: operations["fetch_data_api_algo_data_fetch_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1566,6 +1626,29 @@ export interface components {
             yearly: components["schemas"]["YearReturn"][];
         };
         /**
+         * Argument
+         * @description One argument of a function.
+         */
+        Argument: {
+            /**
+             * Default
+             * @description What it is where it is left out; null: it must be there.
+             */
+            default: number | null;
+            /**
+             * Name
+             * @description What it is called in the signature.
+             * @example period
+             */
+            name: string;
+            /**
+             * Takes
+             * @description What may be written for it: any number, computed ones too, or a number that is written out.
+             * @example a whole number from 1 to 10,000
+             */
+            takes: string;
+        };
+        /**
          * Backtest
          * @description A backtest as its owner sees it.
          */
@@ -2526,6 +2609,31 @@ export interface components {
             warnings: components["schemas"]["ResultWarning"][];
         };
         /**
+         * Exchanges
+         * @description Whose candles can be fetched.
+         */
+        Exchanges: {
+            /**
+             * Available
+             * @description Whether this gateway can fetch at all.
+             */
+            available: boolean;
+            /**
+             * Exchanges
+             * @description Their names.
+             * @example [
+             *       "binance",
+             *       "kraken"
+             *     ]
+             */
+            exchanges: string[];
+            /**
+             * Remedy
+             * @description What to install where it cannot; else null.
+             */
+            remedy: string | null;
+        };
+        /**
          * Excursions
          * @description How far prices went while trades were open, one entry for each trade: fractions of the entry price.
          */
@@ -2577,6 +2685,61 @@ export interface components {
              * @example stop_loss
              */
             reason: string;
+        };
+        /**
+         * FetchRequest
+         * @description The body of `POST /api/algo/data/fetch`.
+         * @example {
+         *       "exchange": "binance",
+         *       "interval": "1h",
+         *       "startDate": "2024-01-01",
+         *       "symbol": "BTC/USDT"
+         *     }
+         */
+        FetchRequest: {
+            /**
+             * As
+             * @description What to call it; else as the exchange does, without the slash.
+             * @default null
+             */
+            as: string | null;
+            /**
+             * Enddate
+             * @description Exclusive; else until now.
+             * @default null
+             */
+            endDate: (string) | null;
+            /**
+             * Exchange
+             * @description As `GET …/data/exchanges` names it.
+             */
+            exchange: string;
+            /**
+             * Interval
+             * @description Length of the bars.
+             * @example 1h
+             * @enum {string}
+             */
+            interval: "1m" | "3m" | "5m" | "10m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
+            /**
+             * Onconflict
+             * @description What becomes of stored bars with other values.
+             * @default refuse
+             * @enum {string}
+             */
+            onConflict: "refuse" | "keep" | "replace";
+            /**
+             * Startdate
+             * @description First date or instant; else from the last bar on.
+             * @default null
+             */
+            startDate: (string) | null;
+            /**
+             * Symbol
+             * @description As the exchange writes it.
+             * @example BTC/USDT
+             */
+            symbol: string;
         };
         /**
          * FleetView
@@ -2633,6 +2796,11 @@ export interface components {
          * @description A function that may stand in a condition.
          */
         FunctionDescription: {
+            /**
+             * Arguments
+             * @description What it takes, in this order.
+             */
+            arguments: components["schemas"]["Argument"][];
             /**
              * Description
              * @description What it stands for.
@@ -2792,6 +2960,25 @@ export interface components {
              * @description What can be computed of them.
              */
             functions: components["schemas"]["FunctionDescription"][];
+            /**
+             * Keywords
+             * @description What joins conditions.
+             */
+            keywords: components["schemas"]["Word"][];
+            /**
+             * Operators
+             * @description What compares and computes.
+             */
+            operators: components["schemas"]["Word"][];
+            /**
+             * Parameters
+             * @description Which parameters are such texts.
+             * @example [
+             *       "long",
+             *       "exit"
+             *     ]
+             */
+            parameters: string[];
             /**
              * Series
              * @description Columns of the bars.
@@ -3616,13 +3803,36 @@ export interface components {
             type: string;
         };
         /**
+         * ProblemChoice
+         * @description One answer to a question.
+         */
+        ProblemChoice: {
+            /**
+             * Label
+             * @description What it means, for people.
+             * @example Day first: 31/12/2024
+             */
+            label: string;
+            /**
+             * Value
+             * @description What to send in the field.
+             * @example dmy
+             */
+            value: string;
+        };
+        /**
          * ProblemField
-         * @description One thing that is wrong.
+         * @description One thing that is wrong, or is asked.
          */
         ProblemField: {
             /**
+             * Choices
+             * @description Answers that will do, all or the likely ones; only where there are such.
+             */
+            choices?: components["schemas"]["ProblemChoice"][] | null;
+            /**
              * Code
-             * @description Stable machine-readable name.
+             * @description Stable machine-readable name; `choose` of a question.
              */
             code: string;
             /**
@@ -4746,7 +4956,7 @@ export interface components {
              * Errors
              * @description What is wrong; empty where nothing is.
              */
-            errors: components["schemas"]["WrongField"][];
+            errors: components["schemas"]["WrongParameter"][];
             /**
              * Valid
              * @description Whether a backtest with them would be accepted.
@@ -4865,6 +5075,43 @@ export interface components {
              * @description What is wrong with it, and what to write.
              */
             message: string;
+        };
+        /**
+         * WrongParameter
+         * @description One thing that is wrong with a parameter, and where in its text, if it is a condition written as text.
+         */
+        WrongParameter: {
+            /**
+             * Code
+             * @description Stable machine-readable name.
+             */
+            code: string;
+            /**
+             * End
+             * @description The one after the last that is wrong; as `start` where something is missing.
+             */
+            end?: number | null;
+            /**
+             * Field
+             * @description Dotted path as the caller wrote it.
+             * @example params.fast
+             */
+            field: string;
+            /**
+             * Message
+             * @description What is wrong with it, and what to write.
+             */
+            message: string;
+            /**
+             * Near
+             * @description Names that may be meant, the nearest first.
+             */
+            near?: string[] | null;
+            /**
+             * Start
+             * @description First character that is wrong, counted from 0.
+             */
+            start?: number | null;
         };
         /**
          * YearReturn
@@ -5634,6 +5881,59 @@ export interface operations {
             };
         };
     };
+    export_api_algo_backtest__backtest_id__export_get: {
+        parameters: {
+            query?: {
+                /** @description What kind of file. */
+                format?: "csv" | "parquet" | "json" | "html";
+                /** @description Which table, of csv and parquet: `trades` where it is left out. */
+                table?: ("trades" | "equity" | "decisions") | null;
+                /** @description Whether to add to decisions what was asked and answered, as it was sent. */
+                context?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Which backtest. */
+                backtest_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "application/vnd.apache.parquet": string;
+                    "text/csv": string;
+                    "text/html": string;
+                };
+            };
+            /** @description What to mend, field by field. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Not your fault; try again. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     get_logs_api_algo_backtest__backtest_id__logs_get: {
         parameters: {
             query?: {
@@ -6195,6 +6495,126 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Datasets"];
+                };
+            };
+            /** @description What to mend, field by field. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Not your fault; try again. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    get_exchanges_api_algo_data_exchanges_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Exchanges"];
+                };
+            };
+            /** @description What to mend, field by field. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Not your fault; try again. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    fetch_data_api_algo_data_fetch_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FetchRequest"];
+            };
+        };
+        responses: {
+            /** @description It has begun. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    "application/x-ndjson": {
+                        /**
+                         * Fetched
+                         * @description How many bars have come, with `until`.
+                         */
+                        fetched?: number | null;
+                        /**
+                         * Imported
+                         * @description At the end: a report as of an import.
+                         */
+                        imported?: {
+                            [key: string]: unknown;
+                        } | null;
+                        /**
+                         * Problem
+                         * @description At the end: why nothing was imported.
+                         */
+                        problem?: {
+                            [key: string]: unknown;
+                        } | null;
+                        /**
+                         * Seconds
+                         * @description How much later.
+                         */
+                        seconds?: number | null;
+                        /**
+                         * Until
+                         * @description Until when there are no more to come.
+                         */
+                        until?: string | null;
+                        /**
+                         * Waits
+                         * @description Why the exchange is asked again later, with `seconds`.
+                         */
+                        waits?: string | null;
+                    };
                 };
             };
             /** @description What to mend, field by field. */

@@ -3,7 +3,7 @@
 import { SvelteMap } from "svelte/reactivity";
 import { get, Problem } from "../../http";
 import type { Complete, Failure, PausedTold, Progress, StartedTold } from "../../wire/messages";
-import { arrived, completed, failed, hasEnded, merged, missing, standing, started, type Backtest } from "./merging";
+import { adjoins, arrived, completed, failed, hasEnded, merged, missing, standing, started, type Backtest } from "./merging";
 
 export const PAGE = 50;
 /** How many single backtests one look asks for: those that news may have missed. */
@@ -15,6 +15,8 @@ export interface Filter {
 }
 export interface Page {
   of: string;
+  /** Whatever their status is. */
+  ofAll: boolean;
   items: Backtest[];
   nextCursor: string | null;
 }
@@ -22,7 +24,7 @@ export interface Page {
 export async function askPage(filter: Filter, cursor: string | null, signal?: AbortSignal): Promise<Page> {
   const query = { limit: PAGE, cursor, status: filter.status, symbol: filter.symbol };
   const page = await get("/api/algo/backtest", { query, ...(signal ? { signal } : {}) });
-  return { of: keyOf(filter), items: page.items, nextCursor: page.nextCursor };
+  return { of: keyOf(filter), ofAll: !filter.status, items: page.items, nextCursor: page.nextCursor };
 }
 
 export const keyOf = (filter: Filter): string => JSON.stringify([filter.status ?? "", filter.symbol ?? ""]);
@@ -40,7 +42,7 @@ export class BacktestList {
 
   /** The newest page, asked for again and again. `reads`: somebody reads, and new ones wait. */
   take(page: Page, reads: boolean): void {
-    if (page.of !== this.of) {
+    if (page.of !== this.of || !adjoins(this.rows, page)) {
       this.of = page.of;
       this.rows = page.items;
       this.waiting = [];
@@ -54,7 +56,10 @@ export class BacktestList {
     this.waiting = held;
     // Nothing was shown, or all of it was on this page: then the page says also where it goes on.
     if (this.rows.length <= page.items.length) this.#continueAt(page);
-    void this.#lookAfter(gone, page.items);
+    // Of all, what is not there is deleted; of one status, it may have another by now.
+    const [deleted, doubtful] = page.ofAll ? [gone, []] : [[], gone];
+    for (const one of deleted) this.remove(one.backtestId);
+    void this.#lookAfter(doubtful, page.items);
   }
 
   #continueAt(page: Page): void {

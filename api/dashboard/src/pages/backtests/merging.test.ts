@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { arrived, completed, described, failed, merged, missing, returnSoFar, started, type Backtest, type Status } from "./merging";
+import { adjoins, arrived, completed, described, failed, merged, missing, returnSoFar, started, type Backtest, type Status } from "./merging";
 
 function one(id: number, status: Status = "running", params: Record<string, unknown> = {}): Backtest {
   const at = new Date(Date.UTC(2026, 0, 1, 0, id)).toISOString();
@@ -29,6 +29,19 @@ describe("the list of backtests", () => {
     expect(ids(missing(rows, [one(5), one(3)], false))).toEqual(["bt_4"]);
     expect(ids(missing(rows, [one(5), one(3)], true))).toEqual(["bt_4", "bt_2"]);
     expect(missing(rows, [], false)).toEqual([]);
+  });
+  it("sees where more came than a page holds, and rows would be missing between", () => {
+    expect(adjoins([one(1)], { items: [one(9), one(8)], nextCursor: "x" })).toBe(false);
+    expect(adjoins([one(8), one(1)], { items: [one(9), one(8)], nextCursor: "x" })).toBe(true);
+    expect(adjoins([one(1)], { items: [one(9), one(8)], nextCursor: null })).toBe(true);
+  });
+  it("orders by time, however many digits an instant is written with", () => {
+    const [early, late] = [{ ...one(1), createdAt: "2026-01-01T00:00:03Z" }, { ...one(2), createdAt: "2026-01-01T00:00:03.004Z" }];
+    expect(ids(merged([early], [late]))).toEqual(["bt_2", "bt_1"]);
+  });
+  it("tells two of one strategy apart", () => {
+    const told = described(one(1, "running", { strategies: ["sma"], strategyParams: { sma: { fast: 10, prompt: "a long text", strict: true } } }));
+    expect(told.strategies).toBe("sma fast 10, strict true");
   });
   it("tells one that somebody stopped from one that came to its end", () => {
     const told = { backtestId: "bt_1", userId: "u", resultId: "res_1", summary: {} };

@@ -11,9 +11,10 @@ export const STATUSES: Status[] = ["running", "paused", "pending", "completed", 
 
 export const hasEnded = (one: { status: Status }): boolean => ENDED.has(one.status);
 
-/** Newest first; of one instant by their ids, which rise with time. */
+/** Newest first; of one instant by their ids, character by character: as the gateway orders them. */
 function before(left: Backtest, right: Backtest): number {
-  return right.createdAt.localeCompare(left.createdAt) || right.backtestId.localeCompare(left.backtestId);
+  const byTime = Date.parse(right.createdAt) - Date.parse(left.createdAt);
+  return byTime || (left.backtestId === right.backtestId ? 0 : left.backtestId > right.backtestId ? -1 : 1);
 }
 
 /** An answer may have been on its way while the news of an end arrived: an end is never taken back. */
@@ -40,6 +41,12 @@ export function missing(rows: Backtest[], page: Backtest[], isLast: boolean): Ba
   const there = new Set(page.map((one) => one.backtestId));
   const end = page.at(-1);
   return rows.filter((one) => !there.has(one.backtestId) && (isLast || (end !== undefined && before(one, end) < 0)));
+}
+
+/** Whether nothing can be missing between the rows and a newer page: else so many came at once that the rows are old. */
+export function adjoins(rows: Backtest[], page: { items: Backtest[]; nextCursor: string | null }): boolean {
+  const known = new Set(rows.map((one) => one.backtestId));
+  return page.nextCursor === null || !rows.length || page.items.some((one) => known.has(one.backtestId));
 }
 
 export function started(one: Backtest): Backtest {
@@ -70,6 +77,13 @@ export function returnSoFar(one: Backtest, told: Progress | undefined): number |
   return told?.currentPnl == null || typeof capital !== "number" || capital <= 0 ? null : (100 * told.currentPnl) / capital;
 }
 
+/** "fast 10, slow 30": what tells two backtests of one strategy apart. Texts and rules are too long for a list. */
+function settings(all: unknown, name: string): string {
+  const own: unknown = all && typeof all === "object" ? (all as Record<string, unknown>)[name] : null;
+  const shown = own && typeof own === "object" ? Object.entries(own).filter(([, value]) => typeof value === "number" || typeof value === "boolean") : [];
+  return shown.map(([key, value]) => `${key} ${value}`).join(", ");
+}
+
 /** What was asked for, as a list shows it. Parameters are whatever was sent: nothing of them is sure. */
 export function described(one: Backtest): { symbol: string; interval: string; strategies: string; period: string; details: string } {
   const { symbol, interval, startDate, endDate, strategies, strategyParams, combine } = one.params;
@@ -79,7 +93,7 @@ export function described(one: Backtest): { symbol: string; interval: string; st
   return {
     symbol: text(symbol) || one.backtestId,
     interval: text(interval),
-    strategies: names.join(", ") + (names.length > 1 && text(combine) ? ` (${text(combine)})` : ""),
+    strategies: names.map((name) => [name, settings(strategyParams, name)].filter(Boolean).join(" ")).join(", ") + (names.length > 1 && text(combine) ? ` (${text(combine)})` : ""),
     period: [short(startDate), short(endDate)].filter(Boolean).join(" – "),
     details: strategyParams && typeof strategyParams === "object" ? JSON.stringify(strategyParams).slice(0, 300) : "",
   };

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { bestOf, figureRows } from "./best";
 import { differences } from "./differences";
+import { labelOf } from "./labels";
 import { deepestDrawdown, overlay, type Points } from "./series";
 
 const run = (time: number[], equity: number[], bars: number | null = null): Points => ({ time, equity, initial: 100, bars });
@@ -87,4 +88,13 @@ test("requests differ at every depth; what is equal is apart", () => {
     { path: "stopLoss.percent", values: [undefined, "2"] },
   ]);
   expect(found.equal.map((one) => one.path)).toEqual(["symbol", "strategyParams.rsi.low", "commission.rate"]);
+});
+
+test.each([
+  [{ strategies: ["rsi", "macd"], symbol: "A", interval: "1d", strategyParams: {} }, "rsi + macd A 1d"],
+  [{ strategies: ["sma"], symbol: "A", interval: "1d", strategyParams: { sma: { fast: 5, slow: 30 } } }, "sma (fast 5, slow 30) A 1d"],
+  [{ agentId: "ag_1", symbol: "A", interval: "1d" }, "agent A 1d"],
+  [{ strategies: ["rule"], symbol: "A", interval: "1d", strategyParams: { rule: { long: "x".repeat(60), short: "y" } } }, `rule (long ${"x".repeat(43)} …) A 1d`],
+])("a backtest is called by who trades what, and how: %j", (params, label) => {
+  expect(labelOf({ params })).toBe(label);
 });

@@ -4,6 +4,7 @@ import { get, Problem, words } from "../../http";
 import { Picture } from "../../live/picture";
 import { live } from "../../live/socket.svelte";
 import type { components } from "../../wire/openapi";
+import { labelOf } from "./labels";
 import { deepestDrawdown, type Points } from "./series";
 
 export type Backtest = components["schemas"]["Backtest"];
@@ -11,6 +12,7 @@ export type Backtest = components["schemas"]["Backtest"];
 const POINTS = 1_000;
 const AT_ONCE = 6;
 const DRAW_EVERY_MS = 250;
+const DRAW_LOADING_MS = 500;
 const ACK_MS = 15_000;
 const GOES_ON = new Set(["pending", "running", "paused"]);
 
@@ -36,11 +38,7 @@ export class ComparedRun {
   }
 
   get label(): string {
-    const params = this.record?.params;
-    if (!params) return this.id;
-    const strategies = Array.isArray(params["strategies"]) ? params["strategies"].join(" + ") : "";
-    const agent = (this.record as { labels?: { agentName?: string } } | null)?.labels?.agentName;
-    return [agent || strategies || "agent", params["symbol"], params["interval"]].filter(Boolean).join(" ");
+    return this.record ? labelOf(this.record) : this.id;
   }
 
   get initial(): number {
@@ -217,6 +215,6 @@ export class Comparison {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       if (!this.#left.signal.aborted) this.drawn += 1;
-    }, DRAW_EVERY_MS);
+    }, this.#loading > 1 ? DRAW_LOADING_MS : DRAW_EVERY_MS);
   }
 }

@@ -1,6 +1,6 @@
 // What is missing in series, as runs on them judge it, by the hash of their bars.
 
-import { send } from "../../http";
+import { get } from "../../http";
 import { Lazily } from "../../lazily.svelte";
 import type { Gaps, Series } from "./series";
 
@@ -9,8 +9,7 @@ const DRAWN_MAX = 1_000;
 export const gapsKept = new Lazily<Gaps>();
 
 export async function askGaps({ symbol, interval }: Series): Promise<Gaps> {
-  const answer = await send("GET", "/api/algo/data/{symbol}/{interval}/gaps", { path: { symbol, interval }, query: { limit: DRAWN_MAX } });
-  return (await answer.json()) as Gaps;
+  return get("/api/algo/data/{symbol}/{interval}/gaps", { path: { symbol, interval }, query: { limit: DRAWN_MAX } });
 }
 
 /** Where a gateway does not say: every bar that is not there, and the largest gaps, as the list has them. */

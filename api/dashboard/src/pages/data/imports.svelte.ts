@@ -129,6 +129,10 @@ class Imports {
     one.cancel();
     this.list = this.list.filter((other) => other !== one);
   }
+
+  dismissEnded(): void {
+    this.list = this.list.filter((one) => !isOver(one));
+  }
 }
 
 const isOver = (one: Import): boolean => one.phase === "done" || one.phase === "cancelled" || one.phase === "refused";

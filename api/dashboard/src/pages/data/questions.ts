@@ -37,6 +37,9 @@ export const IMPORT_FIELDS: ImportField[] = [
   { name: "onConflict", label: "Bars that are stored with other values", help: "Refused where nothing is said.", options: named(["keep", "Keep what is stored"], ["replace", "Replace what is stored"]) },
 ];
 
+/** For a form of all of them. */
+export const undecided = (): Record<string, string> => Object.fromEntries(IMPORT_FIELDS.map((field) => [field.name, ""]));
+
 export interface Question {
   field: string;
   label: string;

@@ -8,14 +8,8 @@ export type QueueLevel = Schemas["QueueLevel"];
 export type Failed = Schemas["RecentFailure"];
 export type FleetRun = Schemas["FleetView"]["runs"][number];
 
-/** What ended within one minute. */
-export interface Minute {
-  since: string;
-  completed: number;
-  failed: number;
-  stopped: number;
-}
-export type Fleet = Schemas["FleetView"] & { throughput?: Minute[] };
+export type Minute = Schemas["Throughput"];
+export type Fleet = Schemas["FleetView"];
 
 /** A worker says every few seconds that it is there. */
 const SILENT_S = 15;

@@ -12,6 +12,7 @@ it("brings what is told to the chart within some frames, never beyond it, and ju
   for (let frame = 0; frame < 40 && shown !== 100; frame += 1) seen.push((shown = nextShown(shown, 100, 1, 1_000)));
   expect(seen.at(-1)).toBe(100);
   expect(seen.length).toBeGreaterThan(6);
+  expect(nextShown(0, 100, 1, 1_000, 400)).toBeGreaterThan(98);
   expect(seen.every((one, at) => one! <= 100 && (at === 0 || one! > seen[at - 1]!))).toBe(true);
   expect([nextShown(null, 5, 1, 10), nextShown(90, 5, 1, 10), nextShown(0, 5_000, 1, 1_000), nextShown(0, 50, 1, "max"), nextShown(3, null, 1, 10)]).toEqual([5, 5, 5_000, 50, null]);
 });

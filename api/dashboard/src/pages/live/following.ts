@@ -6,8 +6,8 @@ import type { Status, Speed } from "../../live/picture";
 const IN_VIEW_S = 4;
 const LEAST = 150;
 const MOST = 4_000;
-/** What is told ten times a second comes to the chart over so many frames. */
-const FRAMES = 6;
+/** What is told ten times a second comes to the chart evenly, about so much later. */
+const BEHIND_MS = 80;
 const JUMP_S = 1;
 
 /** How many bars are in view; null: all until now. Where it stands still it stays as it was, unless somebody steps. */
@@ -18,9 +18,10 @@ export function barsInView(status: Status, speed: Speed, steps: boolean, before:
 }
 
 /** Where the newest bar is to be drawn in the next frame: on the way to where it is, at once where somebody jumped. */
-export function nextShown(shown: number | null, told: number | null, stepMs: number, speed: Speed): number | null {
+export function nextShown(shown: number | null, told: number | null, stepMs: number, speed: Speed, frameMs = 16): number | null {
   if (shown === null || told === null || told <= shown || speed === "max") return told;
   const ahead = told - shown;
   if (ahead > Math.max(2, JUMP_S * speed) * stepMs) return told;
-  return shown + Math.max(stepMs, Math.ceil(ahead / FRAMES / stepMs) * stepMs);
+  const share = 1 - Math.exp(-frameMs / BEHIND_MS);
+  return Math.min(told, shown + Math.max(stepMs, Math.ceil((share * ahead) / stepMs) * stepMs));
 }

@@ -23,18 +23,25 @@ function kept(): Kept | null {
 
 export class Draft {
   given = $state.raw<JsonObject>({});
+  #origin = "";
 
   /** What was kept for this user and link; a link that says nothing takes whatever there is. */
   restore(user: string, origin: string): boolean {
     const found = kept();
     if (!found || found.user !== user || (origin && found.origin !== origin)) return false;
     this.given = found.given;
+    this.#origin = found.origin;
     return true;
   }
 
-  keep(user: string, origin: string): void {
+  begin(origin: string): void {
+    this.given = {};
+    this.#origin = origin;
+  }
+
+  keep(user: string): void {
     try {
-      sessionStorage.setItem(KEY, JSON.stringify({ given: this.given, origin, user } satisfies Kept));
+      sessionStorage.setItem(KEY, JSON.stringify({ given: this.given, origin: this.#origin, user } satisfies Kept));
     } catch {
       // Full or forbidden: it lasts as long as the page then.
     }

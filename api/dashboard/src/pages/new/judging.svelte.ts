@@ -1,10 +1,12 @@
 // What is wrong with a request, as it is typed: what its shapes say at once, what the gateway says a moment later. An
 // answer to what stands there no more is never heard.
 
-import { get, post, Problem, words } from "../../http";
-import type { Estimated } from "./Estimate.svelte";
+import { type Answer, get, post, Problem, words } from "../../http";
 import { type Agent, GROUPS, givenTo, paramsOf, PARTS, partOf, partsOfStrategy, type Strategy, strategiesOf } from "./request";
-import { faults, type JsonObject } from "./schema";
+import { faults, type JsonObject, type Place } from "./schema";
+import { msOf } from "./series";
+
+export type Estimated = Answer<"/api/algo/backtest/estimate", "post">;
 
 const PAUSE_MS = 300;
 /** Longer, so that what is wrong with parameters is known by then: a request that is would only be refused. */
@@ -20,9 +22,17 @@ function later(pause_ms: number, ask: (signal: AbortSignal) => Promise<void>): (
   };
 }
 
-/** What shapes say of what was given, by path. */
+function rangeFaults(given: JsonObject): Record<string, string> {
+  const [start, end] = [msOf(given["startDate"]), msOf(given["endDate"])];
+  if (start === null) return { startDate: "must be a date" };
+  if (end === null) return { endDate: "must be a date" };
+  return start < end ? {} : { endDate: "must be after the first day" };
+}
+
+/** What can be said of what was given without asking, by path. */
 export function faultsOf(given: JsonObject, known: Strategy[], agent: Agent | undefined): Record<string, string> {
-  const found: Record<string, string> = {};
+  const found = rangeFaults(given);
+  if (given["agentId"] === undefined && !strategiesOf(given).length) found["strategies"] = "Choose at least one.";
   for (const name of [...GROUPS.flatMap((group) => group.names), "agentVersion", "combine"]) {
     const value = given[name];
     if (value !== undefined && PARTS.has(name)) Object.assign(found, faults(partOf(name, given).shape, value, name));
@@ -38,8 +48,18 @@ export function faultsOf(given: JsonObject, known: Strategy[], agent: Agent | un
   return found;
 }
 
-/** Names that a gateway has for what was sent by another. */
-const renamed = (field: string) => field.replace(/^positionSizePercent\b/, "positionSize");
+/** A gateway's name for what was sent by another. */
+const renamed = (text: string) => text.replaceAll("positionSizePercent", "positionSize");
+
+interface Wrong {
+  message: string;
+  /** Of a text, where in it. */
+  place: Place | undefined;
+}
+
+function wrongOf({ message, start, end, near }: Answer<"/api/algo/strategies/validate", "post">["errors"][number]): Wrong {
+  return { message, place: typeof start === "number" ? { start, end: end ?? start, near: near ?? [] } : undefined };
+}
 
 export class Judging {
   estimated = $state.raw<Estimated | null>(null);
@@ -48,7 +68,7 @@ export class Judging {
   /** Why it was not judged. */
   unjudged = $state("");
   asking = $state(false);
-  #validated = $state.raw<Record<string, Record<string, string>>>({});
+  #validated = $state.raw<Record<string, Record<string, Wrong>>>({});
 
   /** Asks the gateway for what the request comes to, which judges all of it. `wrong` says whether it is known to be. */
   estimate(body: string, wrong: () => boolean): () => void {
@@ -57,7 +77,7 @@ export class Judging {
       if (wrong()) return this.#take(null, null, "");
       try {
         const answer = await post("/api/algo/backtest/estimate", { body: JSON.parse(body) as unknown, signal });
-        this.#take(answer as Estimated, null, "");
+        this.#take(answer, null, "");
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof Problem && error.errors.length) this.#take(null, error, "");
@@ -82,8 +102,9 @@ export class Judging {
     return later(PAUSE_MS, async (signal) => {
       try {
         const answer = await post("/api/algo/strategies/validate", { body: { strategy: strategy.id, params }, signal });
-        const errors = answer.errors.map((one) => [`strategyParams.${strategy.id}.${one.field.replace(/^params\.?/, "")}`.replace(/\.$/, ""), one.message]);
-        if (!signal.aborted) this.#validated = { ...this.#validated, [strategy.id]: Object.fromEntries(errors) as Record<string, string> };
+        const path = (field: string) => `strategyParams.${strategy.id}.${field.replace(/^params\.?/, "")}`.replace(/\.$/, "");
+        const errors = answer.errors.map((one): [string, Wrong] => [path(one.field), wrongOf(one)]);
+        if (!signal.aborted) this.#validated = { ...this.#validated, [strategy.id]: Object.fromEntries(errors) };
       } catch {
         // The estimate says so.
       }
@@ -93,13 +114,17 @@ export class Judging {
   /** What is known to be wrong without the whole having been judged. */
   known(given: JsonObject, known: Strategy[], agent: Agent | undefined): Record<string, string> {
     const names = given["agentId"] === undefined ? strategiesOf(given) : [];
-    const validated = names.map((name) => this.#validated[name] ?? {});
-    return Object.assign({}, ...validated, faultsOf(given, known, agent)) as Record<string, string>;
+    const validated = names.flatMap((name) => Object.entries(this.#validated[name] ?? {})).map(([path, wrong]) => [path, wrong.message]);
+    return { ...(Object.fromEntries(validated) as Record<string, string>), ...faultsOf(given, known, agent) };
+  }
+
+  place(path: string): Place | undefined {
+    return this.#validated[path.split(".")[1] ?? ""]?.[path]?.place;
   }
 
   /** All that is wrong, by path; of what several say, the nearest is taken. */
   problems(given: JsonObject, known: Strategy[], agent: Agent | undefined): Record<string, string> {
-    const refused = (this.refusal?.errors ?? []).map((one): [string, string] => [renamed(one.field), one.message]);
+    const refused = (this.refusal?.errors ?? []).map((one): [string, string] => [renamed(one.field), renamed(one.message)]);
     return { ...Object.fromEntries(refused), ...this.known(given, known, agent) };
   }
 }

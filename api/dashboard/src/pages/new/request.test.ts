@@ -101,9 +101,16 @@ it("what shapes say stands at the paths that a gateway names", () => {
   const given = { ...BASE, initialCapital: -5, stopLoss: { percent: "two" }, strategyParams: { sma_crossover: { fast: 0 }, rsi: { period: 0 } } };
   expect(faultsOf(given, known, undefined)).toEqual({
     initialCapital: "must be above 0",
-    "stopLoss.percent": "must be a number, with a point for decimals",
+    "stopLoss.percent": "must be a number, with a point for decimals and without commas",
     "strategyParams.sma_crossover.fast": "must be at least 1",
   });
+});
+
+it("a range that ends before it begins, and nobody who trades, are said without asking", () => {
+  expect(faultsOf({ ...BASE, endDate: "1999-01-01" }, known, undefined)).toEqual({ endDate: "must be after the first day" });
+  expect(faultsOf({ ...BASE, startDate: "soon" }, known, undefined)).toEqual({ startDate: "must be a date" });
+  expect(faultsOf({ ...BASE, strategies: [] }, known, undefined)).toEqual({ strategies: "Choose at least one." });
+  expect(faultsOf({ ...BASE, strategies: [], agentId: "ag_1" }, known, undefined)).toEqual({});
 });
 
 it("is validated with what would be sent", () => {

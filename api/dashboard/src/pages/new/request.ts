@@ -57,9 +57,16 @@ const LABELS: Record<string, string> = {
   speed: "Speed",
 };
 
+/** In words for who has written no strategy. */
+const HELP: Record<string, string> = { allowShort: "A sell signal opens a short trade; otherwise it only closes what is long." };
+/** What comes first of a group: schemas have their names by the alphabet. */
+const FIRST = ["rate"];
+const byUse = (a: Part, b: Part) => Number(FIRST.includes(b.name)) - Number(FIRST.includes(a.name));
+const sorted = (part: Part): Part => (part.shape.kind === "group" ? { ...part, shape: { ...part.shape, parts: part.shape.parts.toSorted(byUse) } } : part);
+
 /** Every field of a request but the strategies, as its OpenAPI schema has it. */
 export const PARTS: ReadonlyMap<string, Part> = new Map(
-  partsOf(schema as unknown as Schema).map((part) => [part.name, { ...part, label: LABELS[part.name] ?? part.label }]),
+  partsOf(schema as unknown as Schema).map((part) => [part.name, sorted({ ...part, label: LABELS[part.name] ?? part.label, help: HELP[part.name] ?? part.help })]),
 );
 
 /** What a profile does where it is not told otherwise; see its description. */

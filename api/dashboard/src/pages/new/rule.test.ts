@@ -1,7 +1,7 @@
 // @vitest-environment node
 
 import { describe, expect, it } from "vitest";
-import { brackets, callAt, completed, type Language, mistakeAt, pieces, shortly, suggestions, tokens } from "./rule";
+import { brackets, callAt, completed, type Language, mistakeOf, pieces, shortly, suggestions, tokens } from "./rule";
 import fixture from "./strategies.fixture.json";
 
 const language = fixture.find((one) => one.id === "rule")!.language as Language;
@@ -41,7 +41,7 @@ describe("suggestions", () => {
   });
   it("after a value are what joins it with another", () => {
     expect(offered("close > open a|")).toEqual(["and"]);
-    expect(offered("close > open |", true)).toEqual(["and", "or"]);
+    expect(offered("close > open |", true)).toEqual(["and", "or", "<", "<=", ">", ">=", "==", "!=", "+", "-", "*", "/"]);
     expect(offered("(close > open) o|")).toEqual(["or"]);
     expect(offered("close > o|")).toContain("open");
   });
@@ -72,15 +72,15 @@ it("a function says which of its arguments is written", () => {
 });
 
 describe("a mistake", () => {
-  it("stands at the character that a refusal names, counted from 1", () => {
-    expect(mistakeAt("at character 28: expected one of the functions")).toBe(27);
-    expect(mistakeAt("is missing")).toBeNull();
-    expect(mistakeAt(undefined)).toBeNull();
+  it("stands where the gateway says, also behind characters of two units", () => {
+    expect(mistakeOf({ start: 2, end: 5, near: ["sma"] }, "🙂 smb")).toEqual({ from: 3, to: 6, near: ["sma"] });
+    expect(mistakeOf(undefined, "a smb")).toBeNull();
   });
   it("is shown under the whole word, or after the end", () => {
-    const wrong = (text: string, mistake: number | null) => pieces(tokens(text, language), mistake, null).filter((one) => one.wrong).map((one) => one.text);
+    const wrong = (text: string, from: number | null, to = from ?? 0) => pieces(tokens(text, language), from === null ? null : { from, to, near: [] }, null).filter((one) => one.wrong).map((one) => one.text);
     expect(wrong("close > smaa(close, 3)", 8)).toEqual(["smaa"]);
     expect(wrong("sma(close, 10", 13)).toEqual([" "]);
+    expect(wrong("a + b > c", 0, 5)).toEqual(["a", " ", "+", " ", "b"]);
     expect(wrong("", 0)).toEqual([" "]);
     expect(wrong("close", null)).toEqual([]);
   });

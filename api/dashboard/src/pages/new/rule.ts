@@ -2,7 +2,9 @@
 // condition is right is for the gateway to say.
 
 import type { components } from "../../wire/openapi";
+import type { Place } from "./schema";
 
+type Word = components["schemas"]["Word"];
 export type Language = components["schemas"]["Language"];
 export type TokenKind = "number" | "function" | "series" | "word" | "sign" | "open" | "close" | "unknown" | "space";
 
@@ -12,16 +14,16 @@ export interface Token {
   at: number;
 }
 
-const WORDS = ["and", "or", "not"];
 const TOKEN = /(?<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?<name>[A-Za-z_]\w*)|(?<sign>[<>=!]=|[-+*/,<>])|(?<open>\()|(?<close>\))|(?<space>\s+)|(?<unknown>.)/gsu;
 
 export function tokens(text: string, language: Language): Token[] {
   const functions = new Set(language.functions.map((one) => one.name));
   const series = new Set(language.series.map((one) => one.name));
+  const words = new Set(language.keywords.map((one) => one.name));
   return [...text.matchAll(TOKEN)].map((match) => {
     const kind = Object.entries(match.groups ?? {}).find(([, value]) => value !== undefined)?.[0] ?? "unknown";
     const word = match[0];
-    const named: TokenKind = WORDS.includes(word) ? "word" : functions.has(word) ? "function" : series.has(word) ? "series" : "unknown";
+    const named: TokenKind = words.has(word) ? "word" : functions.has(word) ? "function" : series.has(word) ? "series" : "unknown";
     return { kind: kind === "name" ? named : (kind as TokenKind), text: word, at: match.index };
   });
 }
@@ -49,7 +51,7 @@ export interface Suggestion {
 }
 
 const SUGGESTED_MOST = 40;
-const ABOUT_WORDS: Record<string, string> = { and: "Both conditions hold.", or: "At least one of the two holds.", not: "The condition is known not to hold." };
+const BEFORE = "not";
 
 /** The word that the caret stands in or at the end of, from where to where. */
 export function wordAt(text: string, caret: number): [number, number] {
@@ -65,12 +67,13 @@ export function suggestions(text: string, caret: number, language: Language, all
   const begun = text.slice(from, caret).toLowerCase();
   if (!begun && !all) return [];
   if (/[\d.]$/.test(text.slice(0, from)) || /^\d/.test(text.slice(from, to))) return [];
+  const word = (one: Word): Suggestion => ({ text: one.name, shown: one.name, kind: "word", about: one.description });
   const offered: Suggestion[] = afterValue(text.slice(0, from), language)
-    ? WORDS.slice(0, 2).map((word) => ({ text: word, shown: word, kind: "word", about: ABOUT_WORDS[word]! }))
+    ? [...language.keywords.filter((one) => one.name !== BEFORE), ...language.operators].map(word)
     : [
         ...language.series.map((one): Suggestion => ({ text: one.name, shown: one.name, kind: "price", about: one.description })),
         ...language.functions.map((one): Suggestion => ({ text: one.name, shown: one.signature, kind: "function", about: one.description })),
-        { text: "not", shown: "not", kind: "word", about: ABOUT_WORDS["not"]! },
+        ...language.keywords.filter((one) => one.name === BEFORE).map(word),
       ];
   const rank = (one: Suggestion) => (one.text.startsWith(begun) ? 0 : one.text.split("_").some((part) => part.startsWith(begun)) ? 1 : one.text.includes(begun) ? 2 : 3);
   const fit = offered.map((one, index) => ({ one, rank: rank(one), index })).filter((each) => each.rank < 3);
@@ -131,10 +134,19 @@ function argumentOf(signature: string, index: number): [number, number] | null {
   return [from + part.length - part.trimStart().length, from + part.length];
 }
 
-/** Where a refusal says that the mistake is: characters from 0, or null where it names no place. */
-export function mistakeAt(message: string | undefined): number | null {
-  const said = message?.match(/at character (\d+)/)?.[1];
-  return said ? Number(said) - 1 : null;
+export interface Mistake {
+  /** From which place of the text to which; nothing in between where something is missing. */
+  from: number;
+  to: number;
+  near: string[];
+}
+
+/** Where in a text a mistake is. People count characters; texts are counted in units here, of which some have two. */
+export function mistakeOf(place: Place | undefined, text: string): Mistake | null {
+  if (!place) return null;
+  const characters = [...text];
+  const unit = (character: number) => characters.slice(0, character).join("").length;
+  return { from: unit(place.start), to: unit(place.end), near: place.near };
 }
 
 /** A refusal without what stands beside it already: the text itself, and all functions there are. */
@@ -147,12 +159,13 @@ export interface Piece {
   bracket: boolean;
 }
 
-/** The text in pieces of one look each. The token that a mistake begins at is wrong as a whole. */
-export function pieces(all: Token[], mistake: number | null, pair: [number, number] | null): Piece[] {
+/** The text in pieces of one look each. Whatever word a mistake lies in is wrong as a whole. */
+export function pieces(all: Token[], mistake: Mistake | null, pair: [number, number] | null): Piece[] {
   const end = all.length ? all.at(-1)!.at + all.at(-1)!.text.length : 0;
-  const shown = all.map(({ kind, text, at }) => ({ kind, text, wrong: mistake !== null && mistake >= at && mistake < at + text.length, bracket: Boolean(pair?.includes(at)) }));
+  const [from, to] = mistake ? [mistake.from, Math.max(mistake.to, mistake.from + 1)] : [-1, -1];
+  const shown = all.map(({ kind, text, at }) => ({ kind, text, wrong: at < to && at + text.length > from, bracket: Boolean(pair?.includes(at)) }));
   // What is missing at the end is shown there.
-  if (mistake !== null && mistake >= end) shown.push({ kind: "space", text: " ", wrong: true, bracket: false });
+  if (from >= end) shown.push({ kind: "space", text: " ", wrong: true, bracket: false });
   return shown;
 }
 

@@ -75,6 +75,16 @@ describe("shapes", () => {
     expect([optionOf(options, "max"), optionOf(options, 5), optionOf(options, 0)]).toEqual([1, 0, 0]);
   });
 
+  it("may be null also by a list of types, or by a default", () => {
+    const listed = shape({ type: ["null", "integer"], minimum: 1 });
+    expect(listed).toMatchObject({ kind: "optional", of: { kind: "number", whole: true, least: 1 } });
+    expect(faults(listed, null)).toEqual({});
+    expect(faults(listed, 0)).toEqual({ "": "must be at least 1" });
+    const [part] = partsOf({ properties: { a: { type: "number", default: null } } });
+    expect(part).toMatchObject({ default: null, shape: { kind: "optional", of: { kind: "number" } } });
+    expect(faults(part!.shape, part!.default)).toEqual({});
+  });
+
   it("follow references, whose beside goes first, and end where they lead in a circle", () => {
     const root: Schema = { properties: { a: { $ref: "#/$defs/A", default: 7, description: "here" } }, $defs: { A: { type: "integer", description: "there", default: 1 } } };
     expect(partsOf(root)[0]).toMatchObject({ default: 7, help: "here", shape: { kind: "number", whole: true } });
@@ -115,7 +125,10 @@ describe("numbers", () => {
     ["−3", -3],
     [".5", 0.5],
     ["1e3", 1000],
-    ["10,000", 10_000],
+    ["10_000", 10_000],
+    ["10,000", "10,000"],
+    ["0,001", "0,001"],
+    ["0 001", "0 001"],
     ["1 000 000.5", 1_000_000.5],
     ["", undefined],
     ["0,5", "0,5"],

@@ -6,11 +6,11 @@ export type JsonObject = { [name: string]: Json };
 
 /** As much of JSON Schema as gateways write. What is not in here is drawn as text of JSON, never left out. */
 export interface Schema {
-  type?: string;
+  type?: string | string[];
   $ref?: string;
   title?: string;
   description?: string;
-  default?: Json;
+  default?: Json | undefined;
   enum?: Json[];
   const?: Json;
   anyOf?: Schema[];
@@ -70,7 +70,9 @@ const DEPTH_MAX = 12;
 export function partsOf(schema: Schema, root: Schema = schema, given: JsonObject = {}, depth = 0): Part[] {
   return Object.entries(schema.properties ?? {}).map(([name, one]) => {
     const full = resolved(one, root);
-    const shape = shapeOf(full, root, depth + 1);
+    const asked = shapeOf(full, root, depth + 1);
+    // A default of null says that it may be null, whatever its type says.
+    const shape: Shape = full.default === null && asked.kind !== "optional" ? { kind: "optional", of: asked } : asked;
     return {
       name,
       label: labelOf(name),
@@ -85,10 +87,12 @@ export function shapeOf(schema: Schema, root: Schema = schema, depth = 0): Shape
   const one = resolved(schema, root);
   if (depth > DEPTH_MAX) return { kind: "json" };
   const within = (inner: Schema) => shapeOf(inner, root, depth + 1);
+  if (Array.isArray(one.type)) return within({ anyOf: one.type.map((type) => ({ ...one, type, default: undefined })) });
   if (one.const !== undefined) return { kind: "choice", values: [one.const] };
   if (one.enum) return one.enum.length ? { kind: "choice", values: one.enum } : { kind: "json" };
   if (one.anyOf) {
-    const others = one.anyOf.filter((each) => resolved(each, root).type !== "null");
+    const isNull = (each: Schema) => resolved(each, root).type === "null";
+    const others = one.anyOf.filter((each) => !isNull(each));
     const first = others[0];
     if (!first) return { kind: "json" };
     const inner: Shape = others.length === 1 ? within(first) : { kind: "either", of: others.map(within) };
@@ -155,6 +159,12 @@ export function boundsText(shape: Shape): string {
   return [low, high].filter(Boolean).join(", ");
 }
 
+/** The same as a sentence. */
+export function boundsSentence(shape: Shape | undefined): string {
+  const text = shape ? boundsText(shape) : "";
+  return text && `${text[0]!.toUpperCase()}${text.slice(1)}.`;
+}
+
 /** How far one press of an arrow goes. */
 export function stepOf(shape: Bounds & { whole: boolean; multipleOf: number | undefined }, value: Json | undefined): number {
   if (shape.multipleOf) return shape.multipleOf;
@@ -182,8 +192,8 @@ export function same(a: Json | undefined, b: Json | undefined): boolean {
 export function numberOf(typed: string): Json | undefined {
   const text = typed.trim().replace(/^[−–]/, "-");
   if (text === "") return undefined;
-  // 1 000, 10,000.50 and 0.5; not 0,5: who means that is asked.
-  const bare = /^[+-]?\d{1,3}([ ,_]\d{3})+(\.\d+)?$/.test(text) ? text.replace(/[ ,_]/g, "") : text;
+  // 10 000.5 and 10_000; no comma, which is one thing here and another there: 1,000 may be 1.
+  const bare = /^[+-]?[1-9]\d{0,2}([ _]\d{3})+(\.\d+)?$/.test(text) ? text.replace(/[ _]/g, "") : text;
   const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(bare) ? Number(bare) : NaN;
   return Number.isFinite(value) ? value : typed;
 }
@@ -242,7 +252,7 @@ export function faults(shape: Shape, value: Json | undefined, path = ""): Record
 }
 
 function numberFault(shape: Bounds & { whole: boolean; multipleOf: number | undefined }, value: Json | undefined): string | undefined {
-  if (typeof value !== "number" || !Number.isFinite(value)) return `must be a ${shape.whole ? "whole " : ""}number, with a point for decimals`;
+  if (typeof value !== "number" || !Number.isFinite(value)) return `must be a ${shape.whole ? "whole number, such as 10000" : "number, with a point for decimals and without commas"}`;
   if (shape.whole && !Number.isInteger(value)) return "must be a whole number";
   if (shape.whole && !Number.isSafeInteger(value)) return `must be within ±${Number.MAX_SAFE_INTEGER.toLocaleString("en-US")} on this page`;
   const text = (bound: number) => bound.toLocaleString("en-US", { maximumFractionDigits: 12 });
@@ -343,4 +353,13 @@ export interface Form {
   value: (path: readonly string[]) => Json | undefined;
   set: (path: readonly string[], value: Json | undefined) => void;
   problem: (path: readonly string[]) => string | undefined;
+  /** Where in the text that stands there something is wrong, if that is known. */
+  place?: (path: readonly string[]) => Place | undefined;
+}
+
+/** Characters as people count them, from 0; `near` are names that may be meant. */
+export interface Place {
+  start: number;
+  end: number;
+  near: string[];
 }

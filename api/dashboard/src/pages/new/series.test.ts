@@ -1,7 +1,7 @@
 // @vitest-environment node
 
 import { describe, expect, it } from "vitest";
-import { asDate, barsWithin, firstChoice, found, intervalsOf, judge, msOf, servedBy, type Series } from "./series";
+import { asDate, firstChoice, found, intervalsOf, judge, msOf, servedBy, type Series } from "./series";
 
 const series = (symbol: string, interval: string, start = "2000-03-01T00:00:00Z", end = "2013-03-02T00:00:00Z", bars = 3270): Series => ({
   symbol,
@@ -10,7 +10,6 @@ const series = (symbol: string, interval: string, start = "2000-03-01T00:00:00Z"
   bars,
   start,
   end,
-  gaps: { count: 0, missingBars: 0, largest: [] },
 });
 const ALL = [series("BTC", "1m"), series("BTC", "1h"), series("AAPL", "1d"), series("OLD", "3d"), series("MON", "1M")];
 
@@ -49,13 +48,6 @@ describe("a range", () => {
     expect(said("2013-03-02", "2014-01-01")).toEqual(["startDate bad"]);
     expect(said("2005-01-01", "2005-01-01")).toEqual(["endDate bad"]);
     expect(said(undefined, "2005-01-01")).toEqual(["startDate bad"]);
-  });
-  it("has about as many bars as its share of the data", () => {
-    expect(barsWithin(of, "1d", "1990-01-01", "2030-01-01")).toBe(3270);
-    expect(barsWithin(of, "1d", "2030-01-01", "2031-01-01")).toBe(0);
-    // Of weeks there are as many as the calendar has, though shares are not traded each day.
-    expect(barsWithin(of, "1w", "2000-03-01", "2013-03-02")).toBe(678);
-    expect(barsWithin(series("B", "1h", "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z", 8784), "4h", "2024-01-01", "2025-01-01")).toBe(2196);
   });
 });
 

@@ -1,12 +1,10 @@
 // What market data there is, which bars can be made of it, and how a range lies in it.
 
+import type { Answer } from "../../http";
 import schema from "../../wire/request.json";
 
-export interface Stretch {
-  start: string;
-  end: string;
-  missingBars: number;
-}
+/** Bars that are missing, as a run's warnings judge it: days on which a market is closed are none. */
+export type Gap = Answer<"/api/algo/data/{symbol}/{interval}/gaps", "get">["gaps"][number];
 
 /** One stored series, as `GET /api/algo/data` lists it. */
 export interface Series {
@@ -16,7 +14,6 @@ export interface Series {
   bars: number;
   start: string;
   end: string;
-  gaps: { count: number; missingBars: number; largest: Stretch[] };
 }
 
 export const INTERVALS: string[] = schema.properties.interval.enum;
@@ -82,18 +79,6 @@ export function judge(series: Series, startDate: unknown, endDate: unknown): Jud
   if (start < first) said.push({ field: "startDate", kind: "warn", text: `The data begin later: the run would begin on ${asDate(first)}.` });
   if (end > last) said.push({ field: "endDate", kind: "warn", text: `The data end earlier: the run would end on ${asDate(last)}.` });
   return said;
-}
-
-/** About how many bars lie in a range, by the share of the data that it covers. */
-export function barsWithin(series: Series, interval: string, startDate: unknown, endDate: unknown): number {
-  const [first, last] = [Date.parse(series.start), Date.parse(series.end)];
-  const from = Math.max(msOf(startDate) ?? first, first);
-  const to = Math.min(msOf(endDate) ?? last, last);
-  if (to <= from) return 0;
-  const made = Math.max(1, intervalMs(interval) / intervalMs(series.interval));
-  // Of shares, whose days are fewer than the calendar's, weeks and months have as many bars as the calendar has.
-  const whole = made > 1 && intervalMs(interval) > DAY_MS ? (last - first) / intervalMs(interval) : series.bars / made;
-  return Math.max(1, Math.round((whole * (to - from)) / (last - first)));
 }
 
 /** Markets whose name or source has all the words of a search; those whose name begins so come first. */

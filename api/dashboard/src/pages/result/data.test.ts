@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { AS_CLOSED, byYear, chosen, fromFile, opening, reason, ruinedAt, zoomOf, type Decision, type ReportData, type Trade } from "./data";
+import { around, AS_CLOSED, byYear, candlesOf, chosen, fromFile, intervalMs, levelsOf, opening, reason, ruinedAt, zoomOf, type Decision, type ReportData, type Trade } from "./data";
 
 const trade = (index: number, pnl: number | null, more: Partial<Trade> = {}): Trade => ({
   index, pnl, pnlPercent: pnl, entryBar: index * 10, exitBar: index * 10 + 5, entryTime: "2024-01-01T00:00:00Z", exitTime: `2024-01-0${index + 1}T00:00:00Z`,
@@ -54,4 +54,25 @@ it("says when nothing was left, and why trades closed", () => {
   expect(ruinedAt({ ...curve, time: [1, 2], equity: [5, 4] })).toBeNull();
   expect(reason("stop_loss")).toBe("Stop loss");
   expect(reason("new_reason")).toBe("new reason");
+});
+
+it("knows the levels of a trade where they were fixed", () => {
+  const short = trade(0, 1, { direction: "short", entryPrice: 100 });
+  expect(levelsOf(short, null, {})).toEqual([{ kind: "entry", price: 100 }]);
+  const config = { stopLoss: { percent: 2 }, takeProfit: { percent: 5 } };
+  expect(levelsOf(short, null, config).map((one) => one.price)).toEqual([100, 102, 95]);
+  expect(levelsOf(short, null, { ...config, useStopOrders: false }).map((one) => one.kind)).toEqual(["entry", "target"]);
+  const decision = { decision: { stopPrice: 110, targetPrice: null } } as Decision;
+  expect(levelsOf(short, decision, {})).toContainEqual({ kind: "stop", price: 110 });
+});
+
+it("shows some bars before a trade and after it", () => {
+  const [from, to] = around(trade(1, 1), 86_400_000);
+  expect(new Date(from).toISOString().slice(0, 10)).toBe("2023-12-17");
+  expect(new Date(to).toISOString().slice(0, 10)).toBe("2024-01-18");
+  expect([intervalMs("15m"), intervalMs("1d")]).toEqual([900_000, 86_400_000]);
+  const time = ["2023-12-16T00:00:00Z", "2024-01-01T00:00:00Z", "2024-01-18T00:00:00Z"];
+  const columns = { bucketMs: 1, time, open: [1, 2, 3], high: [1, 2, 3], low: [1, 2, 3], close: [1, 2, 3], volume: [1, 2, 3], indicators: { a: [null, 5, 6] } };
+  expect(candlesOf(columns, [from, to])).toMatchObject([{ open: 2, indicators: { a: 5 } }]);
+  expect(candlesOf(columns)).toHaveLength(3);
 });

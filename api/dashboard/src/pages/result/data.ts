@@ -1,5 +1,6 @@
 // What the result page and the report show, and where the trades come from: a gateway, or the file itself.
 
+import type { Candle } from "../../charts/price";
 import type { components } from "../../wire/openapi";
 
 type Schemas = components["schemas"];
@@ -51,7 +52,19 @@ export interface Trade {
   strategy: string;
 }
 
-/** What `report-data` holds: what a gateway exports as JSON. */
+/** Bars of the run; of many, of wider ones. */
+export interface CandleColumns {
+  bucketMs: number;
+  time: string[];
+  open: number[];
+  high: number[];
+  low: number[];
+  close: number[];
+  volume: number[];
+  indicators?: Record<string, Column>;
+}
+
+/** What `report-data` holds: what a gateway puts into the page. */
 export interface ReportData {
   backtest: Backtest;
   result: Result;
@@ -60,6 +73,9 @@ export interface ReportData {
   decisions?: Decision[];
   /** How many trades there were before the file was cut. */
   tradesTotal?: number;
+  /** Null where the bars are gone. */
+  candles?: CandleColumns | null;
+  exportedAt?: string;
 }
 
 export interface TradesAsk {
@@ -132,6 +148,43 @@ export function fromFile({ trades, decisions }: ReportData): Source {
 export function opening(decisions: readonly Decision[], trade: Trade): Decision | undefined {
   const said = trade.direction === "long" ? "LONG" : "SHORT";
   return decisions.filter((one) => one.strategy === trade.strategy && one.bar <= trade.entryBar && one.action === said).at(-1);
+}
+
+const AROUND_LEAST = 15;
+/** From when until when a trade's bars are shown: some before it and some after. */
+export function around(trade: Trade, barMs: number): [number, number] {
+  const room = Math.max(AROUND_LEAST, Math.round((trade.exitBar - trade.entryBar) * 0.4)) * barMs;
+  return [Date.parse(trade.entryTime) - room, Date.parse(trade.exitTime) + room + barMs];
+}
+
+/** The candles from one time to before another; all without. */
+export function candlesOf(columns: CandleColumns, [from, to] = [-Infinity, Infinity]): Candle[] {
+  const names = Object.entries(columns.indicators ?? {});
+  return columns.time.flatMap((text, at) => {
+    const time = Date.parse(text);
+    if (time < from || time >= to) return [];
+    const candle: Candle = { time, open: columns.open[at]!, high: columns.high[at]!, low: columns.low[at]!, close: columns.close[at]!, volume: columns.volume[at]! };
+    return names.length ? { ...candle, indicators: Object.fromEntries(names.map(([name, values]) => [name, values[at] ?? null])) } : candle;
+  });
+}
+
+const UNIT_MS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000, M: 2_592_000_000 };
+/** `15m`, `1d`; a month is thirty days. */
+export const intervalMs = (interval: string): number => Number.parseInt(interval, 10) * (UNIT_MS[interval.slice(-1)] ?? UNIT_MS["d"]!);
+
+export interface TradeLevel {
+  kind: "entry" | "stop" | "target";
+  price: number;
+}
+/** Prices that mattered to a trade: its entry, and what was to end it as far as that can be told afterwards. */
+export function levelsOf(trade: Trade, decision: Decision | null, config: Record<string, unknown>): TradeLevel[] {
+  const side = trade.direction === "long" ? 1 : -1;
+  const share = (name: string) => (config[name] as { percent?: number | null } | null | undefined)?.percent ?? null;
+  const away = (percent: number | null, sign: number) => (percent === null ? null : trade.entryPrice * (1 + (sign * percent) / 100));
+  const stop = decision?.decision.stopPrice ?? (config["useStopOrders"] === false ? null : away(share("stopLoss"), -side));
+  const target = decision?.decision.targetPrice ?? (config["useTakeProfits"] === false ? null : away(share("takeProfit"), side));
+  const found: [TradeLevel["kind"], number | null][] = [["entry", trade.entryPrice], ["stop", stop], ["target", target]];
+  return found.flatMap(([kind, price]) => (price === null ? [] : [{ kind, price }]));
 }
 
 /** `?zoom=1700000000000-1710000000000` */
