@@ -17,7 +17,7 @@ from api.exporting import document, exports, parquet
 from api.exporting.document import PLACE
 from api.exporting.exports import Exports
 from api.routes import downloads
-from api.routes.answers import CandleColumns
+from api.routes.data_answers import RunCandles
 from api.routes.result_answers import Analysis
 from deploy.cli import main
 from shared.client.blocking import BlockingBackfleet
@@ -148,7 +148,7 @@ async def test_a_page_has_what_it_shows_and_no_more_than_it_can_show(
     assert (len(said["trades"]), said["tradesTotal"]) == (25, len(trades))
     assert Result.model_validate(said["result"]).config["strategies"] == [hostile]
     assert len(Analysis.model_validate(said["analysis"]).equity.equity) == BARS
-    candles = CandleColumns.model_validate(said["candles"])
+    candles = RunCandles.model_validate(said["candles"])
     assert (len(candles.close), candles.bars) == (BARS, BARS)
 
 

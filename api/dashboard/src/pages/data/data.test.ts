@@ -48,6 +48,13 @@ describe("a refused import", () => {
     expect(zone).toMatchObject({ free: true, choices: [{ value: "UTC", label: "UTC" }] });
     expect(columns).toMatchObject({ free: true, choices: [] });
   });
+  it("asks also what its text advises, with the example that it gives", () => {
+    const header = "F2.csv, line 1: no column is named time; say what the columns are: columns=time,open,-,close";
+    expect(questionsOf(new Problem(422, "x", header))).toMatchObject([{ field: "columns", free: true, example: "time,open,-,close" }]);
+    const [gaps] = questionsOf(new Problem(422, "x", "F2 lacks bars. Get the missing files, or accept it with allowGaps=true"));
+    expect(gaps).toMatchObject({ field: "allowGaps", free: false, choices: [{ value: "true" }] });
+    expect(questionsOf(new Problem(422, "x", "F2.csv: it is empty, and has no columns"))).toEqual([]);
+  });
   it("names the file of several that it is about, and none where two could be", () => {
     expect(blamed(new Problem(422, "x", words), ["F2.csv", "F3.csv"])).toBe("F2.csv");
     expect(blamed(new Problem(422, "x", "F2.csv.gz: it is empty"), ["F2.csv", "F3.csv"])).toBeNull();

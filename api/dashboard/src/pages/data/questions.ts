@@ -49,6 +49,16 @@ export interface Question {
   /** Whether something else than the choices may be the answer. */
   free: boolean;
   placeholder: string;
+  /** As the refusal wrote it for an example: to begin with. */
+  example: string;
+}
+
+/** Fields that a text names with a value, `allowGaps=true`: to decide them is what it advises. */
+function advised(text: string): { field: string; values: string[] }[] {
+  return IMPORT_FIELDS.flatMap(({ name }) => {
+    const values = [...text.matchAll(new RegExp(`\\b${name}=([\\w,/+-]+)`, "g"))].map(([, value]) => (value ?? "").replace(/,$/, ""));
+    return values.length ? [{ field: name, values }] : [];
+  });
 }
 
 /** What a refusal asks, each field once, as one can answer it here. */
@@ -65,7 +75,14 @@ export function questionsOf(problem: Problem): Question[] {
       choices: offered,
       free: !known.options,
       placeholder: known.placeholder ?? "",
+      example: "",
     });
+  }
+  for (const { field, values } of advised(problem.message)) {
+    const known = IMPORT_FIELDS.find((one) => one.name === field);
+    if (!known || asked.has(field)) continue;
+    const choices = known.options?.filter((one) => values.includes(one.value)) ?? [];
+    asked.set(field, { field, label: known.label, message: "", choices, free: !known.options, placeholder: known.placeholder ?? "", example: known.options ? "" : (values[0] ?? "") });
   }
   return [...asked.values()];
 }
