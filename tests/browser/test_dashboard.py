@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 from api.auth import mint_token
 from shared.settings import Settings
 from shared.users import Role
-from tests.browser import DEADLINE_S, browser_or_skip, scenario
+from tests.browser import DEADLINE_S, Answer, browser_or_skip, scenario
 from tests.fleet import START_MS, Fleet, fleet_on, random_walk, request
 from tests.gateway import BACKTESTS, gateway_on, http_client
 from tests.proxy import Proxy
@@ -39,8 +39,8 @@ class Stage:
     token: str
     admin: str
 
-    async def play(self, name: str, **more: Any) -> dict[str, Any]:
-        return await scenario(name, url=self.url, token=self.token, admin=self.admin, **more)
+    async def play(self, name: str, answers: Mapping[str, Answer] | None = None, **more: Any) -> dict[str, Any]:
+        return await scenario(name, answers, url=self.url, token=self.token, admin=self.admin, **more)
 
     async def submitted(self, **changes: Any) -> str:
         answer = await self.http.post(BACKTESTS, json=request(**changes).as_wire())
@@ -115,3 +115,91 @@ async def test_a_result_with_two_hundred_thousand_trades_is_sorted_and_read_to_i
     assert greatest in found["sorted"]
     assert found["most"] <= ELEMENTS_MOST
     assert found["wrongs"] == []
+
+
+def state_of(stage: Stage, backtest_id: str) -> Answer:
+    """What the server says of a run, asked at this moment."""
+
+    async def ask(_: dict[str, Any]) -> Any:
+        said = (await stage.http.get(f"/api/backtest/{backtest_id}")).json()["state"]
+        its = {"bar": said["currentCandleIndex"], "equity": said["currentCapital"], "status": said["status"]}
+        return its | {"trades": said["metrics"]["totalTrades"], "drawdown": said["drawdown"]}
+
+    return ask
+
+
+def as_read(state: dict[str, Any]) -> dict[str, Any]:
+    """Of what the server says, as many digits as the page shows."""
+    return state | {name: round(state[name], 2) for name in ("equity", "drawdown")}
+
+
+async def test_what_the_page_says_after_each_command_is_what_the_server_says(stage: Stage) -> None:
+    run = await stage.submitted(startPaused=True)
+    date, bar = "2024-02-01T00:00", 744  # The bar that opens then is the next.
+    found = await stage.play("steered", {"server": state_of(stage, run)}, backtestId=run, date=date, bar=bar)
+    assert [one["what"] for one in found["seen"]] == [
+        "one bar",
+        "ten bars",
+        "one bar by key",
+        "ten bars by key",
+        "to a date",
+        "one bar back",
+        "played and paused",
+        "another tab",
+        "stepped in another tab",
+        "to its end",
+    ]
+    differing = [one for one in found["seen"] if as_read(one["page"]) != as_read(one["server"])]
+    assert differing == []
+    assert found["url"].endswith(f"#/result/{run}")
+    assert found["wrongs"] == []
+
+
+async def test_after_a_cut_in_mid_run_a_reload_and_elsewhere_the_picture_is_the_same(stage: Stage) -> None:
+    run = await stage.submitted(startPaused=True, speed=150)
+
+    async def cut(_: dict[str, Any]) -> bool:
+        stage.proxy.away = True
+        stage.proxy.cut()
+        return True
+
+    async def back(_: dict[str, Any]) -> bool:
+        stage.proxy.away = False
+        return True
+
+    answers = {"server": state_of(stage, run), "cut": cut, "back": back}
+    found = await stage.play("cut", answers, backtestId=run, cutAt=200, awayMs=1_000)
+    kept = found["pictures"]["kept"]
+    assert found["pictures"] == {"kept": kept, "reloaded": kept, "another": kept}
+    assert as_read({name: kept[name] for name in found["server"]}) == as_read(found["server"])
+    assert found["server"]["trades"] > 3
+    assert found["wrongs"] == []
+
+
+async def test_a_first_visit_runs_a_backtest_and_reads_what_came_of_it(stage: Stage) -> None:
+    found = await stage.play("first_visit")
+    run = found["backtestId"]
+    ended = (await stage.http.get(f"{BACKTESTS}/{run}")).json()
+    assert ended["status"] == "completed"
+    export = await stage.http.get(f"{BACKTESTS}/{run}/export", params={"format": "csv"})
+    assert found["csv"] == export.text
+    assert run in found["file"]
+    assert not found["tokenInUrl"]
+    assert found["wrongs"] == []
+
+
+async def test_every_refusal_stands_at_its_field(stage: Stage) -> None:
+    cases = [
+        {"label": "Slow", "value": "5"},
+        {"label": "Fast", "value": "0"},
+        {"label": "Until (UTC, exclusive)", "value": "2023-01-01"},
+        {"label": "Initial capital", "value": "-1"},
+        {"label": "Leverage", "value": "1000"},
+        {"label": "Max open trades", "value": "0"},
+        {"label": "Slippage", "value": "-2"},
+    ]
+    found = await stage.play("refusals", cases=cases)
+    silent = [one for one in found["found"] if not (one["typed"]["words"] and one["pressed"]["words"] and one["stayed"])]
+    assert silent == []
+    assert found["wrongs"] == []
+    assert (await stage.http.get(BACKTESTS)).json()["items"] == []

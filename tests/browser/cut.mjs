@@ -1,0 +1,38 @@
+// The connection breaks while a run is watched: what is shown afterwards, after a reload, and in a window that was never cut.
+import { ask, job, run, tab, visitor, wrongs } from "./browser.mjs";
+import { button, figures, until } from "./watched.mjs";
+
+const GONE = [/net::ERR_|WebSocket connection/];
+
+async function picture(page) {
+  await page.getByRole("tab", { name: /^Trades/ }).click();
+  const table = page.getByRole("grid", { name: /trades/i });
+  await table.locator("[aria-rowindex='2']").waitFor();
+  const now = await figures(page);
+  return { ...now, rows: await table.getAttribute("aria-rowcount"), first: await table.locator("[aria-rowindex='2']").innerText() };
+}
+
+run(async () => {
+  const context = await visitor();
+  const page = await tab(context, `#/live/${job.backtestId}`, { expected: GONE });
+  await until(page, (now) => now.status === "paused");
+  await button(page, "Play").click();
+  await until(page, (now) => now.bar > job.cutAt);
+  await ask("cut");
+  await page.getByText(/reconnecting/i).first().waitFor();
+  const stood = await figures(page);
+  await page.waitForTimeout(job.awayMs);
+  await ask("back");
+  await until(page, (now) => now.bar > stood.bar + 10);
+  await button(page, "Pause").click();
+  await until(page, (now) => now.status === "paused");
+  const pictures = { kept: await picture(page) };
+  await page.reload();
+  const same = (now) => now.status === "paused" && now.bar === pictures.kept.bar && now.equity !== null;
+  await until(page, same);
+  pictures.reloaded = await picture(page);
+  const another = await tab(await visitor(), `#/live/${job.backtestId}`);
+  await until(another, same);
+  pictures.another = await picture(another);
+  return { pictures, server: await ask("server"), wrongs };
+});
