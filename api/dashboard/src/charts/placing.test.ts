@@ -7,12 +7,13 @@ const bars = (price: number, values: (at: number) => Record<string, number | nul
 it("puts on the price what is a price, and elsewhere what is not", () => {
   const candles = bars(42_000, (at) => ({ "sma 10": 41_000 + at, "rsi 14": at < 3 ? null : 30 + at, "macd 12 26": at - 10, "zscore 20": -1.5 }));
   expect(namesOf(candles)).toEqual(["sma 10", "rsi 14", "macd 12 26", "zscore 20"]);
-  expect(namesOf(candles).map((name) => placeOf(name, candles).place)).toEqual(["price", "0–100", "macd", "zscore"]);
-  expect(placeOf("rsi 14", bars(50, () => ({ "rsi 14": 52 }))).place).toBe("0–100");
+  expect(namesOf(candles).map((name) => placeOf(name, candles)?.place)).toEqual(["price", "0–100", "macd", "zscore"]);
+  expect(placeOf("rsi 14", bars(50, () => ({ "rsi 14": 52 })))?.place).toBe("0–100");
 });
 
 it("is not sure of a place before there are values", () => {
-  expect(placeOf("sma 10", bars(10, (at) => ({ "sma 10": at < 18 ? null : 10 }))).sure).toBe(false);
+  expect(placeOf("sma 10", bars(10, (at) => ({ "sma 10": at < 18 ? null : 10 })))).toEqual({ place: "price", sure: false });
+  expect(placeOf("sma 10", bars(10, () => ({ "sma 10": null })))).toBe(null);
 });
 
 it("never makes more than three panes", () => {

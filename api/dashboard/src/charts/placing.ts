@@ -17,8 +17,8 @@ export function namesOf(candles: readonly Valued[]): string[] {
   return [...names];
 }
 
-/** "price", or the name of a pane; `sure` where enough values say so. */
-export function placeOf(name: string, candles: readonly Valued[]): { place: string; sure: boolean } {
+/** "price", or the name of a pane; null while there is no value; `sure` where enough values say so. */
+export function placeOf(name: string, candles: readonly Valued[]): { place: string; sure: boolean } | null {
   let [values, near, top] = [0, 0, 0];
   let percent = true;
   for (const { indicators, low, high } of candles) {
@@ -29,9 +29,10 @@ export function placeOf(name: string, candles: readonly Valued[]): { place: stri
     percent &&= value >= 0 && value <= 100;
     top = Math.max(top, value);
   }
+  if (!values) return null;
   const word = /^[\p{L}_]+/u.exec(name)?.[0].toLowerCase() ?? name;
   const sure = values >= SURE_FROM;
-  if (!NO_PRICE.has(word) && near >= 0.8 * Math.max(1, values)) return { place: "price", sure };
+  if (!NO_PRICE.has(word) && near >= 0.8 * values) return { place: "price", sure };
   return { place: percent && top > 1 ? "0–100" : word, sure };
 }
 

@@ -346,6 +346,7 @@ export class PricePlot {
       let place = this.#places.get(name);
       if (place === undefined) {
         const found = placeOf(name, now.candles);
+        if (!found) continue;
         place = found.place;
         if (found.sure) this.#places.set(name, place);
       }

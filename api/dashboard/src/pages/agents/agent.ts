@@ -1,7 +1,7 @@
 // An agent as its form has it: what it says itself, under the paths by which refusals name it.
 
 import type { components } from "../../wire/openapi";
-import { partsOf, plain, type Json, type JsonObject, type Part, type Schema } from "../new/schema";
+import { partsOf, plain, type Json, type JsonObject, type Part, type Schema } from "../../forms/schema";
 
 export type Agent = components["schemas"]["Agent"];
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import strategies from "../new/strategies.fixture.json";
-import type { JsonObject, Schema } from "../new/schema";
+import strategies from "../../forms/strategies.fixture.json";
+import type { JsonObject, Schema } from "../../forms/schema";
 import { agentParts, bodyOf, givenOf, type Agent } from "./agent";
 import { diffLines } from "./lines";
 

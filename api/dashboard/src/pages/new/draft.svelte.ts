@@ -1,6 +1,6 @@
 // What has been filled in, kept for this tab: a reload, an error or a login that ended loses nothing of it.
 
-import { type Json, type JsonObject, plain, valueAt, withAt } from "./schema";
+import { type Json, type JsonObject, plain, valueAt, withAt } from "../../forms/schema";
 
 const KEY = "backfleet.new";
 

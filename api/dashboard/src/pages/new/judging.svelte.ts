@@ -3,7 +3,7 @@
 
 import { type Answer, get, post, Problem, words } from "../../http";
 import { type Agent, GROUPS, givenTo, paramsOf, PARTS, partOf, partsOfStrategy, type Strategy, strategiesOf } from "./request";
-import { faults, type JsonObject, type Place } from "./schema";
+import { faults, type JsonObject, type Place } from "../../forms/schema";
 import { msOf } from "./series";
 
 export type Estimated = Answer<"/api/algo/backtest/estimate", "post">;

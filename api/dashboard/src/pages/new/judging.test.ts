@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Draft } from "./draft.svelte";
 import { Judging } from "./judging.svelte";
 import type { Strategy } from "./request";
-import fixture from "./strategies.fixture.json";
+import fixture from "../../forms/strategies.fixture.json";
 
 const known = fixture as unknown as Strategy[];
 const rule = known.find((one) => one.id === "rule")!;

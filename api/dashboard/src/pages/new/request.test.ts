@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import schema from "../../wire/request.json";
 import { faultsOf, toValidate } from "./judging.svelte";
 import { type Agent, changedIn, defaultsOf, ELSEWHERE, givenBy, GROUPS, partOf, PARTS, partsOfStrategy, requestOf, type Strategy } from "./request";
-import type { JsonObject } from "./schema";
-import fixture from "./strategies.fixture.json";
+import type { JsonObject } from "../../forms/schema";
+import fixture from "../../forms/strategies.fixture.json";
 
 const known = fixture as unknown as Strategy[];
 const BASE: JsonObject = { symbol: "AAPL", interval: "1d", startDate: "2000-03-01", endDate: "2013-03-01", strategies: ["sma_crossover"] };

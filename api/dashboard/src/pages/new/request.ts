@@ -2,7 +2,7 @@
 
 import type { components } from "../../wire/openapi";
 import schema from "../../wire/request.json";
-import { type Json, type JsonObject, type Part, partsOf, plain, same, type Schema, sparse } from "./schema";
+import { type Json, type JsonObject, type Part, partsOf, plain, same, type Schema, sparse } from "../../forms/schema";
 
 export type Strategy = components["schemas"]["StrategyDescription"];
 export type Agent = components["schemas"]["Agent"];

@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { asCommand, asCurl, asPython, pythonOf, quoted } from "./same";
-import type { JsonObject } from "./schema";
+import type { JsonObject } from "../../forms/schema";
 
 const REQUEST: JsonObject = {
   symbol: "^GSPC",

@@ -1,7 +1,7 @@
 // The same request as other programs send it. A token is never in it: it is read out of the environment, as TOKEN.
 
 import { givenTo, strategiesOf } from "./request";
-import { type Json, type JsonObject, plain } from "./schema";
+import { type Json, type JsonObject, plain } from "../../forms/schema";
 
 /** A word as POSIX shells take it, whatever is in it. */
 export function quoted(word: string): string {

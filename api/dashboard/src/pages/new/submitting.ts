@@ -1,7 +1,7 @@
 // One press is one backtest, however often its answer is lost on the way.
 
 import { Problem, send } from "../../http";
-import type { JsonObject } from "./schema";
+import type { JsonObject } from "../../forms/schema";
 
 const WAITS_MS = [500, 1_500, 4_000];
 

@@ -1,7 +1,7 @@
 // Conditions written as text, as an editor sees them: words and their colours, brackets, what may come next. Whether a
 // condition is right is for the gateway to say.
 
-import type { components } from "../../wire/openapi";
+import type { components } from "../wire/openapi";
 import type { Place } from "./schema";
 
 type Word = components["schemas"]["Word"];

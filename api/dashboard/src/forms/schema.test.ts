@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { blank, boundsText, faults, type Json, type JsonObject, labelOf, numberOf, optionOf, type Part, partsOf, plain, same, type Schema, type Shape, shapeOf, sparse, stepOf, valueAt, withAt } from "./schema";
 import strategies from "./strategies.fixture.json";
 
-const openapi = JSON.parse(readFileSync(new URL("../../../../../docs/contract/openapi.json", `file://${__filename}`), "utf8")) as Schema & { components: { schemas: Record<string, Schema> } };
+const openapi = JSON.parse(readFileSync(new URL("../../../../docs/contract/openapi.json", `file://${__filename}`), "utf8")) as Schema & { components: { schemas: Record<string, Schema> } };
 const schemas = openapi.components.schemas;
 const served = Object.entries(schemas).filter(([name]) => name.startsWith("ParametersOf_") || ["BacktestRequest", "Level", "Sizing", "Commission", "AgentRequest"].includes(name));
 
