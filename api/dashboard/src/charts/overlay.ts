@@ -38,6 +38,7 @@ export interface OverlayColours {
 /** From so many trades in view on they are thinned: one for each few pixels. */
 const ALL_UP_TO = 150;
 const DEAL_EVERY_PX = 7;
+const FINE_UP_TO = 40;
 const NOTE_EVERY_PX = 13;
 /** A level further off than this share of the price does not stretch the scale. */
 const STRETCHES = 0.08;
@@ -125,17 +126,19 @@ export class Overlay implements ISeriesPrimitive<Time> {
     this.inView = seen.length;
     this.drawn = chosen.length;
     context.lineWidth = 1.5;
+    // Dashes and outlines cost the most of a frame, and where many lie side by side nobody sees them.
+    const fine = chosen.length <= FINE_UP_TO;
     for (const deal of chosen) {
       const [x, y, toX, toY] = [sheet.x(deal.entryMs), sheet.y(deal.entryPrice), sheet.x(deal.exitMs), sheet.y(deal.exitPrice)];
       const colour = deal.pnl >= 0 ? colours.good : colours.bad;
       context.strokeStyle = colour;
-      context.setLineDash([4, 3]);
+      if (fine) context.setLineDash([4, 3]);
       context.beginPath();
       context.moveTo(x, y);
       context.lineTo(toX, toY);
       context.stroke();
       context.setLineDash([]);
-      triangle(sheet, x, y, deal.direction === "long", colours.accent);
+      triangle(sheet, x, y, deal.direction === "long", colours.accent, fine);
       cross(sheet, toX, toY, colour);
     }
   }
@@ -202,7 +205,7 @@ interface Sheet {
   size: number;
 }
 
-function triangle({ context, colours, size }: Sheet, x: number, y: number, up: boolean, colour: string): void {
+function triangle({ context, colours, size }: Sheet, x: number, y: number, up: boolean, colour: string, outlined = true): void {
   const tip = up ? -size : size;
   context.beginPath();
   context.moveTo(x, y + tip);
@@ -211,6 +214,7 @@ function triangle({ context, colours, size }: Sheet, x: number, y: number, up: b
   context.closePath();
   context.fillStyle = colour;
   context.fill();
+  if (!outlined) return;
   context.lineWidth = 1;
   context.strokeStyle = colours.surface;
   context.stroke();

@@ -210,6 +210,7 @@ export class PricePlot {
     this.#zoomed = true;
     this.#chart.timeScale().setVisibleLogicalRange({ from: at - half, to: at + half });
     this.#looked();
+    this.cross(Math.min(Math.max(this.indexOf(timeMs), 0), this.#drawn.length - 1));
   }
 
   zoom(factor: number): void {

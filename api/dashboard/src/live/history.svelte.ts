@@ -41,7 +41,7 @@ export function barsFor(bars: number, inView: number): number {
   const each = bars / inView;
   if (each <= 1) return 1;
   const ten = 10 ** Math.floor(Math.log10(each));
-  return ten * ([1, 2, 5].find((one) => one * ten >= each) ?? 10);
+  return ten * ((ten === 1 ? [1, 2, 3, 4, 5, 6, 8] : [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8]).find((one) => one * ten >= each) ?? 10);
 }
 
 /** What to fetch for a view; null: what is there will do. A whole view on both sides is fetched along. */

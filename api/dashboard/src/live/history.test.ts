@@ -9,7 +9,7 @@ const loaded = (from: number, to: number, step: number): Loaded => ({
 });
 
 it("makes candles as long as a view needs, and round", () => {
-  expect([1, 400, 600, 1_100, 4_000, 500_000].map((bars) => barsFor(bars, IN_VIEW))).toEqual([1, 1, 2, 5, 10, 1_000]);
+  expect([1, 400, 600, 1_100, 4_000, 500_000].map((bars) => barsFor(bars, IN_VIEW))).toEqual([1, 1, 2, 3, 8, 1_000]);
   expect(["1m", "15m", "1h", "1d", "1w", "1M"].map(intervalMs)).toEqual([60_000, 900_000, HOUR, 24 * HOUR, 168 * HOUR, 720 * HOUR]);
 });
 

@@ -143,13 +143,12 @@ export class Run {
 
   async #loadResult(id: string): Promise<void> {
     const ask = { path: { backtest_id: id }, signal: this.#leave.signal };
-    const trades = (offset: number) => get("/api/algo/backtest/{backtest_id}/trades", { ...ask, query: { limit: TRADES_MAX, offset } });
-    const [equity, result, first] = await Promise.all([
+    const [equity, result] = await Promise.all([
       get("/api/algo/backtest/{backtest_id}/equity", { ...ask, query: { maxPoints: 10_000 } }),
       get("/api/algo/backtest/{backtest_id}/result", ask),
-      trades(0),
     ]);
-    const last = first.total > TRADES_MAX ? await trades(first.total - TRADES_MAX) : first;
+    const offset = Math.max(0, Number(result.metrics["totalTrades"] ?? 0) - TRADES_MAX);
+    const last = await get("/api/algo/backtest/{backtest_id}/trades", { ...ask, query: { limit: TRADES_MAX, offset } });
     this.#picture.takeResult(equity.points, last.items as unknown as ClosedTrade[], last.total, result.metrics);
   }
 
