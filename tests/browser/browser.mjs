@@ -49,7 +49,7 @@ export async function tab(context, route, { expected = [] } = {}) {
 /** `expected` are patterns of what this page is meant to be refused or to lose. */
 export function watch(page, expected = []) {
   const note = (what) => expected.some((one) => one.test(what)) || wrongs.push(`${what} (${page.url()})`);
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && note(`console: ${message.text()}`));
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && note(`console: ${message.text()} ${message.location().url}`));
   page.on("pageerror", (error) => note(`exception: ${error.stack ?? error.message}`));
   page.on("response", (response) => response.status() >= 500 && note(`${response.status()}: ${response.url()}`));
 }

@@ -6,10 +6,9 @@ const GONE = [/net::ERR_|WebSocket connection/];
 
 async function picture(page) {
   await page.getByRole("tab", { name: /^Trades/ }).click();
-  const table = page.getByRole("grid", { name: /trades/i });
-  await table.locator("[aria-rowindex='2']").waitFor();
-  const now = await figures(page);
-  return { ...now, rows: await table.getAttribute("aria-rowcount"), first: await table.locator("[aria-rowindex='2']").innerText() };
+  const rows = page.getByRole("tabpanel").locator("tbody tr");
+  await rows.first().waitFor();
+  return { ...(await figures(page)), rows: await rows.allInnerTexts() };
 }
 
 run(async () => {

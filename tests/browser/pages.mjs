@@ -5,7 +5,7 @@ const WIDTHS = [360, 1280, 3840];
 
 async function looked(theme) {
   const found = [];
-  const context = await visitor({ theme, token: job.admin });
+  const context = await visitor({ theme });
   const page = await tab(context, "#/");
   for (const [route, heading] of job.routes) {
     await page.evaluate((to) => (location.hash = to), route);

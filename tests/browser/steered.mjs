@@ -11,9 +11,9 @@ run(async () => {
   const at = (bar) => (now) => now.bar === bar && now.status === "paused";
 
   await until(page, (now) => now.status === "paused");
-  await button(page, "Step one bar").click();
+  await button(page, "Step 1 bar").click();
   await note("one bar", await until(page, at(1)));
-  await button(page, "Step ten bars").click();
+  await button(page, "Step 10 bars").click();
   await note("ten bars", await until(page, at(11)));
   await page.locator("h1").click();
   await page.keyboard.press("ArrowRight");
@@ -38,7 +38,7 @@ run(async () => {
   const other = await tab(context, `#/live/${job.backtestId}`);
   const here = await figures(page);
   await note("another tab", await until(other, at(here.bar)));
-  await button(other, "Step ten bars").click();
+  await button(other, "Step 10 bars").click();
   await note("stepped in another tab", await until(page, at(here.bar + 10)));
   await other.close();
 

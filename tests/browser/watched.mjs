@@ -1,13 +1,15 @@
 // What the live page says of a run, as a person reads it.
 
-const text = (page, name) =>
-  page.locator("dl div").filter({ has: page.locator("dt", { hasText: new RegExp(`^\\s*${name}\\b`) }) }).locator("dd").innerText();
+const figure = (page, name) =>
+  page.locator("dl div").filter({ has: page.locator("dt", { hasText: new RegExp(`^\\s*${name}\\b`) }) }).locator("dd");
+const text = (page, name) => figure(page, name).innerText();
 const number = (said) => (/\d/.test(said) ? Number(said.replace("−", "-").replace(/[^\d.-]/g, "")) : null);
 
 export async function figures(page) {
-  const [bar] = (await text(page, "Bar")).split(" of ");
   const status = await page.locator("header .badge").innerText();
-  return { bar: number(bar), equity: number(await text(page, "Equity")), trades: number(await text(page, "Trades")), drawdown: number(await text(page, "Drawdown")), status };
+  // Where it stands is said of one that has not ended.
+  const bar = await figure(page, "Bar(?!s)").innerText({ timeout: status === "completed" ? 1 : undefined }).catch(() => "");
+  return { bar: number(bar.split(" of ")[0]), equity: number(await text(page, "Equity")), trades: number(await text(page, "Trades")), drawdown: number(await text(page, "Drawdown")), status };
 }
 
 /** Once the page says so of itself. */
