@@ -58,7 +58,7 @@ class OpenedTrade(Entry):
 
 
 class ClosedTrade(Entry):
-    """A trade that is closed, with the fields of `GET /api/algo/backtest/{id}/trades`."""
+    """A trade that is closed, with the fields of `GET /api/algo/backtest/{id}/trades` but its `index`."""
 
     exit_bar: int = Field(ge=0)
     exit_time: Instant

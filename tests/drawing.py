@@ -53,5 +53,11 @@ class Drawing:
         return read_instant_ms("currentTime", data["currentTime"]) + 1 if data["currentCandleIndex"] else 0
 
 
+def as_told(stored: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Trades of the first page as a run tells them: their numbers, which count them, are of what is stored alone."""
+    assert [one["index"] for one in stored] == list(range(len(stored)))
+    return [{name: value for name, value in one.items() if name != "index"} for one in stored]
+
+
 def _rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

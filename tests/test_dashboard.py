@@ -13,6 +13,7 @@ import pytest
 from deploy.dashboard import BUILT_FROM, CONTRACT, ROOT, SOURCE, STATIC, build, fingerprint, run_step
 from deploy.node import NodeMissing, node_with_packages
 
+METRICS = Path("docs/metrics.md")  # which the tests of the source hold its words against
 MADE_ANEW = "api/dashboard/static is not what its source makes; run `make dashboard` and commit what it changes"
 
 
@@ -87,6 +88,7 @@ def elsewhere(node: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     root = tmp_path_factory.mktemp("another folder") / "of another"
     shutil.copytree(ROOT / SOURCE, root / SOURCE, ignore=shutil.ignore_patterns(STATIC, "node_modules", ".*"))
     shutil.copytree(ROOT / CONTRACT, root / CONTRACT)
+    shutil.copy(ROOT / METRICS, root / METRICS)
     (root / SOURCE / "node_modules").symlink_to(ROOT / SOURCE / "node_modules")
     (root / SOURCE / STATIC / "assets").mkdir(parents=True)
     (root / SOURCE / STATIC / "assets" / "old-0ddba11.js").write_text("nobody makes this any more")

@@ -75,9 +75,10 @@ class User:
         self._token = token
 
     async def __aenter__(self) -> User:
-        self.http = aiohttp.ClientSession(
-            self._url, headers={"Authorization": f"Bearer {self._token}"}, timeout=_HTTP_TIMEOUT
-        )
+        # A server closes what is silent for five seconds, in the very moment perhaps at which it is used again.
+        connector = aiohttp.TCPConnector(keepalive_timeout=2)
+        headers = {"Authorization": f"Bearer {self._token}"}
+        self.http = aiohttp.ClientSession(self._url, headers=headers, timeout=_HTTP_TIMEOUT, connector=connector)
         self.socket.on("*", self.told.add)
         try:
             await self.socket.connect(self._url, auth={"token": self._token}, transports=["websocket"])

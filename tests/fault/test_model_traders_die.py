@@ -25,6 +25,7 @@ from shared.settings import Settings
 from shared.strategies import Decision, Strategy, View
 from shared.wire import validate
 from tests.conftest import Backends, on_one_pair
+from tests.drawing import as_told
 from tests.engine.deciders import Often, in_the_catalogue
 from tests.fleet import Fleet, fleet_on, request
 from tests.gateway import BACKTESTS, gateway_on, http_client
@@ -154,7 +155,7 @@ async def test_no_answered_question_is_asked_twice_whatever_dies(fleet: Fleet, m
     again = await fleet.submit(validate(BacktestParams, asked_of(model.server, "replay")))
     assert (await fleet.end_of(again["_id"], DEADLINE_S))["resultHash"] == end["resultHash"]
     assert set(model.answered.values()) == {1}
-    assert trades == trades_of_the_plugin(asked_of(model.server, "record"))
+    assert as_told(trades) == trades_of_the_plugin(asked_of(model.server, "record"))
 
 
 def trades_of_the_plugin(body: dict[str, Any]) -> list[dict[str, Any]]:

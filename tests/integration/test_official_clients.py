@@ -31,7 +31,7 @@ from deploy.node import NodeMissing, node_with_packages
 from shared.contracts import Channel
 from shared.instants import read_instant_ms
 from shared.settings import Settings
-from tests.drawing import Drawing
+from tests.drawing import Drawing, as_told
 from tests.fleet import Fleet, fleet_on, request
 from tests.gateway import BACKTESTS, gateway_on, http_client
 from tests.javascript import FOLDER
@@ -310,7 +310,7 @@ async def test_what_a_client_draws_through_a_break_is_what_is_stored(fleet: Flee
         trades = (await http.get(f"{BACKTESTS}/{backtest_id}/trades?limit=5000")).json()["items"]
     assert drawn["end"].endswith("complete")
     assert drawn["connections"] >= 2
-    assert drawn["trades"] == trades
+    assert drawn["trades"] == as_told(trades)
     assert len(trades) > 50
     stored = [[read_instant_ms("time", one["time"]), one["equity"]] for one in points]
     assert len(stored) == BARS

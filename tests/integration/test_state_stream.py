@@ -13,7 +13,7 @@ from shared.controls import Control
 from shared.instants import read_instant_ms
 from shared.settings import Settings
 from shared.wire import validate
-from tests.drawing import Drawing
+from tests.drawing import Drawing, as_told
 from tests.fleet import Fleet, fleet_on, request
 from tests.integration.test_live_run import LEASE, Steered
 
@@ -48,7 +48,7 @@ async def assert_stored(fleet: Fleet, result_id: str, drawn: Drawing, *, whole: 
     stored = {read_instant_ms("time", one["time"]): one["equity"] for one in points}
     trades = json.loads(await fleet.results.read_trades(result, limit=5_000, offset=0))["items"]
     assert len(trades) > 100
-    assert drawn.trades == trades
+    assert drawn.trades == as_told(trades)
     assert (drawn.curve == stored) == whole
     assert drawn.curve.items() <= stored.items()
     assert max(drawn.curve) == max(stored)
