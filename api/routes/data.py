@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
@@ -159,8 +160,23 @@ async def get_gaps(
     return JSONResponse(await services_of(request).library.gaps(symbol, interval, limit))
 
 
+class _LastOfSeries(Convertor[str]):
+    """An interval, or what is to be refused as one; not a word that asks for something of a series."""
+
+    regex = "(?!(?:candles|gaps)$)[^/]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("last_of_series", _LastOfSeries())
+
+
 @router.delete(
-    "/data/{symbol:path}/{interval}",
+    "/data/{symbol:path}/{interval:last_of_series}",
     status_code=204,
     response_model=None,
     summary="Remove a series",
