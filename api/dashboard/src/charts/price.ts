@@ -316,6 +316,18 @@ export class PricePlot {
       this.#volume.update(this.#volumeOf(candle));
     }
     for (const line of this.lines) rebuilt ? this.#fill(line) : this.#extend(line);
+    if (this.following) this.#keepNewest();
+  }
+
+  /** The chart moves along by itself only where its last bar was in view: not after many bars at once. */
+  #keepNewest(): void {
+    const scale = this.#chart.timeScale();
+    const range = scale.getVisibleLogicalRange();
+    const newest = this.#drawn.length - 1;
+    if (!range || range.to >= newest) return;
+    const width = range.to - range.from;
+    const to = newest + Math.max(1, (ROOM * width) / (1 + ROOM));
+    scale.setVisibleLogicalRange({ from: to - width, to });
   }
 
   #redraw(candles: readonly Candle[], stepMs: number): void {
