@@ -14,7 +14,7 @@ run(async () => {
     found.candles.push(await page.evaluate(() => performance.now()));
     const before = await drawn.jsonValue();
     const began = await page.evaluate(() => performance.now());
-    for (let clicks = 0; clicks < 2; clicks += 1) await page.getByRole("button", { name: "Zoom in" }).click();
+    for (let clicks = 0; clicks < 4; clicks += 1) await page.getByRole("button", { name: "Zoom in" }).click();
     await page.waitForFunction(
       (coarse) => {
         const now = document.body.innerText.match(/Each candle is ([\d,]+) bars/)?.[1];
