@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { around, AS_CLOSED, byYear, candlesOf, chosen, fromFile, intervalMs, levelsOf, opening, reason, ruinedAt, zoomOf, type Decision, type ReportData, type Trade } from "./data";
+import { around, AS_CLOSED, byYear, candlesOf, chosen, fromFile, intervalMs, levelsOf, opening, reason, ruinedAt, zoomOf, type Decision, type ReportData, type Trade, strategyOf } from "./data";
 
 const trade = (index: number, pnl: number | null, more: Partial<Trade> = {}): Trade => ({
   index, pnl, pnlPercent: pnl, entryBar: index * 10, exitBar: index * 10 + 5, entryTime: "2024-01-01T00:00:00Z", exitTime: `2024-01-0${index + 1}T00:00:00Z`,
@@ -75,4 +75,8 @@ it("shows some bars before a trade and after it", () => {
   const columns = { bucketMs: 1, time, open: [1, 2, 3], high: [1, 2, 3], low: [1, 2, 3], close: [1, 2, 3], volume: [1, 2, 3], indicators: { a: [null, 5, 6] } };
   expect(candlesOf(columns, [from, to])).toMatchObject([{ open: 2, indicators: { a: 5 } }]);
   expect(candlesOf(columns)).toHaveLength(3);
+});
+
+it("says of a trade that no strategy alone wanted that it was wanted together", () => {
+  expect([strategyOf(trade(0, 1)), strategyOf(trade(0, 1, { strategy: null }))]).toEqual(["a", "together"]);
 });

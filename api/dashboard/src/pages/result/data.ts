@@ -1,6 +1,7 @@
 // What the result page and the report show, and where the trades come from: a gateway, or the file itself.
 
 import type { Candle } from "../../charts/price";
+import type { ClosedTrade } from "../../wire/messages";
 import type { components } from "../../wire/openapi";
 
 type Schemas = components["schemas"];
@@ -8,61 +9,12 @@ export type Backtest = Schemas["Backtest"];
 export type Result = Schemas["Result"];
 export type Decision = Schemas["LlmDecision"];
 
-// The answers of /analysis and of /trades.
-type Column = (number | null)[];
-export interface Bins {
-  edges: number[];
-  counts: number[];
-}
-export interface Analysis {
-  backtestId: string;
-  resultHash: string;
-  points: number;
-  equity: { time: number[]; equity: Column; drawdown: Column; buyAndHold: Column | null; exposure: Column | null };
-  monthly: { year: number; month: number; return: number | null }[];
-  yearly: { year: number; return: number | null }[];
-  returnsHistogram: Bins;
-  holdHistogram: Bins;
-  rollingSharpe: { time: number[]; value: Column; windowReturns: number; windowDays: number } | null;
-  excursions: { mae: number[]; mfe: number[]; return: Column; index: number[]; total: number } | null;
-  tradesByExit: { reason: string; count: number; pnl: number | null }[];
-  bySide: { side: string; trades: number; wins: number; pnl: number | null }[];
-  byWeekday: { key: string; trades: number; pnl: number | null }[];
-  byHour: { key: number; trades: number; pnl: number | null }[];
-  streaks: { longestWinning: number; longestLosing: number };
-  ambiguousBars: { items: { time: number }[] | null; total: number | null };
-}
-
-export interface Trade {
-  /** Its number in the order trades closed, from 0. */
-  index: number;
-  entryBar: number;
-  exitBar: number;
-  entryTime: string;
-  exitTime: string;
-  direction: "long" | "short";
-  quantity: number;
-  entryPrice: number;
-  exitPrice: number;
-  fees: number;
-  pnl: number | null;
-  pnlPercent: number | null;
-  entryReason: string;
-  exitReason: string;
-  strategy: string;
-}
-
+export type Analysis = Schemas["Analysis"];
+export type Bins = Schemas["Bins"];
+/** `index` is its number in the order trades closed, from 0. A gain beyond all numbers is null. */
+export type Trade = Omit<ClosedTrade, "pnl"> & { index: number; pnl: number | null };
 /** Bars of the run; of many, of wider ones. */
-export interface CandleColumns {
-  bucketMs: number;
-  time: string[];
-  open: number[];
-  high: number[];
-  low: number[];
-  close: number[];
-  volume: number[];
-  indicators?: Record<string, Column>;
-}
+export type CandleColumns = Pick<Schemas["RunCandles"], "bucketMs" | "time" | "open" | "high" | "low" | "close" | "volume"> & Partial<Pick<Schemas["RunCandles"], "indicators">>;
 
 /** What `report-data` holds: what a gateway puts into the page. */
 export interface ReportData {
@@ -107,6 +59,8 @@ export const EXIT_REASONS: Record<string, string> = {
   stopped_by_user: "Stopped by user",
   end_of_data: "End of data",
 };
+/** Which strategy a trade is of; where they came to it only together, that is said. */
+export const strategyOf = (trade: Trade): string => trade.strategy ?? "together";
 export const reason = (wire: string): string => EXIT_REASONS[wire] ?? wire.replaceAll("_", " ");
 
 const value = (trade: Trade, name: string): number => {
@@ -197,7 +151,7 @@ export function zoomOf(text: string | undefined): [number, number] | null {
 
 export interface YearRow {
   name: string;
-  values: Column;
+  values: (number | null)[];
   total: number | null;
 }
 /** Months in rows of years. */

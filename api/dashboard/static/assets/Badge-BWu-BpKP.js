@@ -1,1 +1,0 @@
-import{Ot as e,Z as t,ct as n,st as r,ut as i,xt as a}from"./index-CLvQE92n.js";var o={completed:`good`,running:`accent`,paused:`warn`,pending:`plain`,failed:`bad`,stopped:`plain`},s=i(`<span> </span>`);function c(i,c){var l=s(),u=e(l,!0);a(()=>{t(l,1,`badge ${o[c.status]??`plain`??``}`,`svelte-1m0dk8d`),r(u,c.status)}),n(i,l)}export{c as t};

@@ -1,1 +1,0 @@
-import{S as e}from"./index-CLvQE92n.js";function t(t){let n=e.socket,r=Object.entries(t);for(let[e,t]of r)n.on(e,t);return()=>{for(let[e,t]of r)n.off(e,t)}}function n(e){return!e?.etaSeconds||e.totalBars==null||e.processedBars==null?null:(e.totalBars-e.processedBars)/e.etaSeconds}export{n,t};
